@@ -1,0 +1,128 @@
+/* The engine: one thread an account, which joins imap/ and cache/.
+ *
+ * Facts flow through it one way: the server's replies become records in the cache. Wishes come back
+ * through engine_ask(): "this mailbox's list shall be true", "these bytes shall be in the cache".
+ * Each wish is answered exactly once, by a callback without data: what was wished for is then in
+ * the cache (or the error says why not), and the asker looks there again. So nothing here outlives
+ * a wait but ids, and the file side never touches a socket.
+ *
+ * Wishes for the same thing share one command. Every wish has a deadline (account.timeout_s without
+ * progress on the connection that serves it) and can be cancelled. While the server is known to be
+ * out of reach, wishes fail at once with ENGINE_OFFLINE.
+ */
+#pragma once
+
+#include <glib.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "cache/cache.h"
+#include "fs/account.h"
+#include "fs/secret.h"
+
+/* Why a wish was not granted; fs/error.h makes errno of it. */
+enum engine_error {
+    ENGINE_OK = 0,
+    ENGINE_GONE,        /* the message or mailbox is not on the server any more */
+    ENGINE_REFUSED,     /* the server says no (rights, read-only) */
+    ENGINE_TIMEOUT,     /* no progress until the deadline */
+    ENGINE_OFFLINE,     /* the server is known to be out of reach */
+    ENGINE_LOGIN,       /* signing in failed */
+    ENGINE_INTERRUPTED, /* cancelled by engine_cancel() */
+    ENGINE_BROKEN,      /* the server cannot give it: its answers make no sense */
+    ENGINE_CACHE,       /* the cache cannot take it: disk full, damaged */
+    ENGINE_STOPPED,     /* the engine is shutting down */
+};
+
+enum engine_want {
+    ENGINE_FOLDERS, /* the list of mailboxes is fresh */
+    ENGINE_MAILBOX, /* the message list of mailbox `folder` is complete and fresh */
+    ENGINE_PARTS,   /* message (`messages`, `uid`) has its part tree in the cache */
+    ENGINE_REPARTS, /* the same, rebuilt from the message itself: the structure proved wrong */
+    ENGINE_BYTES, /* bytes [offset, offset + length) of `section`, as the server sends them, are in
+                     the content cache under the message's object; or all up to the section's end,
+                     which is then stated, if that comes before */
+};
+struct engine_wish {
+    enum engine_want want;
+    uint32_t folder;   /* MAILBOX: the directory's slot */
+    uint32_t messages; /* else: the slot of the messages, and the UID */
+    uint32_t uid;
+    const char *section; /* BYTES: "", "HEADER", "2.1" ...; copied */
+    uint64_t offset, length;
+    bool ahead; /* nobody waits for it: comes after what somebody waits for */
+};
+
+/* Called once, from any thread, without locks held; must not block. */
+typedef void (*engine_done)(enum engine_error error, void *data);
+
+/* What the file side is told, from the engine's thread; must not block. Slots as in the cache. NULL
+ * members are skipped. */
+struct engine_events {
+    void (*mailbox_changed)(uint32_t folder, void *data); /* names came or went; mtime is bumped */
+    void (*message_removed)(uint32_t folder, uint32_t messages, uint32_t uid, const char *name,
+                            void *data);
+    void (*message_changed)(uint32_t messages, uint32_t uid, void *data); /* flags */
+    void (*content_changed)(uint32_t messages, uint32_t uid,
+                            void *data); /* size or parts corrected */
+    void (*folders_changed)(void *data);
+};
+
+/* Clocks, which tests replace. Microseconds. */
+struct engine_clock {
+    gint64 (*monotonic)(void); /* stands still while suspended */
+    gint64 (*boottime)(void);  /* runs on while suspended */
+    gint64 (*wall)(void);
+};
+extern const struct engine_clock ENGINE_CLOCK;
+
+struct engine_config {
+    const struct account *account; /* outlives the engine */
+    struct cache *cache;           /* outlives the engine */
+    struct secret
+        *secret; /* as asked at start; a reference is taken. NULL: password_command is run */
+    const struct engine_events *events;
+    void *events_data;
+    const struct engine_clock *clock; /* NULL: ENGINE_CLOCK */
+    bool transcript;                  /* protocol lines to the log */
+};
+
+struct engine;
+/* Starts the thread. */
+struct engine *engine_new(const struct engine_config *config);
+/* Waits for the first sign-in and list of mailboxes. False: `error` is set (IMAP's message, one
+ * line) and `reason` says what kind it is; the engine then still lives, offline, and tries again.
+ */
+enum engine_start_reason {
+    ENGINE_START_NETWORK,
+    ENGINE_START_LOGIN,
+    ENGINE_START_TLS,
+    ENGINE_START_OTHER
+};
+bool engine_start(struct engine *engine, enum engine_start_reason *reason, GError **error);
+/* Answers every wish ENGINE_STOPPED, closes the connections (within 2 s whatever the network does),
+ * ends the thread. */
+void engine_stop(struct engine *engine);
+void engine_free(struct engine *engine);
+
+/* Asks; returns an id for engine_cancel(), never 0. `done` may be called before this returns. */
+uint64_t engine_ask(struct engine *engine, const struct engine_wish *wish, engine_done done,
+                    void *data);
+/* Answers the wish `error` if it is not answered yet. Any thread. */
+void engine_cancel(struct engine *engine, uint64_t id, enum engine_error error);
+
+/* Whether the server's RFC822.SIZE can be shown as the size of a file: it was compared with bodies
+ * (persistent, per account). WRONG once a body did not fit. */
+enum engine_sizes { ENGINE_SIZES_UNPROVED, ENGINE_SIZES_RIGHT, ENGINE_SIZES_WRONG };
+enum engine_sizes engine_sizes(struct engine *engine);
+
+/* A snapshot for .mailmount/status. */
+struct engine_status {
+    bool online;
+    char server[128];              /* its name for itself */
+    char last_error[256];          /* "" if none */
+    unsigned connections, waiting; /* open connections; wishes not answered */
+    uint64_t bytes_in, commands;
+    uint64_t mailboxes_incomplete; /* EXISTS is above what FETCH gives (RFC 9738) */
+};
+void engine_status_read(struct engine *engine, struct engine_status *status);

@@ -1,0 +1,48 @@
+/* What an inode number says (there is no table of nodes).
+ *
+ *      slot (18 bits) | UID (32 bits) | part number (14 bits)
+ *
+ * slot 0           the root (inode 1) and .mailmount
+ * UID 0            the directory of the mailbox with this slot; part 1 and up: its .mailmount
+ * otherwise        a message of the mailbox whose messages have this slot: part 0 is NAME.eml,
+ *                  1 the directory NAME/ (higher, so that tools which sort by inode meet the .eml
+ *                  first), 2 its headers.txt, 3 the message's second face in views, from 4 on its
+ *                  parts in pre-order
+ *
+ * Slots stay below 2^17, so that st_ino stays positive. Slots are never used twice, so the
+ * generation is always 0.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum {
+    NODE_PART_MESSAGE = 0,
+    NODE_PART_DIRECTORY = 1,
+    NODE_PART_HEADERS = 2,
+    NODE_PART_VIEW = 3,
+    NODE_PART_FIRST = 4,    /* the first number that a part can have */
+    NODE_PART_LAST = 16000, /* and the last */
+};
+#define NODE_SLOT_MAX ((1u << 17) - 1)
+#define NODE_ROOT 1 /* FUSE_ROOT_ID */
+
+struct node {
+    uint32_t slot, uid;
+    uint16_t part;
+};
+
+static inline uint64_t node_inode(struct node node)
+{
+    return (uint64_t)node.slot << 46 | (uint64_t)node.uid << 14 | node.part;
+}
+
+static inline struct node node_of(uint64_t inode)
+{
+    return (struct node){
+        .slot = (uint32_t)(inode >> 46),
+        .uid = (uint32_t)(inode >> 14),
+        .part = inode & 0x3fff,
+    };
+}

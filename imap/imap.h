@@ -1,0 +1,339 @@
+/* The face of imap/: speaking IMAP4rev1 and rev2 (RFC 3501, RFC 9051) as a client.
+ *
+ * A session is one connection. It is opened by imap_session_open(), which blocks and therefore runs
+ * in a short-lived thread; what it returns is logged in, never blocks again and belongs to one
+ * thread, the one that attaches it to its GMainContext. From then on commands are queued with the
+ * imap_send_*() functions, written as the socket takes them (pipelined), and answered by callbacks:
+ * each command's `done` exactly once and in the order sent, also when the connection is lost; data
+ * that the server sends in between by the handlers in struct imap_events.
+ *
+ * imap/ knows nothing of disks, files or FUSE. Strings are UTF-8 and NUL-terminated unless said
+ * otherwise. What a callback is given is borrowed and dies when it returns.
+ */
+#pragma once
+
+#include <gio/gio.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+/* ---- errors ------------------------------------------------------------------------------- */
+
+/* What can go wrong, by what the caller can do about it. Also the codes of IMAP_ERROR, the GError
+ * domain that imap_session_open() reports in. */
+enum imap_error {
+    IMAP_OK = 0,
+    /* opening */
+    IMAP_ERROR_RESOLVE,     /* the host name has no address */
+    IMAP_ERROR_CONNECT,     /* refused, unreachable */
+    IMAP_ERROR_TLS,         /* the handshake failed, or STARTTLS is not offered */
+    IMAP_ERROR_CERTIFICATE, /* the certificate is not to be trusted; the message says why */
+    IMAP_ERROR_NOT_IMAP,    /* whoever answers does not speak IMAP */
+    IMAP_ERROR_LOGIN,       /* the server refused user name or secret */
+    IMAP_ERROR_MECHANISM,   /* no sign-in method that both sides have, or that `auth` allows */
+    IMAP_ERROR_UNAVAILABLE, /* the server says: not now (RFC 5530 UNAVAILABLE, INUSE, LIMIT, BYE) */
+    /* at any time */
+    IMAP_ERROR_TIMEOUT,  /* no progress for imap_server.timeout_s seconds */
+    IMAP_ERROR_LOST,     /* the connection ended before the answer */
+    IMAP_ERROR_PROTOCOL, /* the server broke the protocol beyond repair; the connection is closed */
+    IMAP_ERROR_CANCELLED, /* by the caller */
+    /* a command was answered NO or BAD; finer where a response code (RFC 9051, 7.1) says so */
+    IMAP_ERROR_NO,
+    IMAP_ERROR_BAD,
+    IMAP_ERROR_NONEXISTENT, /* NONEXISTENT, TRYCREATE */
+    IMAP_ERROR_NOPERM,      /* NOPERM, ACL */
+    IMAP_ERROR_OVERQUOTA,   /* OVERQUOTA */
+    IMAP_ERROR_TOOBIG,      /* TOOBIG, APPENDLIMIT */
+    IMAP_ERROR_CANNOT,      /* CANNOT */
+    IMAP_ERROR_EXISTS,      /* ALREADYEXISTS */
+};
+#define IMAP_ERROR imap_error_quark()
+GQuark imap_error_quark(void);
+
+/* ---- sets of UIDs (RFC 9051, 9: sequence-set), sorted ranges -------------------------------- */
+
+struct imap_range {
+    uint32_t first, last;
+};
+struct imap_uidset;
+
+struct imap_uidset *imap_uidset_new(void);
+void imap_uidset_free(struct imap_uidset *set);
+typedef struct imap_uidset imap_uidset; /* for g_autoptr() */
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(imap_uidset, imap_uidset_free)
+
+/* Adds UIDs first..last. Returns false, changing nothing, if first is 0 or above last. */
+bool imap_uidset_add(struct imap_uidset *set, uint32_t first, uint32_t last);
+bool imap_uidset_contains(const struct imap_uidset *set, uint32_t uid);
+/* How many UIDs, and the ranges, ascending and not touching each other. */
+uint64_t imap_uidset_count(const struct imap_uidset *set);
+size_t imap_uidset_ranges(const struct imap_uidset *set, const struct imap_range **ranges);
+/* Reads "1:4,7" (also "4:1"; no "*"). Returns NULL if it is not such a set or has over a million
+ * ranges. */
+struct imap_uidset *imap_uidset_parse(const char *text, size_t length);
+/* Appends the shortest form ("1:4,7"), at most `max` bytes of it, to `out`, beginning with the
+ * first UID >= `from`. Returns the first UID that did not fit, 0 when all did. */
+uint32_t imap_uidset_write(const struct imap_uidset *set, uint32_t from, size_t max, GString *out);
+
+/* ---- mailbox names ------------------------------------------------------------------------- */
+
+/* Modified UTF-7 (RFC 3501, 5.1.3) to UTF-8 and back. Decoding returns NULL for what is not valid
+ * modified UTF-7 (the caller then shows the bytes themselves); encoding expects valid UTF-8. */
+char *imap_utf7_decode(const char *wire);
+char *imap_utf7_encode(const char *utf8);
+
+/* ---- opening a session ---------------------------------------------------------------------- */
+
+enum imap_tls {
+    IMAP_TLS_IMPLICIT, /* TLS from the first byte (RFC 8314) */
+    IMAP_TLS_STARTTLS, /* STARTTLS, required: never goes on without it */
+    IMAP_TLS_NONE,     /* in the clear, because the user said so */
+};
+
+/* A line of the transcript, secrets already replaced by "<secret>", no line end; literals and long
+ * lines are cut with a note of their length. Called from whichever thread runs the session. */
+typedef void (*imap_transcript)(unsigned connection, bool from_server, const char *line,
+                                void *data);
+
+struct imap_server {
+    const char *host; /* name or address, as the user wrote it */
+    uint16_t port;
+    enum imap_tls tls;
+    const char *ca_file;     /* PEM; NULL: the system's store */
+    const char *fingerprint; /* SHA-256 of the leaf certificate in hex, colons allowed: exactly this
+                                certificate instead of chain and name; NULL: verify */
+    unsigned timeout_s;      /* without progress while opening */
+    size_t literal_max;      /* bytes of a literal that are kept; longer ones are skipped and their
+                                item is marked `oversized`; 0: 64 MiB */
+    imap_transcript transcript; /* NULL: none */
+    void *transcript_data;
+};
+
+struct imap_login {
+    const char *user;
+    const char *secret; /* password; NULL where the mechanism needs none */
+    const char *auth;   /* "auto", "login" (the LOGIN command) or a SASL mechanism's name */
+};
+
+/* What the server can do, learned after login (RFC 9051, 7.2.2). */
+enum imap_capability {
+    IMAP_CAP_IMAP4REV2 = 1 << 0,
+    IMAP_CAP_LITERAL_PLUS = 1 << 1,
+    IMAP_CAP_LITERAL_MINUS = 1 << 2,
+    IMAP_CAP_ENABLE = 1 << 3,
+    IMAP_CAP_UTF8_ACCEPT = 1 << 4,
+    IMAP_CAP_CONDSTORE = 1 << 5,
+    IMAP_CAP_QRESYNC = 1 << 6,
+    IMAP_CAP_ESEARCH = 1 << 7,
+    IMAP_CAP_LIST_EXTENDED = 1 << 8,
+    IMAP_CAP_LIST_STATUS = 1 << 9,
+    IMAP_CAP_SPECIAL_USE = 1 << 10,
+    IMAP_CAP_NAMESPACE = 1 << 11,
+    IMAP_CAP_ID = 1 << 12,
+    IMAP_CAP_MOVE = 1 << 13,
+    IMAP_CAP_UIDPLUS = 1 << 14,
+    IMAP_CAP_IDLE = 1 << 15,
+    IMAP_CAP_NOTIFY = 1 << 16,
+    IMAP_CAP_OBJECTID = 1 << 17,
+    IMAP_CAP_GMAIL = 1 << 18, /* X-GM-EXT-1 */
+    IMAP_CAP_QUOTA = 1 << 19,
+    IMAP_CAP_ACL = 1 << 20,
+    IMAP_CAP_UNSELECT = 1 << 21,
+    IMAP_CAP_COMPRESS = 1 << 22, /* COMPRESS=DEFLATE */
+    IMAP_CAP_SASL_IR = 1 << 23,
+    IMAP_CAP_STARTTLS = 1 << 24,
+    IMAP_CAP_LOGINDISABLED = 1 << 25,
+    IMAP_CAP_UIDONLY = 1 << 26,
+    IMAP_CAP_XLIST = 1 << 27,
+};
+
+struct imap_session;
+
+/* Resolves, connects, makes TLS, reads the greeting, signs in, asks the capabilities, sends ID and
+ * ENABLE where they are offered. Blocks; `cancel` (or NULL) ends it from another thread. Returns
+ * NULL with `error` set, the message one line without a full stop that names host, and the server's
+ * words where it said some; never the secret. */
+struct imap_session *imap_session_open(const struct imap_server *server,
+                                       const struct imap_login *login, GCancellable *cancel,
+                                       GError **error);
+
+/* Ends the connection at once, with LOGOUT written if the socket takes it. Every command in flight
+ * is answered IMAP_ERROR_CANCELLED first. */
+void imap_session_free(struct imap_session *session);
+
+/* ---- a session in its thread ---------------------------------------------------------------- */
+
+/* How a command ended. `text` is the server's own (may be ""), bytes made safe for a log. */
+struct imap_result {
+    enum imap_error error;
+    const char *code; /* the response code's atom in upper case ("TRYCREATE"), or NULL */
+    const char *text;
+};
+typedef void (*imap_done)(struct imap_session *session, const struct imap_result *result,
+                          void *data);
+
+/* One body section of a FETCH reply (RFC 9051, 7.5.2: BODY[section]<origin>). */
+struct imap_body {
+    const char *section; /* "", "HEADER", "1.2", "1.MIME", "HEADER.FIELDS" (list left off) */
+    int64_t origin;      /* the answer's <origin>, -1: none, so it is the whole section */
+    bool nil;            /* NIL was sent instead of a string */
+    bool oversized;      /* longer than literal_max: `bytes` is NULL, `size` true */
+    uint64_t size;
+    GBytes *bytes; /* NULL if nil or oversized; take a reference to keep it */
+};
+
+/* One entity of a BODYSTRUCTURE (RFC 9051, 7.5.2), in a flat array, parents before children and
+ * siblings in order. A message/rfc822 part has exactly one child, the body of the message in it.
+ * Strings are the server's bytes, not checked to be UTF-8; NULL where the server said NIL. */
+enum imap_part_kind { IMAP_PART_LEAF, IMAP_PART_MULTIPART, IMAP_PART_MESSAGE };
+struct imap_parameter {
+    const char *name, *value;
+};
+struct imap_part {
+    enum imap_part_kind kind;
+    uint32_t parent;     /* index into the array; the first has UINT32_MAX */
+    const char *section; /* as BODY[section] wants it. A multipart's own: "" for the message's top
+                            one and for one directly inside a message part that message's section */
+    const char *type, *subtype; /* lower case; "application", "octet-stream" where missing */
+    const char *encoding;       /* lower case; "7bit" where missing; NULL for a multipart */
+    const char *id, *description, *disposition; /* disposition in lower case */
+    const struct imap_parameter *parameters, *disposition_parameters;
+    uint32_t parameter_count, disposition_parameter_count;
+    int64_t octets; /* of the encoded body; -1: unknown or nonsense */
+};
+struct imap_structure {
+    const struct imap_part *parts;
+    uint32_t count;
+};
+
+/* Which items a FETCH reply held. */
+enum imap_item {
+    IMAP_ITEM_UID = 1 << 0,
+    IMAP_ITEM_FLAGS = 1 << 1,
+    IMAP_ITEM_INTERNALDATE = 1 << 2,
+    IMAP_ITEM_SIZE = 1 << 3,
+    IMAP_ITEM_MODSEQ = 1 << 4,
+    IMAP_ITEM_EMAILID = 1 << 5,
+    IMAP_ITEM_GM_MSGID = 1 << 6,
+    IMAP_ITEM_STRUCTURE = 1 << 7,        /* BODYSTRUCTURE, understood */
+    IMAP_ITEM_STRUCTURE_BROKEN = 1 << 8, /* BODYSTRUCTURE was there but makes no sense */
+};
+struct imap_fetch {
+    unsigned items;           /* which of the fields below are set */
+    uint32_t sequence;        /* message sequence number in the reply */
+    uint32_t uid;             /* 0 if the reply had none and its sequence number is not known */
+    const char *const *flags; /* NULL-terminated, as the server spells them */
+    int64_t internaldate;     /* seconds since 1970, UTC */
+    uint64_t size;            /* RFC822.SIZE, as the server says */
+    uint64_t modseq;          /* RFC 7162 */
+    const char *emailid;      /* RFC 8474 */
+    uint64_t gm_msgid;        /* X-GM-MSGID */
+    struct imap_structure structure;
+    const struct imap_body *bodies;
+    uint32_t body_count;
+};
+
+/* One LIST reply (RFC 9051, 7.3.1). */
+enum imap_list_flag {
+    IMAP_LIST_NOSELECT = 1 << 0, /* \Noselect or \NonExistent */
+    IMAP_LIST_NOINFERIORS = 1 << 1,
+    IMAP_LIST_SUBSCRIBED = 1 << 2,
+    IMAP_LIST_ALL = 1 << 3, /* RFC 6154 from here; also from XLIST */
+    IMAP_LIST_ARCHIVE = 1 << 4,
+    IMAP_LIST_DRAFTS = 1 << 5,
+    IMAP_LIST_FLAGGED = 1 << 6,
+    IMAP_LIST_JUNK = 1 << 7,
+    IMAP_LIST_SENT = 1 << 8,
+    IMAP_LIST_TRASH = 1 << 9,
+    IMAP_LIST_IMPORTANT = 1 << 10,
+};
+struct imap_list {
+    const char *wire; /* the mailbox's name, exactly the server's bytes: the key for all commands */
+    const char *name; /* decoded to UTF-8; where that fails, the bytes made valid UTF-8 */
+    char delimiter;   /* 0: NIL, the name is flat */
+    unsigned flags;   /* enum imap_list_flag */
+};
+
+/* One STATUS reply; items not sent are -1 (uidvalidity, uidnext: 0). */
+struct imap_status {
+    const char *wire;
+    int64_t messages, unseen, highestmodseq;
+    uint32_t uidnext, uidvalidity;
+};
+
+/* The selected mailbox, as known from EXAMINE and what came since. */
+struct imap_mailbox_state {
+    uint32_t exists, uidvalidity, uidnext; /* 0: not told */
+    uint64_t highestmodseq;                /* 0: NOMODSEQ or not told */
+    bool read_only;
+};
+
+struct imap_events {
+    /* One message's data, solicited or not. */
+    void (*fetch)(struct imap_session *session, const struct imap_fetch *fetch, void *data);
+    /* The message with this UID is gone (EXPUNGE, VANISHED). uid 0: one whose UID is not known. */
+    void (*expunged)(struct imap_session *session, uint32_t uid, void *data);
+    /* The number of messages changed. */
+    void (*exists)(struct imap_session *session, uint32_t count, void *data);
+    void (*list)(struct imap_session *session, const struct imap_list *list, void *data);
+    void (*status)(struct imap_session *session, const struct imap_status *status, void *data);
+    /* The answer to imap_send_uid_search(): the UIDs, from SEARCH or ESEARCH. */
+    void (*search)(struct imap_session *session, const struct imap_uidset *uids, void *data);
+    /* The server has a word for the user: ALERT (RFC 9051, 7.1), one line. */
+    void (*alert)(struct imap_session *session, const char *text, void *data);
+    /* The connection is over, after all commands in flight were answered. The session stays until
+     * imap_session_free(), which may be called from in here. */
+    void (*closed)(struct imap_session *session, enum imap_error error, const char *text,
+                   void *data);
+};
+
+/* Gives the session to the thread that runs `context`; before this nothing is sent or called. NULL
+ * members of `events` are skipped; `events` and `data` must outlive the session. */
+void imap_session_attach(struct imap_session *session, GMainContext *context,
+                         const struct imap_events *events, void *data);
+
+unsigned imap_session_capabilities(const struct imap_session *session);
+/* "Dovecot ready.": greeting or ID name, for the log and for learned flaws. Never NULL. */
+const char *imap_session_server_name(const struct imap_session *session);
+/* The number of the connection in the transcript, unique in the process. */
+unsigned imap_session_number(const struct imap_session *session);
+/* Bytes received since it was opened (before decompression): the measure of progress. */
+uint64_t imap_session_bytes_in(const struct imap_session *session);
+/* Commands sent and not yet answered. */
+unsigned imap_session_in_flight(const struct imap_session *session);
+/* The mailbox that is selected or about to be (wire name), NULL: none. */
+const char *imap_session_mailbox(const struct imap_session *session);
+const struct imap_mailbox_state *imap_session_state(const struct imap_session *session);
+
+/* ---- commands -------------------------------------------------------------------------------
+ * Each queues one command and returns; several queued in one turn of the main loop go out in one
+ * write. `done` may be NULL. Names are wire names. Nothing is sent that the server does not offer:
+ * an option that needs a missing capability is left off where that is harmless, as said. */
+
+/* LIST of every mailbox, RETURN (SUBSCRIBED SPECIAL-USE [STATUS ...]) as far as offered; with
+ * `status` and without LIST-STATUS no STATUS comes. */
+void imap_send_list(struct imap_session *session, bool status, imap_done done, void *data);
+void imap_send_status(struct imap_session *session, const char *mailbox, imap_done done,
+                      void *data);
+/* EXAMINE (read-only), with CONDSTORE where offered. While it is in flight and when it failed,
+ * nothing is selected; commands queued behind it run if it succeeds and are answered with its
+ * error, unsent or refused, if it does not. */
+void imap_send_examine(struct imap_session *session, const char *mailbox, imap_done done,
+                       void *data);
+void imap_send_unselect(struct imap_session *session, imap_done done, void *data);
+
+/* What to fetch. Everything else off: zero it first. */
+struct imap_fetch_request {
+    unsigned items;            /* enum imap_item; EMAILID and GM_MSGID only where offered */
+    const char *header_fields; /* "DATE FROM SUBJECT": BODY.PEEK[HEADER.FIELDS (...)]; or NULL */
+    const char *section;       /* BODY.PEEK[section]; NULL: no body */
+    uint64_t origin, length;   /* partial; length 0: the whole section */
+    uint64_t changed_since;    /* CHANGEDSINCE, 0: none; needs CONDSTORE */
+};
+/* UID FETCH, in as many commands as the server's line length asks for; `done` comes once, after the
+ * last, with the first error. first..last may hold UIDs that do not exist. */
+void imap_send_uid_fetch(struct imap_session *session, const struct imap_uidset *uids,
+                         const struct imap_fetch_request *request, imap_done done, void *data);
+/* UID SEARCH of all UIDs in first..last (last 0: to the end), RETURN (ALL) with ESEARCH. */
+void imap_send_uid_search(struct imap_session *session, uint32_t first, uint32_t last,
+                          imap_done done, void *data);
+void imap_send_noop(struct imap_session *session, imap_done done, void *data);
