@@ -1,0 +1,38 @@
+/* A mount from start to end: caches, engines, the FUSE session. main() calls it in the worker. */
+#pragma once
+
+#include <glib.h>
+#include <stdbool.h>
+#include <sys/types.h>
+
+#include "fs/account.h"
+#include "fs/secret.h"
+
+struct mount_config {
+    struct account **accounts; /* at least one, then NULL; outlive the mount */
+    struct secret **secrets;   /* one an account, in the same order; an entry is NULL where the
+                                  engine runs password_command itself */
+    bool several;              /* the root shows accounts as directories, even if there is one */
+    const char *mountpoint;    /* absolute; exists, is a directory, is not mounted on */
+    GStrv fuse_options;        /* for fuse_session_new(), one "-o" each, complete (fsname, subtype,
+                                  nosuid, nodev and default_permissions too), quoted for its parser */
+    bool foreground;           /* -f */
+    bool transcript;           /* -d: protocol lines to the log */
+
+    /* Called once, as soon as the mount can be used (INIT is answered), from any thread.
+     * `device`: st_dev of the mount's root, made without asking the mount itself. */
+    void (*ready)(dev_t device, void *data);
+    void *data;
+};
+
+/* Why it could not be mounted; each has its exit status. */
+enum mount_error { MOUNT_OK, MOUNT_NETWORK, MOUNT_TLS, MOUNT_LOGIN, MOUNT_CACHE, MOUNT_FUSE };
+
+/* Opens the caches, signs in, mounts, serves until it is unmounted or mount_stop() is called, and
+ * puts everything away. MOUNT_OK if it came to serving; else nothing is mounted and `error` is set:
+ * one line that says what to do, without a secret, without "mailmount: ". An unreachable server
+ * with a cache from an earlier login is no error (a warning in the log). Called once a process. */
+enum mount_error mount_run(const struct mount_config *config, GError **error);
+
+/* Ends mount_run() soon, also while it is still starting. Async-signal-safe. */
+void mount_stop(void);
