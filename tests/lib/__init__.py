@@ -1,0 +1,1 @@
+"""The tests' surroundings: private mail servers, sample mail, a counting proxy, mounts."""

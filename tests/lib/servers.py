@@ -1,0 +1,373 @@
+"""Private Dovecot 2.3 and Cyrus 3.6 on free ports of the loopback, in a temporary folder.
+
+The servers' packages are unpacked in build/servers (tests/install-packages server), so paths that
+are compiled into them lead nowhere: settings name the right ones, and where there is no setting
+(two paths in Dovecot's library) a copy of the library names a short link. Everything runs as
+whoever calls; root's servers do their work as nobody.
+"""
+import grp
+import os
+import pwd
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+from .client import Client
+from .tls import Authority
+
+ROOT = Path(os.environ.get("MAILMOUNT_TEST_SERVERS")
+            or Path(__file__).resolve().parents[2] / "build" / "servers")
+PASSWORD = "secret"
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+def service_user():
+    """(user, group) that the servers' processes run as."""
+    uid = os.getuid()
+    if uid == 0:
+        return "nobody", "nogroup"
+    return pwd.getpwuid(uid).pw_name, grp.getgrgid(os.getgid()).gr_name
+
+
+def process_runs(pid):
+    """Whether a process lives; one that only waits for its parent does not."""
+    try:
+        return Path("/proc/%d/stat" % pid).read_text().rsplit(")", 1)[1].split()[0] not in "ZX"
+    except OSError:
+        return False
+
+
+def processes_below(root):
+    """root and its descendants, by process id."""
+    children = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            children.setdefault(int(stat.read_text().rsplit(")", 1)[1].split()[1]), []).append(
+                int(stat.parent.name))
+        except OSError:
+            continue
+    found = [root]
+    for pid in found:
+        found += children.get(pid, [])
+    return found
+
+
+class Server:
+    """What both servers are. A context manager: what is started ends with it."""
+
+    name = ""
+
+    def __init__(self):
+        self.folder = None
+        self.process = None
+        self.imap_port = self.imaps_port = None
+        self.authority = None
+        self.certificate = None
+
+    def __enter__(self):
+        self.folder = Path(tempfile.mkdtemp(prefix="m", dir="/tmp"))
+        self.folder.chmod(0o755)
+        try:
+            self.authority = Authority(self.folder / "tls")
+            self.certificate = self.authority.certificate("server")
+            self.start()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *exception):
+        self.stop()
+        if self.folder:
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+    @property
+    def ca(self):
+        return self.authority.ca
+
+    def start(self):
+        self.imap_port, self.imaps_port = free_port(), free_port()
+        self.configure()
+        command, environment = self.command()
+        with open(self.folder / "output", "ab") as output:
+            self.process = subprocess.Popen(
+                ["setpriv", "--pdeathsig", "TERM", *command], env=environment, cwd=self.folder, stdin=subprocess.DEVNULL,
+                stdout=output, stderr=output, start_new_session=True)
+        self.wait_ready()
+
+    def stop(self):
+        if not self.process:
+            return
+        pids = processes_below(self.process.pid)
+        self.process.terminate()
+        try:
+            self.process.wait(20)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        deadline = time.monotonic() + 10
+        for pid in pids[1:]:
+            while process_runs(pid) and time.monotonic() < deadline:
+                time.sleep(0.05)
+            if process_runs(pid):
+                os.kill(pid, signal.SIGKILL)
+        self.process = None
+
+    def wait_ready(self):
+        deadline = time.monotonic() + 60
+        while True:
+            try:
+                Client(self.imap_port, user=None, timeout=30).close()
+                return
+            except Exception:
+                if time.monotonic() > deadline or self.process.poll() is not None:
+                    raise RuntimeError("%s did not start:\n%s" % (self.name, self.log())) from None
+                time.sleep(0.1)
+
+    def log(self):
+        return (self.folder / "output").read_text(errors="replace")[-4000:]
+
+    def client(self, user="alice"):
+        return Client(self.imap_port, user, PASSWORD)
+
+    def configure(self):
+        raise NotImplementedError
+
+    def command(self):
+        raise NotImplementedError
+
+    def add_user(self, user):
+        """Any name signs in after this, with PASSWORD and an INBOX."""
+
+
+DOVECOT = """
+base_dir = {folder}/run
+state_dir = {folder}/run
+instance_name = {folder}
+log_path = /dev/stderr
+protocols = imap
+listen = 127.0.0.1
+import_environment = TZ LD_LIBRARY_PATH={libraries}
+default_internal_user = {user}
+default_internal_group = {group}
+default_login_user = {user}
+first_valid_uid = 1
+last_valid_uid = 0
+ssl = yes
+ssl_cert = <{certificate}
+ssl_key = <{key}
+ssl_dh =
+disable_plaintext_auth = no
+login_trusted_networks = 127.0.0.0/8
+auth_mechanisms = plain login
+auth_failure_delay = 0
+auth_cache_size = 0
+mail_fsync = never
+mail_location = maildir:~/Maildir
+mail_plugin_dir = {root}/usr/lib/dovecot/modules
+mail_max_userip_connections = 0
+mailbox_list_index = yes
+maildir_very_dirty_syncs = {dirty}
+mmap_disable = no
+imap_idle_notify_interval = 29 mins
+passdb {{
+  driver = static
+  args = password={password}
+}}
+userdb {{
+  driver = static
+  args = uid={user} gid={group} home={folder}/mail/%u allow_all_users=yes
+}}
+namespace inbox {{
+  inbox = yes
+  separator = /
+  mailbox Trash {{
+    special_use = \\Trash
+    auto = create
+  }}
+  mailbox Sent {{
+    special_use = \\Sent
+    auto = create
+  }}
+  mailbox Drafts {{
+    special_use = \\Drafts
+    auto = create
+  }}
+}}
+service imap-login {{
+  service_count = 0
+  client_limit = 1000
+  inet_listener imap {{
+    port = {imap_port}
+  }}
+  inet_listener imaps {{
+    port = {imaps_port}
+    ssl = yes
+  }}
+}}
+service imap {{
+  process_limit = 500
+  client_limit = 1
+}}
+"""
+# each service of Dovecot and its program, where it bears another name
+DOVECOT_SERVICES = {
+    "aggregator": "", "anvil": "", "auth": "", "auth-worker": "auth -w", "config": "", "dict": "",
+    "dict-async": "dict", "director": "", "dns-client": "", "doveadm": "doveadm-server",
+    "health-check": "script -p health-check.sh", "imap": "", "imap-hibernate": "",
+    "imap-login": "", "imap-urlauth": "", "imap-urlauth-login": "", "imap-urlauth-worker": "",
+    "indexer": "", "indexer-worker": "", "ipc": "", "log": "", "old-stats": "", "replicator": "",
+    "stats": "", "tcpwrap": ""}
+
+
+class Dovecot(Server):
+    """Takes any user name, with PASSWORD."""
+
+    name = "dovecot"
+
+    def __init__(self, very_dirty=False):
+        super().__init__()
+        self.very_dirty = very_dirty
+
+    def libraries(self):
+        lib = "%s/usr/lib/dovecot" % ROOT
+        return "%s/lib:%s:%s/modules/old-stats" % (self.folder, lib, lib)
+
+    def configure(self):
+        user, group = service_user()
+        for name in ("run", "mail", "lib"):
+            (self.folder / name).mkdir(exist_ok=True)
+        if os.getuid() == 0:
+            shutil.chown(self.folder / "mail", user, group)
+        self.rename_paths()
+        text = DOVECOT.format(
+            folder=self.folder, root=ROOT, user=user, group=group, libraries=self.libraries(),
+            password=PASSWORD, certificate=self.certificate[0], key=self.certificate[1],
+            imap_port=self.imap_port, imaps_port=self.imaps_port,
+            dirty="yes" if self.very_dirty else "no")
+        for service, program in DOVECOT_SERVICES.items():
+            text += "service %s {\n  executable = %s/usr/lib/dovecot/%s\n  chroot =\n}\n" % (
+                service, ROOT, program or service)
+        (self.folder / "dovecot.conf").write_text(text)
+
+    def rename_paths(self):
+        """Copies the library in which paths are compiled, and puts in short links for them."""
+        names = {b"/usr/bin/doveconf": (b"%s/c", "usr/bin/doveconf"),
+                 b"/usr/lib/dovecot/modules": (b"%s/m", "usr/lib/dovecot/modules")}
+        library = (ROOT / "usr/lib/dovecot/libdovecot.so.0").read_bytes()
+        for old, (new, target) in names.items():
+            new %= os.fsencode(self.folder)
+            assert len(new) <= len(old)
+            library = library.replace(old + b"\0", new.ljust(len(old) + 1, b"\0"))
+            link = Path(os.fsdecode(new))
+            link.unlink(missing_ok=True)
+            link.symlink_to(ROOT / target)
+        (self.folder / "lib/libdovecot.so.0").write_bytes(library)
+
+    def command(self):
+        environment = {"PATH": os.environ["PATH"], "LD_LIBRARY_PATH": self.libraries()}
+        return [ROOT / "usr/sbin/dovecot", "-F", "-c", self.folder / "dovecot.conf"], environment
+
+    def maildir(self, user, mailbox=""):
+        """The folder of a mailbox in Maildir form; '' is INBOX, else '.Name.Child'."""
+        return self.folder / "mail" / user / "Maildir" / mailbox
+
+
+CYRUS = """
+configdirectory: {folder}/conf
+defaultpartition: default
+partition-default: {folder}/spool
+sievedir: {folder}/sieve
+temp_path: {folder}/temp
+servername: localhost
+cyrus_user: {user}
+cyrus_group: {group}
+admins: cyrus
+allowplaintext: yes
+altnamespace: yes
+unixhierarchysep: yes
+virtdomains: off
+reject8bit: no
+munge8bit: no
+expunge_mode: immediate
+delete_mode: immediate
+autocreate_quota: 0
+autocreate_inbox_folders: Sent|Drafts|Trash
+autocreate_subscribe_folders: Sent|Drafts|Trash
+xlist-sent: Sent
+xlist-drafts: Drafts
+xlist-trash: Trash
+duplicatesuppression: no
+skiplist_unsafe: yes
+failedloginpause: 0
+sasl_pwcheck_method: auxprop
+sasl_auxprop_plugin: sasldb
+sasl_sasldb_path: {folder}/conf/sasldb2
+sasl_mech_list: PLAIN LOGIN
+tls_server_cert: {certificate}
+tls_server_key: {key}
+tls_client_ca_file: {ca}
+idlesocket: {folder}/conf/socket/idle
+"""
+CYRUS_SERVICES = """
+START {{
+  recover cmd="{bin}/ctl_cyrusdb -C {folder}/imapd.conf -r"
+}}
+SERVICES {{
+  imap  cmd="{bin}/imapd -C {folder}/imapd.conf -U 30" listen="127.0.0.1:{imap_port}" prefork=0
+  imaps cmd="{bin}/imapd -C {folder}/imapd.conf -s -U 30" listen="127.0.0.1:{imaps_port}" prefork=0
+}}
+DAEMON {{
+  idled cmd="{bin}/idled -C {folder}/imapd.conf -d"
+}}
+"""
+
+
+class Cyrus(Server):
+    """Takes alice, bob, and whom add_user() names."""
+
+    name = "cyrus"
+    bin = ROOT / "usr/lib/cyrus/bin"
+
+    def configure(self):
+        user, group = service_user()
+        for name in ("spool", "sieve", "temp", *("conf/" + n for n in (
+                "socket", "db", "proc", "log", "lock"))):
+            (self.folder / name).mkdir(parents=True, exist_ok=True)
+        values = {
+            "folder": self.folder, "user": user, "group": group, "bin": self.bin, "ca": self.ca,
+            "certificate": self.certificate[0], "key": self.certificate[1],
+            "imap_port": self.imap_port, "imaps_port": self.imaps_port}
+        (self.folder / "imapd.conf").write_text(CYRUS.format(**values))
+        (self.folder / "cyrus.conf").write_text(CYRUS_SERVICES.format(**values))
+        for name in ("alice", "bob"):
+            self.add_user(name)
+        if os.getuid() == 0:
+            for name in ("conf", "spool", "sieve", "temp"):
+                subprocess.run(["chown", "-R", user + ":" + group, self.folder / name], check=True)
+
+    def add_user(self, user):
+        subprocess.run(
+            [ROOT / "usr/sbin/saslpasswd2", "-p", "-c", "-f", self.folder / "conf/sasldb2",
+             "-u", "localhost", user], input=PASSWORD.encode(), check=True,
+            env=self.environment())
+
+    def environment(self):
+        user, group = service_user()
+        libraries = next(ROOT.glob("usr/lib/*/libcyrus.so.0")).parent
+        return {"PATH": os.environ["PATH"], "LD_LIBRARY_PATH": str(libraries),
+                "CYRUS_USER": user, "CYRUS_GROUP": group}
+
+    def command(self):
+        return [self.bin / "master", "-C", self.folder / "imapd.conf",
+                "-M", self.folder / "cyrus.conf", "-p", self.folder / "master.pid",
+                "-D"], self.environment()
