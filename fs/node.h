@@ -2,7 +2,7 @@
  *
  *      slot (18 bits) | UID (32 bits) | part number (14 bits)
  *
- * slot 0           the root (inode 1) and .mailmount
+ * slot 0           the root (inode 1), .mailmount and its files
  * UID 0            the directory of the mailbox with this slot; part 1 and up: its .mailmount
  * otherwise        a message of the mailbox whose messages have this slot: part 0 is NAME.eml,
  *                  1 the directory NAME/ (higher, so that tools which sort by inode meet the .eml
@@ -26,7 +26,13 @@ enum {
     NODE_PART_LAST = 16000, /* and the last */
 };
 #define NODE_SLOT_MAX ((1u << 17) - 1)
-#define NODE_ROOT 1 /* FUSE_ROOT_ID */
+
+/* Inode numbers of slot 0. */
+enum {
+    NODE_ROOT = 1, /* FUSE_ROOT_ID */
+    NODE_CONTROL = 2,
+    NODE_STATUS = 3,
+};
 
 struct node {
     uint32_t slot, uid;

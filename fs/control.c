@@ -1,0 +1,46 @@
+#include "fs/control.h"
+
+#include <inttypes.h>
+
+static void status_account(const struct mounted_account *mine, GString *text)
+{
+    static const char *const SIZES[] = {
+        [ENGINE_SIZES_UNPROVED] = "not compared with messages yet",
+        [ENGINE_SIZES_RIGHT] = "right",
+        [ENGINE_SIZES_WRONG] = "wrong; messages are fetched to learn their size",
+    };
+    struct engine_status status;
+    engine_status_read(mine->engine, &status);
+    g_autofree char *used = g_format_size(cache_content_used(mine->cache));
+    g_autofree char *limit = g_format_size(mine->account->cache_size);
+    g_autofree char *received = g_format_size(status.bytes_in);
+
+    g_string_append_printf(text, "account: %s\n", mine->account->name);
+    g_string_append_printf(text, "source: %s\n", mine->account->source);
+    g_string_append_printf(text, "state: %s\n", status.online ? "online" : "offline");
+    if (status.server[0] != '\0')
+        g_string_append_printf(text, "server: %s\n", status.server);
+    if (status.last_error[0] != '\0')
+        g_string_append_printf(text, "last error: %s\n", status.last_error);
+    g_string_append_printf(text, "connections: %u of %u\n", status.connections,
+                           mine->account->connections);
+    g_string_append_printf(text, "waiting: %u\n", status.waiting);
+    g_string_append_printf(text, "received: %s in answer to %" PRIu64 " commands\n", received,
+                           status.commands);
+    g_string_append_printf(text, "sizes told by the server: %s\n",
+                           SIZES[engine_sizes(mine->engine)]);
+    g_string_append_printf(text, "content cache: %s of %s\n", used, limit);
+    if (status.mailboxes_incomplete > 0)
+        g_string_append_printf(text, "folders of which the server shows only a part: %" PRIu64 "\n",
+                               status.mailboxes_incomplete);
+}
+
+GBytes *control_status(const struct mounted *mounted)
+{
+    GString *text = g_string_new("mailmount " MAILMOUNT_VERSION "\n");
+    for (unsigned i = 0; i < mounted->count; i++) {
+        g_string_append_c(text, '\n');
+        status_account(&mounted->accounts[i], text);
+    }
+    return g_string_free_to_bytes(text);
+}

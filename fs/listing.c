@@ -1,0 +1,189 @@
+/* Listings of fs/tree.h. Offsets name entries, not positions, so that a listing can be taken up
+ * anywhere while mail comes and goes: 1 and 2 for the dots, OFFSET_FOLDER + slot for a mailbox
+ * below, OFFSET_MESSAGE + 2 x UID + face for a message, OFFSET_PART + number inside a message's
+ * directory. */
+#include <errno.h>
+#include <string.h>
+
+#include "fs/name.h"
+#include "fs/tree.h"
+
+#define OFFSET_PART (UINT64_C(1) << 4)
+#define OFFSET_FOLDER (UINT64_C(1) << 24)
+#define OFFSET_MESSAGE (UINT64_C(1) << 40)
+
+struct listing {
+    const struct mounted *mounted;
+    struct place *place;
+    uint64_t offset; /* entries up to this one are out already */
+    bool attributes;
+    tree_emit emit;
+    void *data;
+};
+
+/* Emits one entry for a child whose place is filled as far as its kind needs. */
+static bool put(struct listing *listing, const char *name, struct place *child, uint64_t offset)
+{
+    struct tree_entry entry = {
+        .name = name,
+        .inode = node_inode(child->node),
+        .directory = place_is_directory(child),
+        .offset = offset,
+    };
+    struct tree_attr attr;
+    struct need none = {0};
+    if (listing->attributes && tree_place_attr(listing->mounted, child, false, &attr, &none) == 0)
+        entry.attr = &attr;
+    return listing->emit(&entry, listing->data);
+}
+
+static struct node parent_of(const struct listing *listing)
+{
+    const struct place *place = listing->place;
+    struct node root = {.part = NODE_ROOT};
+    if (place->kind == PLACE_MAILBOX && place->mailbox.parent != 0)
+        return (struct node){.slot = place->mailbox.parent};
+    if (place->kind == PLACE_MAILBOX && listing->mounted->several)
+        return (struct node){.slot = place->account->root};
+    if (place->kind != PLACE_PARTS)
+        return root;
+    if (place->node.part == NODE_PART_DIRECTORY)
+        return (struct node){.slot = place->mailbox.slot};
+    return (struct node){place->node.slot, place->node.uid, place->part.parent};
+}
+
+static bool list_dots(struct listing *listing)
+{
+    struct tree_entry dot = {
+        .name = ".", .inode = node_inode(listing->place->node), .directory = true, .offset = 1};
+    struct tree_entry dots = {
+        .name = "..", .inode = node_inode(parent_of(listing)), .directory = true, .offset = 2};
+    if (listing->offset < 1 && !listing->emit(&dot, listing->data))
+        return false;
+    return listing->offset >= 2 || listing->emit(&dots, listing->data);
+}
+
+static void list_root(struct listing *listing)
+{
+    for (unsigned i = 0; i < listing->mounted->count; i++) {
+        struct mounted_account *account = &listing->mounted->accounts[i];
+        uint64_t offset = OFFSET_FOLDER + account->root;
+        struct place child = {
+            .kind = PLACE_ACCOUNT, .account = account, .node = {.slot = account->root}};
+        if (offset > listing->offset && !put(listing, account->account->name, &child, offset))
+            return;
+    }
+}
+
+static bool list_folders(struct listing *listing)
+{
+    if (listing->offset >= OFFSET_MESSAGE)
+        return true;
+    struct place child = {
+        .kind = PLACE_MAILBOX, .account = listing->place->account, .txn = listing->place->txn};
+    uint32_t after = listing->offset > OFFSET_FOLDER ? listing->offset - OFFSET_FOLDER : 0;
+    while (cache_mailbox_next(child.txn, listing->place->mailbox.slot, after, &child.mailbox) ==
+           CACHE_OK) {
+        after = child.node.slot = child.mailbox.slot;
+        if (!put(listing, child.mailbox.name, &child, OFFSET_FOLDER + after))
+            return false;
+    }
+    return true;
+}
+
+/* The faces of one message that come after the listing's offset. */
+static bool list_message(struct listing *listing, struct place *child)
+{
+    enum account_view view = child->account->account->view;
+    uint64_t offset = OFFSET_MESSAGE + 2 * (uint64_t)child->message.uid;
+    child->node.uid = child->message.uid;
+    if (offset > listing->offset && view != ACCOUNT_VIEW_PARTS) {
+        char name[NAME_MESSAGE_MAX + sizeof(".eml")];
+        size_t length = MIN(strlen(child->message.name), NAME_MESSAGE_MAX);
+        memcpy(name, child->message.name, length);
+        memcpy(name + length, ".eml", sizeof(".eml"));
+        child->kind = PLACE_MESSAGE;
+        child->node.part = NODE_PART_MESSAGE;
+        if (!put(listing, name, child, offset))
+            return false;
+    }
+    child->kind = PLACE_PARTS;
+    child->node.part = NODE_PART_DIRECTORY;
+    return offset + 1 <= listing->offset || view == ACCOUNT_VIEW_MESSAGES ||
+           put(listing, child->message.name, child, offset + 1);
+}
+
+static void list_mailbox(struct listing *listing)
+{
+    const struct place *place = listing->place;
+    if (!list_folders(listing) || place->mailbox.messages == 0)
+        return;
+    struct place child = {
+        .account = place->account,
+        .txn = place->txn,
+        .mailbox = place->mailbox,
+        .node = {.slot = place->mailbox.messages},
+    };
+    uint64_t from = listing->offset > OFFSET_MESSAGE ? (listing->offset - OFFSET_MESSAGE) / 2 : 1;
+    while (from <= UINT32_MAX && cache_message_next(place->txn, place->mailbox.messages,
+                                                    (uint32_t)from, &child.message) == CACHE_OK) {
+        if (!list_message(listing, &child))
+            return;
+        from = (uint64_t)child.message.uid + 1;
+    }
+}
+
+static void list_parts(struct listing *listing)
+{
+    static const enum place_kind KINDS[] = {
+        [CACHE_PART_LEAF] = PLACE_PART,
+        [CACHE_PART_MESSAGE] = PLACE_PART,
+        [CACHE_PART_DIRECTORY] = PLACE_PARTS,
+        [CACHE_PART_HEADERS] = PLACE_HEADERS,
+    };
+    struct place child = *listing->place;
+    uint16_t directory = listing->place->node.part;
+    child.kind = PLACE_HEADERS;
+    child.node.part = NODE_PART_HEADERS;
+    if (directory == NODE_PART_DIRECTORY && listing->offset < OFFSET_PART + child.node.part &&
+        !put(listing, "headers.txt", &child, OFFSET_PART + child.node.part))
+        return;
+    struct cache_parts parts;
+    if (cache_parts_get(child.txn, child.message.object, &parts) != CACHE_OK)
+        return;
+    for (size_t at = 0; cache_parts_next(&parts, &at, &child.part);) {
+        if (child.part.parent != directory || OFFSET_PART + child.part.number <= listing->offset)
+            continue;
+        child.kind = KINDS[child.part.kind];
+        child.node.part = child.part.number;
+        if (!put(listing, child.part.name, &child, OFFSET_PART + child.part.number))
+            return;
+    }
+}
+
+static void list_control(struct listing *listing)
+{
+    struct place child = {.kind = PLACE_STATUS, .node = {.part = NODE_STATUS}};
+    if (listing->offset < OFFSET_PART)
+        put(listing, "status", &child, OFFSET_PART);
+}
+
+int tree_list(const struct mounted *mounted, uint64_t inode, uint64_t offset, bool attributes,
+              tree_emit emit, void *data)
+{
+    static void (*const LIST[])(struct listing *) = {
+        [PLACE_ROOT] = list_root,       [PLACE_ACCOUNT] = list_mailbox,
+        [PLACE_MAILBOX] = list_mailbox, [PLACE_CONTROL] = list_control,
+        [PLACE_PARTS] = list_parts,     [PLACE_PART] = NULL,
+    };
+    g_auto(place) place = {0};
+    int error = place_find(mounted, inode, &place);
+    if (error != 0)
+        return error;
+    if (!place_is_directory(&place))
+        return ENOTDIR;
+    struct listing listing = {mounted, &place, offset, attributes, emit, data};
+    if (list_dots(&listing))
+        LIST[place.kind](&listing);
+    return 0;
+}

@@ -1,0 +1,255 @@
+#include "fs/mount.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "fs/content.h"
+#include "fs/mime.h"
+#include "fs/notify.h"
+#include "fs/ops.h"
+#include "fs/parsed.h"
+#include "fs/request.h"
+#include "fs/session.h"
+
+#define LOCK_WAIT_MS 5000
+
+static struct mounted mounted;
+static const struct mount_config *config;
+static struct session *session;
+static int stop_fd = -1; /* an eventfd: mount_stop() writes, the stopper reads */
+static atomic_bool stopping;
+static atomic_bool ready_told;
+
+void mount_stop(void)
+{
+    uint64_t one = 1;
+    stopping = true;
+    if (stop_fd >= 0 && write(stop_fd, &one, sizeof(one)) < 0)
+        return; /* it is full: told already */
+}
+
+/* ---- what engines tell ---- */
+
+static void on_mailbox_changed(uint32_t folder, void *data)
+{
+    notify_inode(node_inode((struct node){.slot = folder}));
+}
+
+static void on_message_removed(uint32_t folder, uint32_t messages, uint32_t uid, const char *name,
+                               void *data)
+{
+    uint64_t parent = node_inode((struct node){.slot = folder});
+    g_autofree char *eml = g_strconcat(name, ".eml", NULL);
+    notify_entry(parent, eml);
+    notify_entry(parent, name);
+}
+
+static void on_message_changed(uint32_t messages, uint32_t uid, void *data)
+{
+    notify_inode(node_inode((struct node){messages, uid, NODE_PART_MESSAGE}));
+}
+
+static void on_content_changed(uint32_t messages, uint32_t uid, void *data)
+{
+    notify_inode(node_inode((struct node){messages, uid, NODE_PART_MESSAGE}));
+    notify_inode(node_inode((struct node){messages, uid, NODE_PART_DIRECTORY}));
+    notify_inode(node_inode((struct node){messages, uid, NODE_PART_HEADERS}));
+}
+
+static void on_folders_changed(void *data)
+{
+    notify_inode(NODE_ROOT);
+}
+
+static const struct engine_events EVENTS = {
+    .mailbox_changed = on_mailbox_changed,
+    .message_removed = on_message_removed,
+    .message_changed = on_message_changed,
+    .content_changed = on_content_changed,
+    .folders_changed = on_folders_changed,
+};
+
+/* ---- accounts ---- */
+
+static enum mount_error account_open(unsigned index, GError **error)
+{
+    struct account *account = config->accounts[index];
+    struct mounted_account *mine = &mounted.accounts[index];
+    g_autofree char *name =
+        g_strdup_printf("%s@%s:%u", account->user, account->host, account->port);
+    g_autofree char *owner =
+        g_strdup_printf("mounted on %s by process %d", config->mountpoint, (int)getpid());
+    struct cache_options options = {
+        .directory = account->cache_dir,
+        .account = name,
+        .owner = owner,
+        .content_bytes = account->cache_size,
+        .lock_wait_ms = LOCK_WAIT_MS,
+    };
+    mine->account = account;
+    mine->cache = cache_open(&options, error);
+    if (mine->cache == NULL)
+        return MOUNT_CACHE;
+    if (config->several)
+        mine->root = cache_slot_of_mailbox(mine->cache, "");
+    struct engine_config engine = {
+        .account = account,
+        .cache = mine->cache,
+        .secret = config->secrets != NULL ? config->secrets[index] : NULL,
+        .events = &EVENTS,
+        .transcript = config->transcript,
+    };
+    mine->engine = engine_new(&engine);
+    return MOUNT_OK;
+}
+
+/* Whether the account can be shown without its server. */
+static bool has_cache(struct cache *cache)
+{
+    g_autoptr(cache_txn) txn = cache_txn_read(cache);
+    struct cache_mailbox mailbox;
+    return cache_mailbox_next(txn, 0, 0, &mailbox) == CACHE_OK;
+}
+
+static enum mount_error account_start(struct mounted_account *mine, GError **error)
+{
+    static const enum mount_error ERRORS[] = {
+        [ENGINE_START_NETWORK] = MOUNT_NETWORK,
+        [ENGINE_START_LOGIN] = MOUNT_LOGIN,
+        [ENGINE_START_TLS] = MOUNT_TLS,
+        [ENGINE_START_OTHER] = MOUNT_NETWORK,
+    };
+    enum engine_start_reason reason;
+    g_autoptr(GError) why = NULL;
+    if (engine_start(mine->engine, &reason, &why))
+        return MOUNT_OK;
+    bool offline = reason == ENGINE_START_NETWORK && has_cache(mine->cache);
+    if (offline || mounted.several) {
+        g_warning("%s: %s; showing what is cached", mine->account->name, why->message);
+        return MOUNT_OK;
+    }
+    g_propagate_error(error, g_steal_pointer(&why));
+    return ERRORS[reason];
+}
+
+static void accounts_stop(void)
+{
+    for (unsigned i = 0; i < mounted.count; i++)
+        if (mounted.accounts[i].engine != NULL)
+            engine_stop(mounted.accounts[i].engine);
+}
+
+static void accounts_free(void)
+{
+    for (unsigned i = 0; i < mounted.count; i++) {
+        if (mounted.accounts[i].engine != NULL)
+            engine_free(mounted.accounts[i].engine);
+        if (mounted.accounts[i].cache != NULL)
+            cache_close(mounted.accounts[i].cache);
+    }
+    g_clear_pointer(&mounted.accounts, g_free);
+    mounted.count = 0;
+}
+
+static enum mount_error accounts_open(GError **error)
+{
+    mounted.several = config->several;
+    while (config->accounts[mounted.count] != NULL)
+        mounted.count++;
+    mounted.accounts = g_new0(struct mounted_account, mounted.count);
+    mounted.since_ns = g_get_real_time() * 1000;
+    for (unsigned i = 0; i < mounted.count; i++) {
+        enum mount_error result = account_open(i, error);
+        if (result != MOUNT_OK)
+            return result;
+    }
+    for (unsigned i = 0; i < mounted.count; i++) {
+        enum mount_error result = account_start(&mounted.accounts[i], error);
+        if (result != MOUNT_OK)
+            return result;
+    }
+    return MOUNT_OK;
+}
+
+/* ---- stopping ---- */
+
+static void on_wake(int signal)
+{
+}
+
+/* Waits for mount_stop(). Before the session loops it stops the engines, which ends a start that
+ * waits for a server. */
+static void *stopper(void *data)
+{
+    uint64_t count;
+    while (read(stop_fd, &count, sizeof(count)) < 0 && errno == EINTR)
+        ;
+    if (!stopping)
+        return NULL; /* served to the end */
+    accounts_stop();
+    if (session != NULL)
+        session_exit(session);
+    return NULL;
+}
+
+/* Signals that end the mount go to the main thread, so that they can interrupt the loop there. */
+static GThread *start_stopper(void)
+{
+    struct sigaction wake = {.sa_handler = on_wake};
+    sigaction(SIGUSR1, &wake, NULL);
+    stop_fd = eventfd(0, EFD_CLOEXEC);
+    return g_thread_new("stopper", stopper, NULL);
+}
+
+static void end_stopper(GThread *thread)
+{
+    uint64_t one = 1;
+    if (write(stop_fd, &one, sizeof(one)) < 0)
+        g_warning("cannot wake a thread: %s", g_strerror(errno));
+    g_thread_join(thread);
+    close(stop_fd);
+    stop_fd = -1;
+}
+
+/* ---- all of it ---- */
+
+static void on_init(void *data)
+{
+    if (!atomic_exchange(&ready_told, true) && config->ready != NULL)
+        config->ready(session_device(session), config->data);
+}
+
+static enum mount_error serve(GError **error)
+{
+    content_on_change(notify_inode);
+    ops_init(&mounted, on_init, NULL);
+    session = session_mount(config->mountpoint, config->fuse_options, error);
+    if (session == NULL)
+        return MOUNT_FUSE;
+    notify_start(session_fuse(session));
+    if (!stopping)
+        session_loop(session);
+    return MOUNT_OK;
+}
+
+enum mount_error mount_run(const struct mount_config *of, GError **error)
+{
+    config = of;
+    mime_init();
+    request_init();
+    GThread *thread = start_stopper();
+    enum mount_error result = accounts_open(error);
+    if (result == MOUNT_OK && !stopping)
+        result = serve(error);
+    accounts_stop();
+    request_finish();
+    notify_stop();
+    end_stopper(thread);
+    g_clear_pointer(&session, session_free);
+    parsed_clear();
+    accounts_free();
+    return result;
+}

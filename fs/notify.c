@@ -1,0 +1,77 @@
+#include "fs/notify.h"
+
+#define FUSE_USE_VERSION 314
+#include <fuse_lowlevel.h>
+#include <glib.h>
+#include <string.h>
+
+#define QUEUE_MAX 10000
+
+struct notice {
+    uint64_t inode;
+    char *name; /* NULL: the inode itself */
+};
+
+static GAsyncQueue *queue;
+static GThread *thread;
+static struct fuse_session *session;
+static struct notice last; /* its address ends the thread */
+
+static void notice_free(void *data)
+{
+    struct notice *notice = data;
+    if (notice == &last)
+        return;
+    g_free(notice->name);
+    g_free(notice);
+}
+
+static void *run(void *data)
+{
+    for (;;) {
+        struct notice *notice = g_async_queue_pop(queue);
+        if (notice == &last)
+            return NULL;
+        if (notice->name == NULL)
+            fuse_lowlevel_notify_inval_inode(session, notice->inode, 0, 0);
+        else
+            fuse_lowlevel_notify_inval_entry(session, notice->inode, notice->name,
+                                             strlen(notice->name));
+        notice_free(notice);
+    }
+}
+
+void notify_start(struct fuse_session *of)
+{
+    session = of;
+    queue = g_async_queue_new_full(notice_free);
+    thread = g_thread_new("notify", run, NULL);
+}
+
+static void put(uint64_t inode, const char *name)
+{
+    if (queue == NULL || (name != NULL && g_async_queue_length(queue) > QUEUE_MAX))
+        return;
+    struct notice *notice = g_new(struct notice, 1);
+    *notice = (struct notice){.inode = inode, .name = g_strdup(name)};
+    g_async_queue_push(queue, notice);
+}
+
+void notify_inode(uint64_t inode)
+{
+    put(inode, NULL);
+}
+
+void notify_entry(uint64_t parent, const char *name)
+{
+    put(parent, name);
+}
+
+void notify_stop(void)
+{
+    if (thread == NULL)
+        return;
+    g_async_queue_push_front(queue, &last);
+    g_thread_join(g_steal_pointer(&thread));
+    g_clear_pointer(&queue, g_async_queue_unref);
+}

@@ -1,0 +1,244 @@
+#include "fs/origin.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "fs/content.h"
+#include "fs/mime.h"
+#include "fs/parsed.h"
+
+/* No file that must be decoded whole is bigger: it would have to fit in memory. */
+#define WHOLE_LIMIT (1u << 30)
+/* Longer section numbers are not asked of servers. */
+#define SECTION_MAX 60
+/* A size record under the part's number with this bit set marks irregular base64. */
+#define IRREGULAR_BIT 0x4000
+
+void origin_copy(struct origin *to, const struct origin *from)
+{
+    *to = *from;
+    to->part.name = g_strdup(from->part.name);
+    to->part.section = g_strdup(from->part.section);
+    to->part.type = g_strdup(from->part.type);
+    to->part.charset = g_strdup(from->part.charset);
+}
+
+void origin_clear(struct origin *origin)
+{
+    g_free((char *)origin->part.name);
+    g_free((char *)origin->part.section);
+    g_free((char *)origin->part.type);
+    g_free((char *)origin->part.charset);
+    *origin = (struct origin){0};
+}
+
+int origin_of(struct place *place, struct origin *origin, struct need *need)
+{
+    struct cache_parts parts = {0};
+    if (place->kind == PLACE_HEADERS &&
+        cache_parts_get(place->txn, place->message.object, &parts) != CACHE_OK)
+        return need_parts(place, need);
+
+    struct origin view = {
+        .account = place->account,
+        .kind = place->kind,
+        .inode = node_inode(place->node),
+        .node = place->node,
+        .object = place->message.object,
+        .message_size = place->message.size,
+        .truncated = parts.truncated,
+        .part = place->part,
+    };
+    origin_copy(origin, &view);
+    place_end(place);
+    return 0;
+}
+
+/* ---- sizes ---- */
+
+static bool size_get(const struct origin *origin, uint16_t number, uint64_t *size)
+{
+    g_autoptr(cache_txn) txn = cache_txn_read(origin->account->cache);
+    return cache_size_get(txn, origin->object, number, size) == CACHE_OK;
+}
+
+void origin_size_store(const struct origin *origin, uint64_t size)
+{
+    uint64_t known;
+    if (size_get(origin, origin->node.part, &known) && known == size)
+        return;
+    g_autoptr(cache_txn) txn = cache_txn_write(origin->account->cache);
+    if (cache_size_put(txn, origin->object, origin->node.part, size) == CACHE_OK)
+        cache_txn_commit(g_steal_pointer(&txn));
+}
+
+bool origin_irregular(const struct origin *origin)
+{
+    uint64_t mark;
+    return size_get(origin, origin->node.part | IRREGULAR_BIT, &mark);
+}
+
+void origin_irregular_store(const struct origin *origin)
+{
+    g_autoptr(cache_txn) txn = cache_txn_write(origin->account->cache);
+    cache_size_remove(txn, origin->object, origin->node.part);
+    if (cache_size_put(txn, origin->object, origin->node.part | IRREGULAR_BIT, 1) == CACHE_OK)
+        cache_txn_commit(g_steal_pointer(&txn));
+}
+
+/* ---- sections of the server's message ---- */
+
+int origin_wish(const struct origin *origin, const char *section, uint64_t offset, uint64_t length,
+                struct need *need)
+{
+    if (strlen(section) > SECTION_MAX)
+        return EIO;
+    struct engine_wish wish = {
+        .want = ENGINE_BYTES,
+        .messages = origin->node.slot,
+        .uid = origin->node.uid,
+        .section = section,
+        .offset = offset,
+        .length = length,
+    };
+    return need_add(need, origin->account->engine, &wish);
+}
+
+int origin_section(const struct origin *origin, const char *section, uint64_t expected,
+                   GBytes **bytes, struct need *need)
+{
+    struct cache *cache = origin->account->cache;
+    uint64_t end;
+    if (cache_content_size(cache, origin->object, section, &end) != CACHE_OK) {
+        uint64_t have = cache_content_have(cache, origin->object, section, 0, WHOLE_LIMIT);
+        if (MAX(have, expected) >= WHOLE_LIMIT)
+            return EFBIG;
+        uint64_t rest = expected >= have ? expected - have + 1 : CONTENT_WHOLE_MAX;
+        return origin_wish(origin, section, have, rest, need);
+    }
+    if (end > WHOLE_LIMIT)
+        return EFBIG;
+    g_autofree char *buffer = g_malloc(end + 1);
+    size_t got = cache_content_get(cache, origin->object, section, 0, buffer, end);
+    if (got < end)
+        return origin_wish(origin, section, got, end - got, need);
+    *bytes = g_bytes_new_take(g_steal_pointer(&buffer), end);
+    return 0;
+}
+
+/* ---- whole files ---- */
+
+static int local_part(const struct origin *origin, GBytes **bytes, struct need *need)
+{
+    g_autoptr(GBytes) raw = NULL;
+    while (!parsed_part(origin->account->cache, origin->object, raw, &origin->part, bytes)) {
+        int error = origin_section(origin, "", origin->message_size, &raw, need);
+        if (error != 0)
+            return error;
+    }
+    return *bytes != NULL ? 0 : EIO;
+}
+
+/* The length of the header block, with the empty line. */
+static size_t header_length(const char *bytes, size_t length)
+{
+    for (size_t at = 0; at < length;) {
+        const char *end = memchr(bytes + at, '\n', length - at);
+        if (end == NULL)
+            return length;
+        size_t line = (size_t)(end - bytes) - at;
+        bool empty = line == 0 || (line == 1 && bytes[at] == '\r');
+        at = (size_t)(end - bytes) + 1;
+        if (empty)
+            return at;
+    }
+    return length;
+}
+
+/* Whether the whole message is in the cache anyway, and small. */
+static bool message_at_hand(const struct origin *origin, uint64_t *size)
+{
+    struct cache *cache = origin->account->cache;
+    return cache_content_size(cache, origin->object, "", size) == CACHE_OK &&
+           *size <= CONTENT_WHOLE_MAX &&
+           cache_content_have(cache, origin->object, "", 0, *size) == *size;
+}
+
+/* The header block as the server sends it. */
+static int raw_header(const struct origin *origin, const char *section, GBytes **bytes,
+                      struct need *need)
+{
+    uint64_t size;
+    if (section[0] == '\0' && message_at_hand(origin, &size)) {
+        g_autoptr(GBytes) message = NULL;
+        int error = origin_section(origin, "", size, &message, need);
+        if (error != 0)
+            return error;
+        gsize length;
+        const char *data = g_bytes_get_data(message, &length);
+        *bytes = g_bytes_new_from_bytes(message, 0, header_length(data, length));
+        return 0;
+    }
+    g_autofree char *header =
+        section[0] != '\0' ? g_strconcat(section, ".HEADER", NULL) : g_strdup("HEADER");
+    return origin_section(origin, header, MIN(origin->message_size, 64 * 1024), bytes, need);
+}
+
+static int headers_text(const struct origin *origin, GBytes **bytes, struct need *need)
+{
+    if (origin->part.flags & CACHE_PART_LOCAL)
+        return local_part(origin, bytes, need);
+    g_autoptr(GBytes) raw = NULL;
+    int error = raw_header(origin, origin->part.section, &raw, need);
+    if (error != 0)
+        return error;
+    gsize length;
+    const void *data = g_bytes_get_data(raw, &length);
+    const char *note = origin->truncated && origin->node.part == NODE_PART_HEADERS
+                           ? "X-Mailmount: this message has more parts than are shown; all of it "
+                             "is in its .eml file"
+                           : NULL;
+    *bytes = mime_headers_text(data, length, note);
+    return 0;
+}
+
+/* The structure said another length than the bytes have: have the tree made from the message. */
+static int structure_disagrees(const struct origin *origin, struct need *need)
+{
+    struct engine_wish wish = {
+        .want = ENGINE_REPARTS, .messages = origin->node.slot, .uid = origin->node.uid};
+    return need_add(need, origin->account->engine, &wish);
+}
+
+static int remote_part(const struct origin *origin, GBytes **bytes, struct need *need)
+{
+    if (strlen(origin->part.section) > SECTION_MAX)
+        return structure_disagrees(origin, need);
+    g_autoptr(GBytes) raw = NULL;
+    uint64_t expected = origin->part.octets >= 0 ? (uint64_t)origin->part.octets : 0;
+    int error = origin_section(origin, origin->part.section, expected, &raw, need);
+    if (error != 0)
+        return error;
+    gsize length;
+    const void *data = g_bytes_get_data(raw, &length);
+    if (origin->part.octets >= 0 && length != expected)
+        return structure_disagrees(origin, need);
+    *bytes = mime_part_decode(&origin->part, data, length);
+    return *bytes != NULL ? 0 : EIO;
+}
+
+int origin_whole(const struct origin *origin, GBytes **bytes, struct need *need)
+{
+    int error;
+    if (origin->kind == PLACE_MESSAGE)
+        error = origin_section(origin, "", origin->message_size, bytes, need);
+    else if (origin->kind == PLACE_HEADERS)
+        error = headers_text(origin, bytes, need);
+    else if (origin->part.flags & CACHE_PART_LOCAL)
+        error = local_part(origin, bytes, need);
+    else
+        error = remote_part(origin, bytes, need);
+    if (error == 0)
+        origin_size_store(origin, g_bytes_get_size(*bytes));
+    return error;
+}

@@ -1,0 +1,80 @@
+/* Where an inode number leads: the records behind it, for as long as one read transaction.
+ *
+ * A place is looked up anew for every request, and again after every wait: between two looks a
+ * message may have gone, a mailbox been renumbered. Nothing of a place outlives place_end() but
+ * numbers.
+ */
+#pragma once
+
+#include "cache/cache.h"
+#include "fs/account.h"
+#include "fs/engine/engine.h"
+#include "fs/node.h"
+
+/* One account of the mount. */
+struct mounted_account {
+    const struct account *account;
+    struct cache *cache;
+    struct engine *engine;
+    uint32_t root; /* slot of the account's own directory, where the mount has several */
+};
+
+/* The mount: fixed before the first request. */
+struct mounted {
+    struct mounted_account *accounts;
+    unsigned count;
+    bool several;     /* the root shows the accounts; else it is the only account's own directory */
+    int64_t since_ns; /* when it was mounted, since 1970 */
+};
+
+/* What must be in the cache before a question can be answered: one to NEED_MAX wishes to one
+ * engine. Zero it first; need_clear() afterwards. */
+enum { NEED_MAX = 8 };
+struct need {
+    struct engine *engine;
+    unsigned count;
+    struct engine_wish wishes[NEED_MAX]; /* their sections are the need's own */
+    bool optional;                       /* the answer can be given, worse, if a wish fails */
+    unsigned round; /* how often the asker has waited already; kept by need_clear() */
+};
+/* Returned by functions that fill a need: ask, wait, then call again. Other values are errno codes;
+ * 0 is success. */
+#define NEED_WAIT (-1)
+/* Adds a wish (section copied); past NEED_MAX it is dropped, to be asked for in the next round.
+ * Returns NEED_WAIT. */
+int need_add(struct need *need, struct engine *engine, const struct engine_wish *wish);
+void need_clear(struct need *need);
+
+enum place_kind {
+    PLACE_ROOT,    /* of several accounts */
+    PLACE_ACCOUNT, /* top of one account's mailboxes */
+    PLACE_MAILBOX, /* its children and messages */
+    PLACE_CONTROL, /* .mailmount */
+    PLACE_STATUS,  /* .mailmount/status */
+    PLACE_MESSAGE, /* NAME.eml */
+    PLACE_PARTS,   /* NAME/, or X/ of a part */
+    PLACE_HEADERS, /* headers.txt in either */
+    PLACE_PART,    /* a leaf, or X.eml */
+};
+struct place {
+    enum place_kind kind;
+    struct node node;
+    struct mounted_account *account; /* NULL for ROOT, CONTROL, STATUS */
+    struct cache_txn *txn;           /* over the account's metadata; NULL as above */
+    struct cache_mailbox mailbox;    /* MAILBOX: itself; of a message: where it lies */
+    struct cache_message message;    /* MESSAGE and below */
+    struct cache_part part;          /* PARTS, HEADERS, PART below the top: the node's record */
+};
+
+/* Resolves an inode number. ESTALE: what it named is not there any more. EIO: the cache fails. */
+int place_find(const struct mounted *mounted, uint64_t inode, struct place *place);
+void place_end(struct place *place);
+typedef struct place place; /* for g_auto() */
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(place, place_end)
+
+/* Wishes for the part tree of the message at a place. NEED_WAIT; EIO if that was wished for
+ * already. */
+int need_parts(const struct place *place, struct need *need);
+
+/* Whether it is a directory. */
+bool place_is_directory(const struct place *place);

@@ -1,0 +1,43 @@
+/* A FUSE request on its way to its one answer.
+ *
+ * An operation is a step: a function that looks at the cache and either answers, or says what must
+ * be in the cache first. Then the request is parked with the engine, holding no thread; when its
+ * wishes are granted the same step runs again, on a small pool, and finds what it needs. A wish
+ * that fails, the deadline, or a signal to the caller (FUSE_INTERRUPT) answers the request with an
+ * error instead.
+ *
+ * The kernel sends one INTERRUPT a request, for whichever signal came first. So it is looked up
+ * what is pending for the caller: a signal that is meant to end it ends the request (EINTR), others
+ * (SIGWINCH, Go's SIGURG) are waited through, with a new look every 100 ms.
+ */
+#pragma once
+
+#define FUSE_USE_VERSION 314
+#include <fuse_lowlevel.h>
+
+#include "fs/place.h"
+
+struct request;
+/* Answers the request and returns 0; or returns NEED_WAIT with request->need filled; or an errno.
+ */
+typedef int (*request_step)(struct request *request);
+struct request {
+    fuse_req_t fuse;
+    request_step step;
+    uint64_t inode;
+    const char *name; /* borrowed from libfuse until the request is parked, then copied */
+    struct fuse_file_info info;
+    bool with_info;
+    size_t size;
+    uint64_t offset;
+    struct need need;
+};
+
+void request_init(void);
+/* Runs the step, on the caller's thread first; `request` may live on its stack. */
+void request_start(const struct request *request);
+/* Waits until every parked request was answered (the engines must have been stopped), and ends the
+ * threads. */
+void request_finish(void);
+/* Requests parked now. */
+unsigned request_parked(void);
