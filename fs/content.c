@@ -177,7 +177,7 @@ static GMutex opened_lock;
 
 static struct content *opened_get(uint64_t inode)
 {
-    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&opened_lock);
+    g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&opened_lock);
     struct content *content = opened != NULL ? g_hash_table_lookup(opened, &inode) : NULL;
     if (content != NULL)
         g_atomic_ref_count_inc(&content->references);
@@ -186,7 +186,7 @@ static struct content *opened_get(uint64_t inode)
 
 static struct content *opened_add(struct content *content)
 {
-    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&opened_lock);
+    g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&opened_lock);
     if (opened == NULL)
         opened = g_hash_table_new(g_int64_hash, g_int64_equal);
     g_hash_table_replace(opened, &content->inode, content);

@@ -32,7 +32,7 @@ static struct parsed *add(const struct cache *cache, uint64_t object, GBytes *ra
 bool parsed_part(const struct cache *cache, uint64_t object, GBytes *raw,
                  const struct cache_part *part, GBytes **bytes)
 {
-    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&lock);
+    g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&lock);
     struct parsed *parsed = find(cache, object);
     if (parsed == NULL && raw == NULL)
         return false;
@@ -45,7 +45,7 @@ bool parsed_part(const struct cache *cache, uint64_t object, GBytes *raw,
 
 void parsed_clear(void)
 {
-    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&lock);
+    g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&lock);
     for (unsigned i = 0; i < KEPT; i++)
         g_clear_pointer(&kept[i].message, mime_message_free);
 }

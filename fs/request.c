@@ -140,7 +140,7 @@ static bool caller_is_ended(pid_t thread)
 static void on_interrupt(fuse_req_t fuse, void *data)
 {
     uint64_t id = GPOINTER_TO_SIZE(data);
-    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&lock);
+    g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&lock);
     struct parked *parked = g_hash_table_lookup(table, &id);
     if (parked != NULL) {
         parked->watched = true;
@@ -230,6 +230,6 @@ void request_finish(void)
 
 unsigned request_parked(void)
 {
-    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&lock);
+    g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&lock);
     return table != NULL ? g_hash_table_size(table) : 0;
 }

@@ -115,7 +115,7 @@ static void ahead_done(enum engine_error error, void *data)
 static uint64_t stream_advance(struct stream *stream, const struct origin *origin, uint64_t from,
                                uint64_t to)
 {
-    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&stream->lock);
+    g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&stream->lock);
     bool sequential = from <= stream->next + REORDER && from + REORDER >= stream->next && from > 0;
     if (!sequential) {
         stream->window = WINDOW_FIRST;
