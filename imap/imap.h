@@ -77,7 +77,8 @@ uint32_t imap_uidset_write(const struct imap_uidset *set, uint32_t from, size_t 
 /* ---- mailbox names ------------------------------------------------------------------------- */
 
 /* Modified UTF-7 (RFC 3501, 5.1.3) to UTF-8 and back. Decoding returns NULL for what is not valid
- * modified UTF-7 (the caller then shows the bytes themselves); encoding expects valid UTF-8. */
+ * modified UTF-7 in its shortest form (the caller then shows the bytes themselves), so that what
+ * was decoded encodes to the same bytes; encoding returns NULL for what is not valid UTF-8. */
 char *imap_utf7_decode(const char *wire);
 char *imap_utf7_encode(const char *utf8);
 

@@ -9,12 +9,12 @@
 #include "imap/imap.h"
 
 /* Limits, all in bytes or counts; what goes over them is IMAP_ERROR_PROTOCOL, except literals,
- * which are skipped (struct imap_body.oversized), and BODYSTRUCTUREs, which become
- * STRUCTURE_BROKEN. */
+ * which are skipped (struct imap_body.oversized; so is one that makes all literals of its reply
+ * longer than twice literal_max), and BODYSTRUCTUREs, which become STRUCTURE_BROKEN. */
 struct imap_limits {
     size_t line_max;    /* a reply without its literals; 0: 32 MiB */
     size_t literal_max; /* 0: 64 MiB */
-    size_t depth_max;   /* nested parentheses; 0: 4,096 */
+    size_t depth_max;   /* levels of a BODYSTRUCTURE; 0: 4,096. Elsewhere depth costs nothing */
     size_t token_max;   /* tokens of one reply; 0: 4 million */
 };
 
@@ -77,3 +77,7 @@ int imap_parser_next(struct imap_parser *parser, bool utf8, struct imap_reply *r
 
 /* Whether any byte is waiting: what came before a STARTTLS handshake must not be there. */
 bool imap_parser_pending(const struct imap_parser *parser);
+
+/* What a tagged reply, or a BYE, means for the command: finer than NO or BAD where the response
+ * code (NULL: none) says so (RFC 9051, 7.1; RFC 5530). IMAP_OK for OK and PREAUTH. */
+enum imap_error imap_error_of_code(enum imap_condition condition, const char *code);

@@ -1,0 +1,49 @@
+#include "imap/write.h"
+
+#include <string.h>
+
+#define QUOTED_MAX 1000
+
+static bool has_8bit(const char *text)
+{
+    for (; *text != '\0'; text++)
+        if ((unsigned char)*text >= 0x80)
+            return true;
+    return false;
+}
+
+bool imap_write_quoted(GString *out, const char *text, bool utf8)
+{
+    size_t length = strlen(text);
+    if (length > QUOTED_MAX || strpbrk(text, "\r\n") != NULL)
+        return false;
+    if (has_8bit(text) && (!utf8 || !g_utf8_validate(text, (gssize)length, NULL)))
+        return false;
+    g_string_append_c(out, '"');
+    for (; *text != '\0'; text++) {
+        if (*text == '"' || *text == '\\')
+            g_string_append_c(out, '\\');
+        g_string_append_c(out, *text);
+    }
+    g_string_append_c(out, '"');
+    return true;
+}
+
+/* An astring's atom (RFC 9051, 9); "NIL" would do too, but some servers take it for one. */
+static bool is_atom(const char *text)
+{
+    if (*text == '\0' || g_ascii_strcasecmp(text, "NIL") == 0)
+        return false;
+    for (; *text != '\0'; text++)
+        if (!g_ascii_isgraph(*text) || strchr("(){%*\"\\]", *text) != NULL)
+            return false;
+    return true;
+}
+
+bool imap_write_mailbox(GString *out, const char *wire, bool utf8)
+{
+    if (strlen(wire) > QUOTED_MAX || !is_atom(wire))
+        return imap_write_quoted(out, wire, utf8);
+    g_string_append(out, wire);
+    return true;
+}
