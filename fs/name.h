@@ -39,6 +39,9 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(name_set, name_set_free)
  * Adding n equal names costs O(n) in all. `max`: the longest result in bytes. */
 char *name_set_add(struct name_set *set, const char *name, size_t max);
 bool name_set_has(const struct name_set *set, const char *name);
+/* Adds both "stem.eml" and "stem", or "stem (2).eml" and "stem (2)" ..., the first pair of which
+ * both are free, and returns what stands for "stem". `max`: the longest "stem.eml". */
+char *name_set_add_message(struct name_set *set, const char *stem, size_t max);
 
 /* One level of a mailbox name (UTF-8) as a directory entry that gives it back: "/", NUL, controls,
  * a leading "." and a "%" before two hex digits become %XX; not normalised. Over 255 bytes it is

@@ -1,0 +1,128 @@
+#include <gmime/gmime.h>
+#include <string.h>
+
+#include "fs/mime-private.h"
+
+#define BOM "\xef\xbb\xbf"
+
+static GMimeParserOptions *OPTIONS;
+
+static gpointer mime_begin(gpointer unused)
+{
+    static const char *charsets[] = {"utf-8", "windows-1252", NULL};
+    g_mime_init();
+    OPTIONS = g_mime_parser_options_new();
+    g_mime_parser_options_set_fallback_charsets(OPTIONS, charsets);
+    return OPTIONS;
+}
+
+void mime_init(void)
+{
+    static GOnce once = G_ONCE_INIT;
+    g_once(&once, mime_begin, NULL);
+}
+
+void *mime_options(void)
+{
+    return OPTIONS;
+}
+
+/* ---- transfer encodings --------------------------------------------------------------------- */
+
+static const struct {
+    const char *name;
+    enum cache_part_encoding encoding;
+} ENCODINGS[] = {
+    {"7bit", CACHE_ENCODING_IDENTITY},
+    {"8bit", CACHE_ENCODING_IDENTITY},
+    {"binary", CACHE_ENCODING_IDENTITY},
+    {"base64", CACHE_ENCODING_BASE64},
+    {"quoted-printable", CACHE_ENCODING_QUOTED_PRINTABLE},
+    {"x-uuencode", CACHE_ENCODING_UUENCODE},
+    {"uuencode", CACHE_ENCODING_UUENCODE},
+    {"x-uue", CACHE_ENCODING_UUENCODE},
+    {"uue", CACHE_ENCODING_UUENCODE},
+};
+
+enum cache_part_encoding mime_encoding(const char *name)
+{
+    if (!name)
+        return CACHE_ENCODING_IDENTITY;
+    g_auto(mime_value) value;
+    mime_value_parse(name, &value);
+    for (size_t i = 0; i < G_N_ELEMENTS(ENCODINGS); i++)
+        if (strcmp(value.type, ENCODINGS[i].name) == 0)
+            return ENCODINGS[i].encoding;
+    return CACHE_ENCODING_IDENTITY;
+}
+
+static const GMimeContentEncoding GMIME_ENCODING[] = {
+    [CACHE_ENCODING_BASE64] = GMIME_CONTENT_ENCODING_BASE64,
+    [CACHE_ENCODING_QUOTED_PRINTABLE] = GMIME_CONTENT_ENCODING_QUOTEDPRINTABLE,
+    [CACHE_ENCODING_UUENCODE] = GMIME_CONTENT_ENCODING_UUENCODE,
+};
+
+static GBytes *encoding_remove(enum cache_part_encoding encoding, const void *bytes, size_t length)
+{
+    if (encoding == CACHE_ENCODING_IDENTITY || length == 0)
+        return g_bytes_new(bytes, length);
+    GMimeEncoding state;
+    g_mime_encoding_init_decode(&state, GMIME_ENCODING[encoding]);
+    char *out = g_malloc(g_mime_encoding_outlen(&state, length));
+    size_t decoded = g_mime_encoding_flush(&state, bytes, length, out);
+    return g_bytes_new_take(out, decoded);
+}
+
+/* ---- text ----------------------------------------------------------------------------------- */
+
+static void text_to_lf(GString *text)
+{
+    char *to = text->str;
+    const char *end = text->str + text->len;
+    for (const char *from = text->str; from < end; from++)
+        if (*from != '\r' || from + 1 == end || from[1] != '\n')
+            *to++ = *from;
+    g_string_truncate(text, (gsize)(to - text->str));
+}
+
+static GBytes *text_convert(const struct cache_part *part, GBytes *content)
+{
+    gsize length;
+    const char *bytes = g_bytes_get_data(content, &length);
+    GString *text = g_string_sized_new(length + sizeof BOM);
+    bool known = mime_text_convert(part->charset, bytes, length, text);
+    if (!known)
+        g_string_append_len(text, bytes, (gssize)length);
+    else if (text->len >= strlen(BOM) && memcmp(text->str, BOM, strlen(BOM)) == 0)
+        g_string_erase(text, 0, strlen(BOM));
+    text_to_lf(text);
+    if (known && part->flags & CACHE_PART_HTML)
+        g_string_prepend(text, BOM);
+    return g_string_free_to_bytes(text);
+}
+
+GBytes *mime_part_decode(const struct cache_part *part, const void *bytes, size_t length)
+{
+    if (part->kind == CACHE_PART_HEADERS)
+        return mime_headers_text(bytes, length, NULL);
+    g_autoptr(GBytes) content = encoding_remove(part->encoding, bytes, length);
+    if (!(part->flags & CACHE_PART_TEXT))
+        return g_steal_pointer(&content);
+    return text_convert(part, content);
+}
+
+uint64_t mime_part_bound(const struct cache_part *part)
+{
+    if (part->octets < 0)
+        return INT64_MAX / 2;
+    uint64_t bound = (uint64_t)MIN(part->octets, INT64_MAX / 16);
+    if (part->kind == CACHE_PART_HEADERS)
+        return 4 * bound + 64;
+    if (part->encoding == CACHE_ENCODING_BASE64)
+        bound = bound / 4 * 3 + 3;
+    else if (part->encoding != CACHE_ENCODING_IDENTITY)
+        bound += 4;
+    if (part->flags & CACHE_PART_TEXT)
+        bound = 3 * bound + strlen(BOM);
+    return bound;
+}
