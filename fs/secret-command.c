@@ -1,0 +1,164 @@
+#include "fs/secret-command.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <gio/gio.h>
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/pidfd.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define COMPLAINT_MAX 1024 /* bytes of standard error that are logged */
+
+struct command {
+    GPid pid;
+    int process;  /* pidfd */
+    int out, err; /* its standard output and error, non-blocking; -1 when they have ended */
+    char *output; /* the caller's */
+    size_t max, length;
+    GString *complaint;
+};
+
+/* After fork: only async-signal-safe calls. */
+static void child_prepare(gpointer data)
+{
+    sigset_t none;
+
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    signal(SIGPIPE, SIG_DFL);
+    setpgid(0, 0);
+}
+
+static bool command_start(struct command *command, const char *text, GError **error)
+{
+    const char *const argv[] = {"/bin/sh", "-c", text, NULL};
+
+    if (!g_spawn_async_with_pipes("/", (char **)argv, NULL, G_SPAWN_DO_NOT_REAP_CHILD,
+                                  child_prepare, NULL, &command->pid, NULL, &command->out,
+                                  &command->err, error)) {
+        g_prefix_error(error, "cannot be run: ");
+        return false;
+    }
+    setpgid(command->pid, command->pid);
+    command->process = pidfd_open(command->pid, 0);
+    fcntl(command->out, F_SETFL, O_NONBLOCK);
+    fcntl(command->err, F_SETFL, O_NONBLOCK);
+    return true;
+}
+
+static void end_close(int *fd)
+{
+    if (*fd >= 0)
+        close(*fd);
+    *fd = -1;
+}
+
+/* Reads what is there, but not for ever; more than `max` bytes are read and dropped, so that the command can end. */
+static void output_drain(struct command *command)
+{
+    char rest[4096];
+
+    for (int round = 0; round < 32 && command->out >= 0; round++) {
+        bool full = command->length == command->max;
+        ssize_t n = full ? read(command->out, rest, sizeof(rest))
+                         : read(command->out, command->output + command->length,
+                                command->max - command->length);
+        if (n < 0 && (errno == EAGAIN || errno == EINTR))
+            break;
+        if (n <= 0)
+            end_close(&command->out);
+        else if (!full)
+            command->length += (size_t)n;
+    }
+    explicit_bzero(rest, sizeof(rest));
+}
+
+static void complaint_drain(struct command *command)
+{
+    char piece[4096];
+
+    for (int round = 0; round < 32 && command->err >= 0; round++) {
+        ssize_t n = read(command->err, piece, sizeof(piece));
+        if (n < 0 && (errno == EAGAIN || errno == EINTR))
+            return;
+        if (n <= 0) {
+            end_close(&command->err);
+            return;
+        }
+        size_t room = COMPLAINT_MAX - command->complaint->len;
+        g_string_append_len(command->complaint, piece, MIN((gssize)room, n));
+    }
+}
+
+/* False if the time was over first. */
+static bool command_wait(struct command *command, unsigned seconds)
+{
+    gint64 end_us = g_get_monotonic_time() + (gint64)seconds * G_USEC_PER_SEC;
+
+    for (;;) {
+        struct pollfd fds[] = {
+            {command->process, POLLIN, 0}, {command->out, POLLIN, 0}, {command->err, POLLIN, 0}};
+        gint64 left_us = end_us - g_get_monotonic_time();
+        if (left_us <= 0)
+            return false;
+        if (poll(fds, G_N_ELEMENTS(fds), (int)(left_us / 1000 + 1)) < 0 && errno != EINTR)
+            return false;
+        output_drain(command);
+        complaint_drain(command);
+        bool silent = command->process < 0 && command->out < 0 && command->err < 0;
+        if (fds[0].revents != 0 || silent) {
+            output_drain(command);
+            complaint_drain(command);
+            return true;
+        }
+    }
+}
+
+static void complaint_log(const GString *complaint)
+{
+    g_auto(GStrv) lines = g_strsplit(complaint->str, "\n", 16);
+
+    for (char **line = lines; *line != NULL; line++)
+        if (**line != '\0')
+            g_message("password_command: %s", *line);
+}
+
+static int command_reap(struct command *command, bool ended)
+{
+    int status = 0;
+
+    if (!ended)
+        kill(-command->pid, SIGKILL);
+    while (waitpid(command->pid, &status, 0) < 0 && errno == EINTR)
+        ;
+    end_close(&command->process);
+    end_close(&command->out);
+    end_close(&command->err);
+    return status;
+}
+
+bool secret_command_run(const char *text, unsigned seconds, char *output, size_t max,
+                        size_t *length, GError **error)
+{
+    g_autoptr(GString) complaint = g_string_new(NULL);
+    struct command command = {.output = output, .max = max, .complaint = complaint};
+
+    if (!command_start(&command, text, error))
+        return false;
+    bool ended = command_wait(&command, seconds);
+    int status = command_reap(&command, ended);
+    complaint_log(complaint);
+    *length = command.length;
+    if (!ended)
+        g_set_error(error, G_IO_ERROR, G_IO_ERROR_TIMED_OUT, "took more than %u seconds", seconds);
+    else if (WIFSIGNALED(status))
+        g_set_error(error, G_IO_ERROR, G_IO_ERROR_FAILED, "was killed by signal %d",
+                    WTERMSIG(status));
+    else if (WEXITSTATUS(status) != 0)
+        g_set_error(error, G_IO_ERROR, G_IO_ERROR_FAILED, "ended with status %d",
+                    WEXITSTATUS(status));
+    return ended && status == 0;
+}
