@@ -9,3 +9,8 @@
 
 /* Lines less important than `most` are dropped. May be called again when detaching. */
 void log_open(bool to_syslog, GLogLevelFlags most);
+
+/* A line that is safe on a terminal: control, line-separator and bidirectional-control characters
+ * and bytes that are not UTF-8 become \n, \xNN or \u{NNNN}; at most 4096 bytes of it are kept.
+ * The caller's. */
+char *log_escape(const char *text);
