@@ -1,0 +1,356 @@
+#include "fs/config.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <gio/gio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "fs/source.h"
+
+#define CONFIG_MAX (1024 * 1024) /* bytes */
+#define ACCOUNTS_MAX 64
+#define NAME_MAX_BYTES 200
+
+G_DEFINE_QUARK(mailmount - config - error, config_error)
+
+#define config_refuse(error, ...) g_set_error(error, CONFIG_ERROR, 0, __VA_ARGS__)
+
+char *config_default_file(void)
+{
+    return g_build_filename(g_get_user_config_dir(), "mailmount", "mailmount.conf", NULL);
+}
+
+/* ---- one account ---------------------------------------------------------------------------- */
+
+/* What SOURCE says of the account; options may overrule user and tls. */
+static void account_take_source(struct account *account, const struct source *source)
+{
+    g_free(account->host);
+    account->host = g_strdup(source->host);
+    account->port = source->port;
+    account->tls = source->implicit_tls ? ACCOUNT_TLS_IMPLICIT : ACCOUNT_TLS_STARTTLS;
+    if (source->user != NULL) {
+        g_free(account->user);
+        account->user = g_strdup(source->user);
+    }
+}
+
+static bool settings_apply(const GPtrArray *settings, struct account *account, GError **error)
+{
+    for (guint i = 0; settings != NULL && i < settings->len; i++) {
+        const struct setting *setting = g_ptr_array_index(settings, i);
+        if (!option_set(setting->option, setting->value, account, error))
+            return false;
+    }
+    return true;
+}
+
+/* Settles what follows from the rest; NULL or what is wrong. */
+static const char *account_complete(struct account *account, const struct source *source)
+{
+    if (account->user == NULL)
+        return "there is no user: write it before the host (USER@HOST), or set user=";
+    if (source->implicit_tls && account->tls != ACCOUNT_TLS_IMPLICIT)
+        return "tls= contradicts imaps://: write imap:// instead";
+    if (account->port == 0)
+        account->port = account->tls == ACCOUNT_TLS_IMPLICIT ? 993 : 143;
+    struct source whole = {source->implicit_tls, account->user, account->host, account->port};
+    account->source = source_write(&whole);
+    return NULL;
+}
+
+static struct account *account_of_url(const char *url, const GPtrArray *settings, GError **error)
+{
+    g_auto(source) source = {0};
+    g_autoptr(account) account = options_account_new();
+
+    if (!source_parse(url, &source, error))
+        return NULL;
+    account_take_source(account, &source);
+    if (!settings_apply(settings, account, error))
+        return NULL;
+    const char *wrong = account_complete(account, &source);
+    if (wrong != NULL) {
+        g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE, "SOURCE: %s", wrong);
+        return NULL;
+    }
+    account->name = g_strdup_printf("%s@%s", account->user, account->host);
+    return g_steal_pointer(&account);
+}
+
+/* ---- the file ------------------------------------------------------------------------------- */
+
+struct config {
+    const char *file;
+    GKeyFile *keys;
+};
+
+/* Values are taken as they are written, so that commands need no second quoting. */
+static char *value_read(const struct config *config, const char *group, const char *key)
+{
+    char *value = g_key_file_get_value(config->keys, group, key, NULL);
+
+    return value != NULL ? g_strstrip(value) : NULL;
+}
+
+static const struct option *key_find(const char *key)
+{
+    const struct option *option = option_find(key, true);
+
+    if (option == NULL)
+        option = option_find(key, false);
+    return option != NULL && (option->where & OPTION_IN_FILE) ? option : NULL;
+}
+
+static bool key_apply(const struct config *config, const char *group, const char *key,
+                      struct account *account, GError **error)
+{
+    const struct option *option = key_find(key);
+    g_autofree char *value = value_read(config, group, key);
+    g_autoptr(GError) wrong = NULL;
+
+    if (value == NULL || *value == '\0') {
+        config_refuse(error, "%s: [%s] %s: it needs a value", config->file, group, key);
+        return false;
+    }
+    if (option->kind == OPTION_PATH && *value != '/' && !g_str_has_prefix(value, "~/")) {
+        config_refuse(error, "%s: [%s] %s: write a path from / or ~/ on", config->file, group, key);
+        return false;
+    }
+    if (!option_set(option, value, account, &wrong)) {
+        config_refuse(error, "%s: [%s] %s", config->file, group, wrong->message);
+        return false;
+    }
+    return true;
+}
+
+static bool keys_apply(const struct config *config, const char *group, struct account *account,
+                       GError **error)
+{
+    g_auto(GStrv) keys = g_key_file_get_keys(config->keys, group, NULL, NULL);
+
+    for (char **key = keys; key != NULL && *key != NULL; key++)
+        if (!g_str_equal(*key, "source") && !key_apply(config, group, *key, account, error))
+            return false;
+    return true;
+}
+
+static bool group_source(const struct config *config, const char *group, struct source *source,
+                         GError **error)
+{
+    g_autofree char *url = value_read(config, group, "source");
+    g_autoptr(GError) wrong = NULL;
+
+    if (url == NULL) {
+        config_refuse(error, "%s: [%s] has no source=", config->file, group);
+        return false;
+    }
+    if (!source_parse(url, source, &wrong)) {
+        config_refuse(error, "%s: [%s] %s", config->file, group, wrong->message);
+        return false;
+    }
+    return true;
+}
+
+static struct account *account_of_group(const struct config *config, const char *group,
+                                        const GPtrArray *settings, GError **error)
+{
+    g_auto(source) source = {0};
+    g_autoptr(account) account = options_account_new();
+
+    if (!group_source(config, group, &source, error))
+        return NULL;
+    account_take_source(account, &source);
+    if (!keys_apply(config, group, account, error) || !settings_apply(settings, account, error))
+        return NULL;
+    const char *wrong = account_complete(account, &source);
+    if (wrong != NULL) {
+        config_refuse(error, "%s: [%s] %s", config->file, group, wrong);
+        return NULL;
+    }
+    account->name = g_strdup(group);
+    return g_steal_pointer(&account);
+}
+
+/* A group's name may become a directory. */
+static bool name_is_good(const char *name)
+{
+    if (*name == '\0' || *name == '.' || g_str_equal(name, "all") ||
+        strlen(name) > NAME_MAX_BYTES || !g_utf8_validate(name, -1, NULL))
+        return false;
+    for (const char *at = name; *at != '\0'; at++)
+        if (g_ascii_iscntrl(*at) || strchr("/,\\", *at) != NULL)
+            return false;
+    return true;
+}
+
+static bool group_check(const struct config *config, const char *group, GError **error)
+{
+    g_auto(GStrv) keys = g_key_file_get_keys(config->keys, group, NULL, NULL);
+
+    if (!name_is_good(group)) {
+        config_refuse(error, "%s: [%s] cannot be the name of an account", config->file, group);
+        return false;
+    }
+    for (char **key = keys; key != NULL && *key != NULL; key++)
+        if (!g_str_equal(*key, "source") && key_find(*key) == NULL) {
+            config_refuse(error, "%s: [%s] %s: there is no such key", config->file, group, *key);
+            return false;
+        }
+    return true;
+}
+
+static bool config_check(const struct config *config, GError **error)
+{
+    gsize count;
+    g_auto(GStrv) groups = g_key_file_get_groups(config->keys, &count);
+
+    if (count > ACCOUNTS_MAX) {
+        config_refuse(error, "%s: more than %d accounts", config->file, ACCOUNTS_MAX);
+        return false;
+    }
+    for (char **group = groups; *group != NULL; group++)
+        if (!group_check(config, *group, error))
+            return false;
+    return true;
+}
+
+/* ---- which accounts ------------------------------------------------------------------------- */
+
+/* What cannot be a name may hold a password by mistake and is not repeated. */
+static void name_refuse(const struct config *config, const char *name, GError **error)
+{
+    if (name[strcspn(name, ":@/")] != '\0')
+        config_refuse(error, "SOURCE is neither imaps://USER@HOST nor an account in %s",
+                      config->file);
+    else
+        config_refuse(error, "there is no account \"%s\" in %s", name, config->file);
+}
+
+static GStrv names_of_source(const struct config *config, const char *source)
+{
+    return g_str_equal(source, "all") ? g_key_file_get_groups(config->keys, NULL)
+                                      : g_strsplit(source, ",", -1);
+}
+
+static GPtrArray *accounts_named(const struct config *config, const char *source,
+                                 const GPtrArray *settings, GError **error)
+{
+    g_autoptr(GPtrArray) accounts =
+        g_ptr_array_new_null_terminated(4, (GDestroyNotify)account_free, TRUE);
+    g_auto(GStrv) names = names_of_source(config, source);
+
+    for (char **name = names; *name != NULL; name++) {
+        if (!g_key_file_has_group(config->keys, *name)) {
+            name_refuse(config, *name, error);
+            return NULL;
+        }
+        if (g_strv_contains((const char *const *)name + 1, *name)) {
+            config_refuse(error, "the account \"%s\" is named twice", *name);
+            return NULL;
+        }
+        struct account *account = account_of_group(config, *name, settings, error);
+        if (account == NULL)
+            return NULL;
+        g_ptr_array_add(accounts, account);
+    }
+    if (accounts->len == 0) {
+        config_refuse(error, "%s names no account", config->file);
+        return NULL;
+    }
+    return g_steal_pointer(&accounts);
+}
+
+GPtrArray *config_accounts_of_text(const char *source, const char *file, const char *text,
+                                   size_t length, const GPtrArray *settings, bool *several,
+                                   GError **error)
+{
+    g_autoptr(GKeyFile) keys = g_key_file_new();
+    struct config config = {file, keys};
+
+    if (length > CONFIG_MAX || memchr(text, '\0', length) != NULL ||
+        (length > 0 && !g_key_file_load_from_data(keys, text, length, G_KEY_FILE_NONE, NULL))) {
+        config_refuse(error, "%s: not made of [NAME], key = value and # comment lines", file);
+        return NULL;
+    }
+    if (!config_check(&config, error))
+        return NULL;
+    *several =
+        !source_is_url(source) && (g_str_equal(source, "all") || strchr(source, ',') != NULL);
+    if (!source_is_url(source))
+        return accounts_named(&config, source, settings, error);
+    struct account *account = account_of_url(source, settings, error);
+    if (account == NULL)
+        return NULL;
+    GPtrArray *accounts = g_ptr_array_new_null_terminated(1, (GDestroyNotify)account_free, TRUE);
+    g_ptr_array_add(accounts, account);
+    return accounts;
+}
+
+/* ---- reading it ----------------------------------------------------------------------------- */
+
+/* It names commands that are run: only its reader or root may have written it. */
+static bool file_is_safe(int fd, const char *file, GError **error)
+{
+    struct stat st;
+
+    if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode))
+        config_refuse(error, "%s: not a regular file", file);
+    else if (st.st_uid != geteuid() && st.st_uid != 0)
+        config_refuse(error, "%s: belongs to another user; chown it", file);
+    else if ((st.st_mode & (S_IWGRP | S_IWOTH)) != 0)
+        config_refuse(error, "%s: others may write to it; chmod go-w it", file);
+    else if (st.st_size > CONFIG_MAX)
+        config_refuse(error, "%s: too big for a configuration", file);
+    else
+        return true;
+    return false;
+}
+
+static bool fd_read(int fd, const char *file, GString *text, GError **error)
+{
+    char piece[4096];
+
+    while (text->len <= CONFIG_MAX) {
+        ssize_t n = read(fd, piece, sizeof(piece));
+        if (n < 0) {
+            config_refuse(error, "%s: %s", file, g_strerror(errno));
+            return false;
+        }
+        if (n == 0)
+            break;
+        g_string_append_len(text, piece, n);
+    }
+    return true;
+}
+
+static bool file_read(const char *file, GString *text, GError **error)
+{
+    int fd = open(file, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    if (fd < 0) {
+        config_refuse(error, "%s: %s", file, g_strerror(errno));
+        return false;
+    }
+    bool good = file_is_safe(fd, file, error) && fd_read(fd, file, text, error);
+    close(fd);
+    return good;
+}
+
+GPtrArray *config_accounts(const char *source, const char *file, const GPtrArray *settings,
+                           bool *several, GError **error)
+{
+    g_autofree char *standard = config_default_file();
+    g_autoptr(GString) text = g_string_new(NULL);
+    bool needed = file != NULL || !source_is_url(source);
+
+    if (file == NULL)
+        file = standard;
+    if (needed && !file_read(file, text, error)) {
+        bool named = source[strcspn(source, ":@/")] == '\0';
+        g_prefix_error(error, named ? "" : "SOURCE is no imaps:// or imap:// URL, and ");
+        return NULL;
+    }
+    return config_accounts_of_text(source, file, text->str, text->len, settings, several, error);
+}
