@@ -1,0 +1,352 @@
+/* The command: reads what is wanted, checks it, and hands it to the worker. */
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <pwd.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "fs/command.h"
+#include "fs/config.h"
+#include "fs/log.h"
+#include "fs/mount.h"
+#include "fs/mountpoint.h"
+#include "fs/secret.h"
+#include "fs/source.h"
+#include "fs/supervisor.h"
+
+#if defined(__SANITIZE_ADDRESS__)
+#define SANITIZED
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define SANITIZED
+#endif
+#endif
+
+enum exit_status {
+    EXIT_USAGE = 1,
+    EXIT_CONFIG = 2,
+    EXIT_NETWORK = 3,
+    EXIT_LOGIN = 4,
+    EXIT_MOUNT = 5,
+    EXIT_HELPER = 32 /* mount(8): mount failure */
+};
+
+/* All that is known before the processes part. */
+struct program {
+    struct command command;
+    GPtrArray *accounts; /* struct account, NULL-terminated */
+    bool several;
+    char *mountpoint;
+};
+
+static void program_clear(struct program *program)
+{
+    command_clear(&program->command);
+    g_clear_pointer(&program->accounts, g_ptr_array_unref);
+    g_clear_pointer(&program->mountpoint, g_free);
+}
+typedef struct program program;
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(program, program_clear)
+
+static int program_fail(int status, const char *message)
+{
+    g_autofree char *line = log_escape(message);
+
+    fprintf(stderr, "mailmount: %s\n", line);
+    return status;
+}
+
+/* ---- who and where -------------------------------------------------------------------------- */
+
+/* HOME as inherited through su or mount(8) may be another user's; then the password database says
+ * where home is. */
+static void home_repair(void)
+{
+    const char *home = getenv("HOME");
+
+    if (home != NULL && (*home != '/' || access(home, X_OK) != 0))
+        unsetenv("HOME");
+}
+
+static void environment_enter(const struct passwd *user)
+{
+    static const char *const FOLDERS[] = {"XDG_CONFIG_HOME", "XDG_CACHE_HOME", "XDG_STATE_HOME",
+                                          "XDG_DATA_HOME", "XDG_RUNTIME_DIR"};
+
+    for (size_t i = 0; i < G_N_ELEMENTS(FOLDERS); i++)
+        unsetenv(FOLDERS[i]);
+    setenv("HOME", user->pw_dir, 1);
+    setenv("USER", user->pw_name, 1);
+    setenv("LOGNAME", user->pw_name, 1);
+}
+
+/* Root's setuid= and uid=: becomes that user for good. NULL, or what went wrong. */
+static const char *privileges_drop(const struct command *command)
+{
+    if (!command->has_run_as || command->run_as == geteuid() || geteuid() != 0)
+        return NULL;
+    const struct passwd *user = getpwuid(command->run_as);
+    if (user == NULL)
+        return "the user of setuid= or uid= does not exist";
+    environment_enter(user);
+    if (initgroups(user->pw_name, user->pw_gid) != 0 || setgid(user->pw_gid) != 0 ||
+        setuid(user->pw_uid) != 0)
+        return "cannot become the user of setuid= or uid=";
+    return NULL;
+}
+
+/* mount -N: a path, or the process whose namespace it is. */
+static const char *namespace_enter(const char *namespace)
+{
+    if (namespace == NULL)
+        return NULL;
+    g_autofree char *of_process = g_strdup_printf("/proc/%s/ns/mnt", namespace);
+    int fd = open(g_ascii_isdigit(*namespace) ? of_process : namespace, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return "the namespace of -N cannot be opened";
+    int rc = setns(fd, CLONE_NEWNS);
+    close(fd);
+    return rc == 0 ? NULL : "the namespace of -N cannot be entered";
+}
+
+static int identity_take(const struct command *command)
+{
+    const char *wrong = namespace_enter(command->namespace);
+
+    if (wrong == NULL)
+        wrong = privileges_drop(command);
+    if (wrong != NULL)
+        return program_fail(EXIT_USAGE, wrong);
+    home_repair();
+    return 0;
+}
+
+/* ---- checks --------------------------------------------------------------------------------- */
+
+/* NULL, or why this folder cannot serve. */
+static const char *cache_folder_check(const char *folder, const char *mountpoint)
+{
+    if (path_is_below(folder, mountpoint))
+        return "lies below the mount point: set another cache_dir=, or mount elsewhere";
+    if (path_is_below(mountpoint, folder))
+        return "holds the mount point: mount elsewhere";
+    if (path_is_remote(folder))
+        return "is on a network filesystem: set cache_dir= to a local folder";
+    return NULL;
+}
+
+static int folders_check(const struct program *program)
+{
+    g_autofree char *standard = config_default_file();
+    const char *config = program->command.config != NULL ? program->command.config : standard;
+
+    for (guint i = 0; i < program->accounts->len; i++) {
+        const struct account *account = g_ptr_array_index(program->accounts, i);
+        const char *wrong = cache_folder_check(account->cache_dir, program->mountpoint);
+        if (wrong == NULL)
+            continue;
+        g_autofree char *message = g_strdup_printf("the cache %s %s", account->cache_dir, wrong);
+        return program_fail(EXIT_CONFIG, message);
+    }
+    if (path_is_below(config, program->mountpoint))
+        return program_fail(EXIT_CONFIG, "the configuration lies below the mount point");
+    return 0;
+}
+
+/* 0, or the exit status after a message. */
+static int program_prepare(struct program *program)
+{
+    const struct command *command = &program->command;
+    g_autoptr(GError) error = NULL;
+
+    int status = identity_take(command);
+    if (status != 0)
+        return status;
+    program->accounts = config_accounts(command->source, command->config, command->settings,
+                                        &program->several, &error);
+    if (program->accounts == NULL)
+        return program_fail(error->domain == G_OPTION_ERROR ? EXIT_USAGE : EXIT_CONFIG,
+                            error->message);
+    program->mountpoint = mountpoint_check(command->mountpoint, command->nonempty, &error);
+    if (program->mountpoint == NULL)
+        return program_fail(EXIT_MOUNT, error->message);
+    return folders_check(program);
+}
+
+/* ---- the worker ----------------------------------------------------------------------------- */
+
+static void signal_stop(int number)
+{
+    mount_stop();
+}
+
+static void signals_install(void)
+{
+    /* No SA_RESTART: the prompt for a password ends too. */
+    struct sigaction stop = {.sa_handler = signal_stop};
+
+    sigaction(SIGTERM, &stop, NULL);
+    sigaction(SIGINT, &stop, NULL);
+    sigaction(SIGHUP, &stop, NULL);
+}
+
+static void process_harden(bool debug)
+{
+    struct rlimit none = {0, 0}, files;
+
+    umask(077);
+    setrlimit(RLIMIT_CORE, &none);
+    if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
+        files.rlim_cur = files.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &files);
+    }
+#ifndef SANITIZED /* the leak checker traces the process */
+    if (!debug)
+        prctl(PR_SET_DUMPABLE, 0);
+#endif
+}
+
+/* One for each account that has no password_command, with the terminal still there. */
+static bool secrets_ask(const struct program *program, struct secret **secrets, GError **error)
+{
+    for (guint i = 0; i < program->accounts->len; i++) {
+        const struct account *account = g_ptr_array_index(program->accounts, i);
+        if (account->password_command != NULL)
+            continue;
+        secrets[i] = secret_ask(account, true, error);
+        if (secrets[i] == NULL)
+            return false;
+    }
+    return true;
+}
+
+static void worker_ready(dev_t device, void *data)
+{
+    const struct program *program = data;
+
+    if (!program->command.foreground)
+        log_open(true, G_LOG_LEVEL_MESSAGE);
+    supervisor_ready(device);
+}
+
+/* What mountinfo shows: public, so made of the checked parts. */
+static const char *source_shown(const struct program *program)
+{
+    const struct account *first = g_ptr_array_index(program->accounts, 0);
+
+    return source_is_url(program->command.source) ? first->source : program->command.source;
+}
+
+static bool all_read_only(const struct program *program)
+{
+    for (guint i = 0; i < program->accounts->len; i++)
+        if (!((const struct account *)g_ptr_array_index(program->accounts, i))->read_only)
+            return false;
+    return true;
+}
+
+static int mount_status(enum mount_error error)
+{
+    static const int STATUS[] = {[MOUNT_OK] = 0,
+                                 [MOUNT_NETWORK] = EXIT_NETWORK,
+                                 [MOUNT_TLS] = EXIT_NETWORK,
+                                 [MOUNT_LOGIN] = EXIT_LOGIN,
+                                 [MOUNT_CACHE] = EXIT_MOUNT,
+                                 [MOUNT_FUSE] = EXIT_MOUNT};
+    return (size_t)error < G_N_ELEMENTS(STATUS) ? STATUS[error] : EXIT_MOUNT;
+}
+
+static int worker_mount(struct program *program, struct secret **secrets)
+{
+    g_auto(GStrv) options =
+        command_fuse_options(&program->command, source_shown(program), all_read_only(program));
+    g_autoptr(GError) error = NULL;
+    const struct mount_config config = {
+        .accounts = (struct account **)program->accounts->pdata,
+        .secrets = secrets,
+        .several = program->several,
+        .mountpoint = program->mountpoint,
+        .fuse_options = options,
+        .foreground = program->command.foreground,
+        .transcript = program->command.debug,
+        .ready = worker_ready,
+        .data = program,
+    };
+
+    enum mount_error failure = mount_run(&config, &error);
+    if (failure != MOUNT_OK)
+        return program_fail(mount_status(failure), error != NULL ? error->message : "cannot mount");
+    return 0;
+}
+
+static int worker_main(void *data)
+{
+    struct program *program = data;
+    g_autofree struct secret **secrets = g_new0(struct secret *, program->accounts->len + 1);
+    g_autoptr(GError) error = NULL;
+
+    process_harden(program->command.debug);
+    signals_install();
+    int status = secrets_ask(program, secrets, &error) ? worker_mount(program, secrets)
+                                                       : program_fail(EXIT_LOGIN, error->message);
+    for (guint i = 0; i < program->accounts->len; i++)
+        secret_unref(secrets[i]);
+    return status;
+}
+
+/* ---- start ---------------------------------------------------------------------------------- */
+
+static int program_print(const struct command *command)
+{
+    g_autofree char *help = command_help();
+
+    fputs(command->version ? "mailmount " MAILMOUNT_VERSION "\n" : help, stdout);
+    return fflush(stdout) == 0 ? 0 : EXIT_USAGE;
+}
+
+static void log_start(const struct command *command)
+{
+    GLogLevelFlags most = G_LOG_LEVEL_WARNING;
+
+    if (command->debug)
+        most = G_LOG_LEVEL_DEBUG;
+    else if (command->foreground)
+        most = G_LOG_LEVEL_MESSAGE;
+    log_open(false, most);
+}
+
+static int program_run(struct program *program, int argc, char *const argv[])
+{
+    g_autoptr(GError) error = NULL;
+
+    if (!command_parse(argc, argv, &program->command, &error))
+        return program_fail(EXIT_USAGE, error->message);
+    if (program->command.help || program->command.version)
+        return program_print(&program->command);
+    log_start(&program->command);
+    int status = program_prepare(program);
+    if (status != 0 || program->command.fake)
+        return status;
+    const struct supervisor supervisor = {.mountpoint = program->mountpoint,
+                                          .foreground = program->command.foreground,
+                                          .work = worker_main,
+                                          .data = program};
+    return supervisor_run(&supervisor);
+}
+
+/* mount(8) gives the statuses from 2 on other meanings. */
+int main(int argc, char *argv[])
+{
+    g_auto(program) program = {0};
+
+    int status = program_run(&program, argc, argv);
+    return program.command.helper && status > EXIT_USAGE ? EXIT_HELPER : status;
+}

@@ -1,0 +1,250 @@
+#include "fs/supervisor.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <glib.h>
+#include <poll.h>
+#include <signal.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "fs/log.h"
+#include "fs/mountpoint.h"
+
+static void fd_clear(int *fd)
+{
+    if (*fd >= 0)
+        close(*fd);
+    *fd = -1;
+}
+
+static void terminal_leave(void)
+{
+    int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+    setsid();
+    if (chdir("/") != 0 || null < 0)
+        return;
+    for (int fd = 0; fd <= 2; fd++)
+        dup2(null, fd);
+    if (null > 2)
+        close(null);
+}
+
+/* ---- the worker ----------------------------------------------------------------------------- */
+
+static int worker_ready_fd = -1; /* to the supervisor */
+static bool worker_foreground;
+
+void supervisor_ready(dev_t device)
+{
+    if (!worker_foreground)
+        terminal_leave();
+    if (write(worker_ready_fd, &device, sizeof(device)) != sizeof(device))
+        g_warning("the supervisor is gone");
+    fd_clear(&worker_ready_fd);
+}
+
+static int worker_run(const struct supervisor *supervisor, int ready_fd, pid_t parent)
+{
+    prctl(PR_SET_PDEATHSIG, SIGTERM);
+    if (getppid() != parent)
+        return SUPERVISOR_CRASHED;
+    unsetenv("NOTIFY_SOCKET");
+    worker_ready_fd = ready_fd;
+    worker_foreground = supervisor->foreground;
+    return supervisor->work(supervisor->data);
+}
+
+/* ---- systemd -------------------------------------------------------------------------------- */
+
+/* sd_notify(3), Type=notify. */
+static void systemd_notify(const char *state)
+{
+    const char *path = getenv("NOTIFY_SOCKET");
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    size_t length = path != NULL ? strlen(path) : 0;
+
+    if (length < 2 || length >= sizeof(address.sun_path) || (*path != '/' && *path != '@'))
+        return;
+    memcpy(address.sun_path, path, length);
+    if (*path == '@')
+        address.sun_path[0] = '\0';
+    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return;
+    sendto(fd, state, strlen(state), MSG_NOSIGNAL | MSG_DONTWAIT, (struct sockaddr *)&address,
+           (socklen_t)(offsetof(struct sockaddr_un, sun_path) + length));
+    close(fd);
+}
+
+/* ---- the supervisor ------------------------------------------------------------------------- */
+
+struct watch {
+    const struct supervisor *supervisor;
+    pid_t worker;
+    int signals;  /* signalfd */
+    int ready;    /* from the worker; -1 after it has spoken or closed it */
+    int launcher; /* to the launcher; -1 in the foreground and when it is told */
+    bool usable;  /* the worker said so */
+    dev_t device; /* of the mount, if usable */
+};
+
+static void launcher_tell(struct watch *watch, int status)
+{
+    unsigned char byte = (unsigned char)status;
+
+    if (watch->launcher >= 0 && write(watch->launcher, &byte, 1) != 1)
+        g_debug("the launcher is gone");
+    fd_clear(&watch->launcher);
+}
+
+static void ready_take(struct watch *watch)
+{
+    if (watch->ready < 0)
+        return;
+    ssize_t n = read(watch->ready, &watch->device, sizeof(watch->device));
+    fd_clear(&watch->ready);
+    if (n != sizeof(watch->device))
+        return;
+    watch->usable = true;
+    systemd_notify("READY=1");
+    if (watch->launcher >= 0) {
+        log_open(true, G_LOG_LEVEL_MESSAGE);
+        terminal_leave();
+    }
+    launcher_tell(watch, 0);
+}
+
+/* Whether the worker has ended; then `*status` is as of waitpid(). */
+static bool signal_take(struct watch *watch, int *status)
+{
+    struct signalfd_siginfo info;
+
+    if (read(watch->signals, &info, sizeof(info)) != sizeof(info))
+        return false;
+    if (info.ssi_signo == SIGCHLD)
+        return waitpid(watch->worker, status, WNOHANG) == watch->worker;
+    systemd_notify("STOPPING=1");
+    kill(watch->worker, SIGTERM);
+    return false;
+}
+
+/* Until the worker has ended. Returns its status as of waitpid(). */
+static int worker_watch(struct watch *watch)
+{
+    for (;;) {
+        struct pollfd fds[] = {
+            {watch->signals, POLLIN, 0}, {watch->ready, POLLIN, 0}, {watch->launcher, 0, 0}};
+        int status;
+        if (poll(fds, G_N_ELEMENTS(fds), -1) < 0 && errno != EINTR)
+            return SUPERVISOR_CRASHED << 8;
+        if (fds[1].revents != 0)
+            ready_take(watch);
+        if (fds[2].revents != 0 && watch->launcher >= 0) {
+            fd_clear(&watch->launcher); /* the user has given up */
+            kill(watch->worker, SIGTERM);
+        }
+        if (fds[0].revents != 0 && signal_take(watch, &status))
+            return status;
+    }
+}
+
+/* The worker is gone: nothing of it stays mounted. */
+static int worker_bury(struct watch *watch, int status)
+{
+    ready_take(watch);
+    systemd_notify("STOPPING=1");
+    if (watch->usable || !WIFEXITED(status))
+        mountpoint_detach(watch->supervisor->mountpoint, watch->usable ? watch->device : 0);
+    if (WIFEXITED(status))
+        return WEXITSTATUS(status);
+    g_critical("ended unexpectedly by signal %d", WTERMSIG(status));
+    return SUPERVISOR_CRASHED;
+}
+
+static sigset_t signals_watched(void)
+{
+    sigset_t set;
+
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGHUP);
+    sigaddset(&set, SIGCHLD);
+    return set;
+}
+
+/* The supervisor's life, and in the child the worker's; both return their exit status. */
+static int supervise(const struct supervisor *supervisor, int launcher)
+{
+    struct watch watch = {.supervisor = supervisor, .launcher = launcher};
+    sigset_t watched = signals_watched(), before;
+    pid_t parent = getpid();
+    int ready[2];
+
+    signal(SIGCHLD, SIG_DFL);
+    sigprocmask(SIG_BLOCK, &watched, &before);
+    watch.signals = signalfd(-1, &watched, SFD_CLOEXEC);
+    if (watch.signals < 0 || pipe2(ready, O_CLOEXEC) != 0 || (watch.worker = fork()) < 0) {
+        dprintf(STDERR_FILENO, "mailmount: cannot start: %s\n", g_strerror(errno));
+        return SUPERVISOR_CRASHED;
+    }
+    if (watch.worker == 0) {
+        close(ready[0]);
+        fd_clear(&watch.signals);
+        fd_clear(&watch.launcher);
+        sigprocmask(SIG_SETMASK, &before, NULL);
+        return worker_run(supervisor, ready[1], parent);
+    }
+    close(ready[1]);
+    watch.ready = ready[0];
+    if (launcher >= 0)
+        setsid(); /* the worker keeps the terminal */
+    int status = worker_bury(&watch, worker_watch(&watch));
+    launcher_tell(&watch, status);
+    return status;
+}
+
+/* ---- the launcher --------------------------------------------------------------------------- */
+
+static int launcher_wait(int status_fd)
+{
+    unsigned char status;
+    ssize_t n;
+
+    while ((n = read(status_fd, &status, 1)) < 0 && errno == EINTR)
+        ;
+    close(status_fd);
+    return n == 1 ? status : SUPERVISOR_CRASHED;
+}
+
+int supervisor_run(const struct supervisor *supervisor)
+{
+    int status[2];
+
+    signal(SIGPIPE, SIG_IGN);
+    if (supervisor->foreground)
+        return supervise(supervisor, -1);
+    if (pipe2(status, O_CLOEXEC) != 0)
+        return SUPERVISOR_CRASHED;
+    pid_t pid = fork();
+    if (pid < 0) {
+        dprintf(STDERR_FILENO, "mailmount: cannot start: %s\n", g_strerror(errno));
+        return SUPERVISOR_CRASHED;
+    }
+    if (pid == 0) {
+        close(status[0]);
+        return supervise(supervisor, status[1]);
+    }
+    close(status[1]);
+    return launcher_wait(status[0]);
+}

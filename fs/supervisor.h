@@ -1,0 +1,31 @@
+/* Three processes make a mount, so that none is left dead.
+ *
+ *     launcher      what the user started: waits until the mount can be used, ends with the status
+ *     supervisor    stays: passes signals on, tells systemd, unmounts if the worker dies
+ *     worker        mounts and serves; the only one that holds /dev/fuse, threads and secrets
+ *
+ * In the foreground launcher and supervisor are one. The worker keeps the launcher's terminal until
+ * the mount can be used, so that it can ask for a password. No thread may run before
+ * supervisor_run(), which forks.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+struct supervisor {
+    const char *mountpoint; /* absolute */
+    bool foreground;
+    int (*work)(void *data); /* the worker's life; returns its exit status, after a message */
+    void *data;
+};
+
+#define SUPERVISOR_CRASHED 5 /* the exit status when the worker ended without one */
+
+/* Starts the processes and returns the exit status of this one: the launcher's as soon as the mount
+ * can be used (0) or the worker has ended; in the foreground after the worker's end. */
+int supervisor_run(const struct supervisor *supervisor);
+
+/* In the worker: the mount can be used; `device` is its st_dev. Detaches from the terminal unless
+ * in the foreground: standard input, output and error are /dev/null then. Once; any thread. */
+void supervisor_ready(dev_t device);
