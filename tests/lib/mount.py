@@ -1,0 +1,185 @@
+"""Starts the program on a server, finds its processes, ends it, and looks for what it left."""
+import os
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+from .servers import PASSWORD, process_runs
+
+TOP = Path(__file__).resolve().parents[2]
+BINARY = Path(os.environ.get("MAILMOUNT_TEST_BINARY") or TOP / "build" / "mailmount").resolve()
+SLOW = 120  # seconds after which something hangs, on the slowest machine
+
+
+def mounted(path):
+    """The line of /proc/self/mountinfo, None if nothing is mounted there."""
+    escaped = str(path).replace(" ", "\\040")
+    for line in Path("/proc/self/mountinfo").read_text().splitlines():
+        if line.split()[4] == escaped:
+            return line
+    return None
+
+
+def wait_for(condition, seconds=SLOW, pause=0.02):
+    """What `condition` returns as soon as that is true; else its last answer."""
+    deadline = time.monotonic() + seconds
+    while not (found := condition()) and time.monotonic() < deadline:
+        time.sleep(pause)
+    return found
+
+
+class Mount:
+    """One run of the program. `folder` holds its home, its caches and its mount point.
+
+    `server` has imap_port, imaps_port and ca (a Server), or port is given; `tls` is "implicit",
+    "starttls" or "none".
+    """
+
+    def __init__(self, folder, server=None, user="alice", port=None, tls="implicit", options=(),
+                 source=None, password=PASSWORD, arguments=(), environment=None, ca=None):
+        self.folder = Path(folder)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.path = self.folder / "mail"
+        self.path.mkdir(exist_ok=True)
+        self.reports = self.folder / "reports"
+        self.reports.mkdir(exist_ok=True)
+        self.log = self.folder / "log"
+        self.secret = self.folder / "password"
+        self.secret.write_text(password + "\n")
+        self.secret.chmod(0o600)
+        self.user = user
+        self.process = None
+        if port is None and server:
+            port = server.imaps_port if tls == "implicit" else server.imap_port
+        self.source = source or "%s://%s@localhost:%d" % (
+            "imaps" if tls == "implicit" else "imap", user, port)
+        options = [*options, "password_command=cat " + str(self.secret)]
+        if tls == "none":
+            options.append("tls=none")
+        elif ca or server:
+            options.append("tls_ca=" + str(ca or server.ca))
+        self.arguments = [*arguments]
+        for option in options:
+            self.arguments += ["-o", option]
+        self.environment = {
+            "PATH": os.environ["PATH"], "HOME": str(self.folder), "LANG": "C.UTF-8", "TZ": "UTC",
+            **self.sanitizers(), **(environment or {})}
+
+    def sanitizers(self):
+        log = "log_path=%s/report:" % self.reports
+        return {"ASAN_OPTIONS": log, "UBSAN_OPTIONS": log + "print_stacktrace=1",
+                "TSAN_OPTIONS": log + "second_deadlock_stack=1"}
+
+    @property
+    def command(self):
+        return [str(BINARY), *self.arguments, self.source, str(self.path)]
+
+    # -- start
+
+    def run(self, timeout=SLOW):
+        """Runs the program until it returns; its standard error goes to the log too."""
+        if os.environ.get("MAILMOUNT_TEST_TRANSCRIPT") and "-f" not in self.arguments:
+            return self.start_in_foreground(["-d"])
+        with open(self.log, "a") as log:
+            size = log.tell()
+            status = subprocess.run(self.command, env=self.environment, timeout=timeout,
+                                    stdin=subprocess.DEVNULL, stdout=log, stderr=log).returncode
+        with open(self.log) as log:
+            log.seek(size)
+            return subprocess.CompletedProcess(self.command, status, stderr=log.read())
+
+    def start_in_foreground(self, arguments=("-f",)):
+        """Runs it with -f until it is mounted or has ended."""
+        self.arguments = [*arguments, *self.arguments]
+        with open(self.log, "a") as log:
+            self.process = subprocess.Popen(self.command, env=self.environment, stdout=log,
+                                            stdin=subprocess.DEVNULL, stderr=log)
+        wait_for(lambda: mounted(self.path) or self.process.poll() is not None)
+        return subprocess.CompletedProcess(self.command, self.process.poll() or 0,
+                                           stderr=self.log.read_text())
+
+    def __enter__(self):
+        done = self.run()
+        assert done.returncode == 0, "mailmount ended with status %d: %s\n%s" % (
+            done.returncode, done.stderr, self.report())
+        assert mounted(self.path), "it returned 0, but nothing is mounted: " + done.stderr
+        return self
+
+    def __exit__(self, *exception):
+        self.unmount()
+
+    # -- while it runs
+
+    def processes(self):
+        """Its process ids: the supervisor's and the worker's."""
+        found = []
+        for cmdline in Path("/proc").glob("[0-9]*/cmdline"):
+            try:
+                words = cmdline.read_bytes().split(b"\0")
+            except OSError:
+                continue
+            pid = int(cmdline.parent.name)
+            if os.fsencode(self.path) in words and words[0].endswith(b"mailmount") and (
+                    process_runs(pid)):
+                found.append(pid)
+        return found
+
+    def worker(self):
+        """The process that serves the mount: it has /dev/fuse open."""
+        for pid in self.processes():
+            for fd in Path("/proc/%d/fd" % pid).iterdir():
+                try:
+                    if os.readlink(fd) == "/dev/fuse":
+                        return pid
+                except OSError:
+                    continue
+        return None
+
+    def report(self):
+        """What the sanitizers wrote."""
+        return "\n".join(p.read_text(errors="replace") for p in sorted(self.reports.iterdir()))
+
+    def folder_of(self, mailbox="INBOX"):
+        return self.path / mailbox
+
+    def message(self, subject, mailbox="INBOX"):
+        """The .eml of the only message whose name holds `subject`."""
+        found = [e for e in os.listdir(self.path / mailbox)
+                 if subject in e and e.endswith("].eml")]
+        assert len(found) == 1, "%d messages %r in %s" % (len(found), subject, mailbox)
+        return self.path / mailbox / found[0]
+
+    def parts(self, subject, mailbox="INBOX"):
+        """Its directory."""
+        return self.message(subject, mailbox).with_suffix("")
+
+    # -- end
+
+    def unmount(self, lazily=False):
+        """Unmounts, waits for the processes' end, and fails if one stays or complained."""
+        umount = ["fusermount3", "-u"] if os.getuid() else ["umount"]
+
+        def try_once():
+            return not mounted(self.path) or subprocess.run(
+                [*umount, *(["-l" if umount[0] == "umount" else "-z"] if lazily else []),
+                 self.path], stdin=subprocess.DEVNULL, capture_output=True).returncode == 0
+        gone = wait_for(try_once, 20, 0.1)
+        wait_for(lambda: not self.processes(), 60)
+        left = self.processes()
+        for pid in left:
+            os.kill(pid, signal.SIGKILL)
+        if self.process:
+            self.process.wait(SLOW)
+        if mounted(self.path):
+            subprocess.run(["umount", "-l", self.path] if not os.getuid()
+                           else ["fusermount3", "-uz", self.path], capture_output=True)
+        assert not self.report(), self.report()
+        assert gone, "it could not be unmounted"
+        assert not left, "these processes stayed: %s" % left
+
+    def forget(self):
+        """Removes its caches."""
+        for name in (".cache", ".local"):
+            shutil.rmtree(self.folder / name, ignore_errors=True)

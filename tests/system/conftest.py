@@ -1,0 +1,172 @@
+"""Fixtures: servers that last the whole run, sample mail, mounts that must end cleanly."""
+import hashlib
+import os
+import re
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from lib import mail, mount, proxy, scripted, servers, tls  # noqa: E402
+
+# the corpus is not the project's: .ci/run says where it is
+collect_ignore = [] if os.environ.get("MAILMOUNT_CORPUS") else ["test_corpus.py"]
+if os.getuid():
+    collect_ignore.append("test_user.py")
+
+
+def can_mount():
+    try:
+        os.close(os.open("/dev/fuse", os.O_RDWR))
+        return True
+    except OSError:
+        return False
+
+
+def pytest_collection_modifyitems(items):
+    if not can_mount():
+        for item in items:
+            item.add_marker(pytest.mark.skip(reason="/dev/fuse cannot be opened here"))
+
+
+@pytest.fixture(scope="session")
+def dovecot():
+    with servers.Dovecot() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def cyrus():
+    with servers.Cyrus() as server:
+        yield server
+
+
+@pytest.fixture(scope="session", params=["dovecot", "cyrus"])
+def server(request):
+    """Each of the real servers in turn."""
+    return request.getfixturevalue(request.param)
+
+
+@pytest.fixture(scope="session")
+def messages():
+    return mail.sample_messages()
+
+
+@pytest.fixture(scope="session")
+def authority():
+    folder = tempfile.mkdtemp(prefix="mailmount-tls")
+    yield tls.Authority(folder)
+    shutil.rmtree(folder)
+
+
+_sampled = set()
+
+
+@pytest.fixture
+def sample(server, messages):
+    """A server on which alice has the sample mail."""
+    if server not in _sampled:
+        with server.client() as client:
+            mail.deliver(client, messages)
+        _sampled.add(server)
+    return server
+
+
+@pytest.fixture
+def dovecot_sample(dovecot, messages):
+    """The same, only on Dovecot."""
+    if dovecot not in _sampled:
+        with dovecot.client() as client:
+            mail.deliver(client, messages)
+        _sampled.add(dovecot)
+    return dovecot
+
+
+@pytest.fixture
+def user(request):
+    """A user's name that no other test has."""
+    return "u" + hashlib.sha1(request.node.nodeid.encode()).hexdigest()[:12]
+
+
+@pytest.fixture
+def folder():
+    """A short path of the test's own."""
+    path = Path(tempfile.mkdtemp(prefix="mailmount-test-"))
+    yield path
+    shutil.rmtree(path, ignore_errors=True)
+
+
+class Mounts:
+    """Makes mounts; ends and checks them all, and that no flag was changed by them."""
+
+    def __init__(self, folder):
+        self.folder, self.made, self.flags = folder, [], {}
+
+    def __call__(self, server=None, start=True, name=None, **options):
+        """A mount that runs (unless not to `start`). See lib.mount.Mount."""
+        user = options.get("user", "alice")
+        if isinstance(server, servers.Server) and (server, user) not in self.flags:
+            with server.client(user) as client:
+                self.flags[server, user] = client.flags()
+        if isinstance(server, scripted.Scripted):
+            options.setdefault("tls", "none")
+            options["port"] = server.port
+            self.flags.setdefault(server, None)
+            server = None
+        made = mount.Mount(self.folder / (name or "m%d" % len(self.made)), server, **options)
+        self.made.append(made)
+        return made.__enter__() if start else made
+
+    def finish(self):
+        problems = []
+        for made in self.made:
+            try:
+                if mount.mounted(made.path) or made.processes():
+                    made.unmount()
+                assert not made.report(), made.report()
+            except AssertionError as problem:
+                problems.append(str(problem))
+        for key, before in self.flags.items():
+            if isinstance(key, scripted.Scripted):
+                problems += ["it sent: " + c for c in key.commands if changes_mail(c)]
+                continue
+            with key[0].client(key[1]) as client:
+                after = client.flags()
+            for mailbox, flags in before.items():
+                for uid, value in flags.items():
+                    if after.get(mailbox, {}).get(uid, value) != value:
+                        problems.append("flags of %s %d were %s, are %s" % (
+                            mailbox, uid, value, after[mailbox][uid]))
+        if problems:
+            logs = "\n".join(m.log.read_text()[-3000:] for m in self.made if m.log.exists())
+            pytest.fail("\n".join(problems) + "\nlog:\n" + logs)
+
+
+def changes_mail(command):
+    return re.search(r"\b(STORE|EXPUNGE|CLOSE|SELECT|DELETE|APPEND|COPY|MOVE)\b|BODY\[|RFC822 ",
+                     command, re.I)
+
+
+@pytest.fixture
+def mounts(folder, through):  # a proxy outlives the mounts on it
+    made = Mounts(folder)
+    yield made
+    made.finish()
+
+
+@pytest.fixture
+def through():
+    """through(server, rtt=...): a proxy in front of a server's plain port."""
+    open_ = []
+
+    def make(server, **options):
+        port = getattr(server, "imap_port", None) or server.port
+        open_.append(proxy.Proxy(port, **options).__enter__())
+        return open_[-1]
+    yield make
+    for each in open_:
+        each.__exit__()
