@@ -1,0 +1,68 @@
+#include "imap/write.h"
+
+#include <string.h>
+
+static const struct {
+    const char *text;
+    bool utf8;
+    const char *quoted, *mailbox; /* NULL: needs a literal */
+} CASES[] = {
+    {"INBOX", false, "\"INBOX\"", "INBOX"},
+    {"", false, "\"\"", "\"\""},
+    {"a b", false, "\"a b\"", "\"a b\""},
+    {"Entw&APw-rfe/x.y", false, "\"Entw&APw-rfe/x.y\"", "Entw&APw-rfe/x.y"},
+    {"say \"hi\"", false, "\"say \\\"hi\\\"\"", "\"say \\\"hi\\\"\""},
+    {"a\\b", false, "\"a\\\\b\"", "\"a\\\\b\""},
+    {"[Gmail]", false, "\"[Gmail]\"", "\"[Gmail]\""},
+    {"50%", false, "\"50%\"", "\"50%\""},
+    {"*", false, "\"*\"", "\"*\""},
+    {"(x)", false, "\"(x)\"", "\"(x)\""},
+    {"{3}", false, "\"{3}\"", "\"{3}\""},
+    {"{3+}", false, "\"{3+}\"", "\"{3+}\""},
+    {"nil", false, "\"nil\"", "\"nil\""},
+    {"nile", false, "\"nile\"", "nile"},
+    {"a\tb", false, "\"a\tb\"", "\"a\tb\""},
+    {"a\x7f", false, "\"a\x7f\"", "\"a\x7f\""},
+    {"a\rb", false, NULL, NULL},
+    {"a\nA1 LOGOUT", false, NULL, NULL},
+    {"caf\xc3\xa9", false, NULL, NULL},
+    {"caf\xc3\xa9", true, "\"caf\xc3\xa9\"", "\"caf\xc3\xa9\""},
+    {"caf\xe9", true, NULL, NULL},
+    {"a\nb", true, NULL, NULL},
+};
+
+static void check(bool written, const GString *out, const char *expected)
+{
+    g_assert_cmpint(written, ==, expected != NULL);
+    g_assert_cmpstr(out->str, ==, expected != NULL ? expected : "");
+}
+
+static void test_cases(void)
+{
+    for (size_t i = 0; i < G_N_ELEMENTS(CASES); i++) {
+        g_autoptr(GString) quoted = g_string_new(NULL);
+        g_autoptr(GString) mailbox = g_string_new(NULL);
+        check(imap_write_quoted(quoted, CASES[i].text, CASES[i].utf8), quoted, CASES[i].quoted);
+        check(imap_write_mailbox(mailbox, CASES[i].text, CASES[i].utf8), mailbox, CASES[i].mailbox);
+    }
+}
+
+static void test_length(void)
+{
+    g_autoptr(GString) out = g_string_new("A1 SELECT ");
+    g_autofree char *fits = g_strnfill(1000, 'x'), *too_long = g_strnfill(1001, 'x');
+    g_assert_false(imap_write_quoted(out, too_long, false));
+    g_assert_false(imap_write_mailbox(out, too_long, false));
+    g_assert_cmpstr(out->str, ==, "A1 SELECT ");
+    g_assert_true(imap_write_mailbox(out, fits, false));
+    g_assert_true(imap_write_quoted(out, fits, false));
+    g_assert_cmpuint(out->len, ==, strlen("A1 SELECT ") + 1000 + 1002);
+}
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/imap/write/cases", test_cases);
+    g_test_add_func("/imap/write/length", test_length);
+    return g_test_run();
+}
