@@ -1,0 +1,86 @@
+/* Commands on their way: tags, what is in flight, who is answered when. Private to imap/.
+ *
+ * A *request* is one call of an imap_send_*() function, with one `done`; it stands for any number
+ * of *commands* (a long UID FETCH is several, a LIST may need an LSUB). Commands wait for their
+ * tagged reply in the order sent; requests are done in the order made, each when it and all before
+ * it have no command left.
+ */
+#pragma once
+
+#include "imap/imap.h"
+#include "imap/stream.h"
+
+struct imap_command;
+struct imap_listing;
+
+struct imap_request {
+    unsigned pending;      /* commands not yet answered */
+    enum imap_error error; /* of the first command that failed */
+    char *code, *text;     /* of that, else of the last answer; code may be NULL */
+    imap_done done;        /* may be NULL */
+    void *data;
+    struct imap_listing *listing; /* LIST: what is collected (list.h); else NULL */
+};
+
+/* What a kind of command does beyond waiting for its answer. Members may be NULL. */
+struct imap_command_kind {
+    bool needs_mailbox; /* makes sense only while the mailbox of now is selected */
+    /* All commands before it are answered: what the server says now is about this one. */
+    void (*begins)(struct imap_session *session, struct imap_command *command);
+    /* Its tagged reply is there; it still counts as pending. */
+    void (*answered)(struct imap_session *session, struct imap_command *command,
+                     const struct imap_result *result);
+};
+
+struct imap_command {
+    char tag[24];
+    const struct imap_command_kind *kind;
+    struct imap_request *request;
+    GQueue pieces;          /* of GString: each but the first waits for the server's "+" */
+    bool begun;             /* a piece was written */
+    bool current;           /* kind->begins() was called */
+    bool forgiven;          /* its failure is not its request's */
+    enum imap_error doomed; /* its EXAMINE failed: answered with this; else IMAP_OK */
+    char *doomed_text;
+    char *mailbox;        /* EXAMINE: the wire name */
+    uint32_t first, last; /* UID SEARCH: its bounds, last 0: none */
+};
+
+struct imap_queue {
+    GQueue requests;      /* oldest first */
+    GQueue commands;      /* not yet answered, oldest first */
+    GList *unsent;        /* link of the first command that is not wholly written; NULL: none */
+    bool awaits_continue; /* the first unsent one waits for a "+" */
+};
+
+/* A tag that no other command of this process has, over all connections: a late answer is never
+ * taken for another's. */
+void imap_tag_next(char tag[24]);
+
+void imap_queue_clear(struct imap_queue *queue);
+
+struct imap_request *imap_queue_request(struct imap_queue *queue, imap_done done, void *data);
+/* A new command at the end, its text beginning with the tag and a space. */
+struct imap_command *imap_queue_command(struct imap_queue *queue, struct imap_request *request,
+                                        const struct imap_command_kind *kind);
+/* Appends to the command's text; imap_command_end() makes the line whole. */
+GString *imap_command_text(struct imap_command *command);
+/* A wire name; as a literal where it must be, non-synchronising if capabilities allow. */
+void imap_command_mailbox(struct imap_command *command, const char *wire, bool utf8,
+                          unsigned capabilities);
+void imap_command_end(struct imap_command *command);
+
+/* Hands the stream all that may be written now. */
+void imap_queue_write(struct imap_queue *queue, struct imap_stream *stream);
+/* The server said "+". False: nobody waited for it. */
+bool imap_queue_continue(struct imap_queue *queue);
+
+struct imap_command *imap_queue_find(const struct imap_queue *queue, const char *tag);
+struct imap_command *imap_queue_oldest(const struct imap_queue *queue);
+unsigned imap_queue_in_flight(const struct imap_queue *queue);
+/* Takes an answered command out and books its result on its request. */
+void imap_queue_answer(struct imap_queue *queue, struct imap_command *command,
+                       const struct imap_result *result);
+/* Takes out the oldest request if it is done, NULL: it is not, or there is none. */
+struct imap_request *imap_queue_done(struct imap_queue *queue);
+void imap_request_free(struct imap_request *request);

@@ -1,0 +1,29 @@
+/* A connected TCP socket, and waiting on one with a deadline and a way to cancel. Private to imap/.
+ */
+#pragma once
+
+#include "imap/imap.h"
+
+/* How long the opening of a session may wait. */
+struct imap_wait {
+    const char *host;     /* for messages */
+    GCancellable *cancel; /* NULL: none */
+    unsigned timeout_s;   /* without progress */
+    gint64 until_us;      /* the next progress must come before this, g_get_monotonic_time() */
+    gint64 last_us;       /* nothing goes on beyond this, so that no peer can drip-feed us */
+};
+
+/* Starts the clocks: timeout_s (0: 30) for each step, four times that for all of them. */
+void imap_wait_start(struct imap_wait *wait, const char *host, unsigned timeout_s,
+                     GCancellable *cancel);
+/* There was progress: the next step has timeout_s again. */
+void imap_wait_progress(struct imap_wait *wait);
+/* Waits until `fd` is ready for `events` (of poll). Returns false with IMAP_ERROR_TIMEOUT or
+ * IMAP_ERROR_CANCELLED set. */
+bool imap_wait_ready(const struct imap_wait *wait, int fd, short events, GError **error);
+
+/* Looks `host` up and tries all its addresses in the resolver's order (RFC 6724), each with its
+ * share of the time. Returns a connected socket: non-blocking, close-on-exec, no Nagle delay, dead
+ * peers noticed by keepalive. Returns -1 with IMAP_ERROR_RESOLVE, _CONNECT, _TIMEOUT or _CANCELLED
+ * set. */
+int imap_dial(const char *host, uint16_t port, struct imap_wait *wait, GError **error);

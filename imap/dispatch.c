@@ -1,0 +1,217 @@
+/* What each kind of reply does to a session, by table. */
+#include "imap/list.h"
+#include "imap/session.h"
+#include "imap/transcript.h"
+
+#include <string.h>
+
+enum { TEXT_MAX = 500, ALERTS_MAX = 20 };
+
+void imap_session_alert(struct imap_session *session, const char *text)
+{
+    if (session->source)
+        EMIT(session, alert, text);
+    else if (session->alerts->len < ALERTS_MAX)
+        g_ptr_array_add(session->alerts, g_strdup(text));
+}
+
+void imap_session_enabled(struct imap_session *session, const char *const *words)
+{
+    for (; words && *words; words++) {
+        bool rev2 = g_ascii_strcasecmp(*words, "IMAP4rev2") == 0;
+        if (rev2)
+            imap_capabilities_rev2(&session->capabilities);
+        session->utf8 |= rev2 || g_ascii_strcasecmp(*words, "UTF8=ACCEPT") == 0;
+    }
+}
+
+/* What a response code says beside its condition (RFC 9051, 7.1). */
+static void reply_code(struct imap_session *session, const struct imap_reply *reply)
+{
+    struct imap_command *oldest = imap_queue_oldest(&session->queue);
+
+    if (!reply->code)
+        return;
+    if (reply->words && strcmp(reply->code, "CAPABILITY") == 0) {
+        imap_capabilities_set(&session->capabilities, reply->words);
+    } else if (strcmp(reply->code, "ALERT") == 0) {
+        g_autofree char *text = imap_text_safe(reply->text, strlen(reply->text), TEXT_MAX);
+        imap_session_alert(session, text);
+    } else if (strcmp(reply->code, "CLOSED") == 0) {
+        if (oldest && oldest->current && oldest->kind->begins)
+            oldest->kind->begins(session, oldest);
+    } else if (session->mailbox.open && reply->condition == IMAP_COND_OK) {
+        imap_mailbox_code(&session->mailbox, reply->code, reply->code_number);
+    }
+}
+
+static enum imap_error reply_error(const struct imap_reply *reply)
+{
+    enum imap_error error = imap_error_of_code(reply->condition, reply->code);
+    g_autofree char *lower = g_ascii_strdown(reply->text, -1);
+
+    if ((error == IMAP_ERROR_NO || error == IMAP_ERROR_BAD) && strstr(lower, "throttled"))
+        return IMAP_ERROR_UNAVAILABLE; /* Exchange */
+    return error;
+}
+
+static void on_tagged(struct imap_session *session, struct imap_reply *reply)
+{
+    struct imap_command *command = imap_queue_find(&session->queue, reply->tag);
+    if (!command) {
+        g_debug("connection %u: a reply to nothing we sent", session->number);
+        return;
+    }
+
+    g_autofree char *text = imap_text_safe(reply->text, strlen(reply->text), TEXT_MAX);
+    struct imap_result result = {reply_error(reply), reply->code, text};
+    if (command->doomed)
+        result = (struct imap_result){command->doomed, NULL, command->doomed_text};
+    reply_code(session, reply);
+    if (!session->freed && command->kind->answered)
+        command->kind->answered(session, command, &result);
+    if (session->freed)
+        return;
+    imap_queue_answer(&session->queue, command, &result);
+    imap_session_finish(session);
+}
+
+static void on_condition(struct imap_session *session, struct imap_reply *reply)
+{
+    reply_code(session, reply);
+    if (session->freed || reply->condition != IMAP_COND_BYE)
+        return;
+    g_autofree char *text = imap_text_safe(reply->text, strlen(reply->text), TEXT_MAX);
+    bool not_now = imap_error_of_code(IMAP_COND_NO, reply->code) == IMAP_ERROR_UNAVAILABLE;
+    imap_session_fail(session, not_now ? IMAP_ERROR_UNAVAILABLE : IMAP_ERROR_LOST, text);
+}
+
+static void on_continue(struct imap_session *session, struct imap_reply *reply)
+{
+    if (!imap_queue_continue(&session->queue))
+        g_debug("connection %u: \"+\" that nobody waits for", session->number);
+}
+
+static void on_capability(struct imap_session *session, struct imap_reply *reply)
+{
+    imap_capabilities_set(&session->capabilities, reply->words);
+}
+
+static void on_enabled(struct imap_session *session, struct imap_reply *reply)
+{
+    imap_session_enabled(session, reply->words);
+}
+
+static void on_list(struct imap_session *session, struct imap_reply *reply)
+{
+    imap_listing_reply(session, imap_queue_oldest(&session->queue), &reply->list);
+}
+
+static void on_status(struct imap_session *session, struct imap_reply *reply)
+{
+    EMIT(session, status, &reply->status);
+}
+
+/* The part of `uids` that was asked for: "n:*" also finds the last message below n. */
+static struct imap_uidset *search_clip(const struct imap_uidset *uids, uint32_t first,
+                                       uint32_t last)
+{
+    struct imap_uidset *clipped = imap_uidset_new();
+    const struct imap_range *ranges = NULL;
+    size_t count = uids ? imap_uidset_ranges(uids, &ranges) : 0;
+
+    for (size_t i = 0; i < count; i++) {
+        uint32_t from = MAX(ranges[i].first, first);
+        uint32_t to = MIN(ranges[i].last, last ? last : UINT32_MAX);
+        if (from <= to)
+            imap_uidset_add(clipped, from, to);
+    }
+    return clipped;
+}
+
+static void on_search(struct imap_session *session, struct imap_reply *reply)
+{
+    for (GList *link = session->queue.commands.head; link; link = link->next) {
+        const struct imap_command *command = link->data;
+        if (!command->begun || command->first == 0)
+            continue;
+        g_autoptr(imap_uidset) uids = search_clip(reply->uids, command->first, command->last);
+        EMIT(session, search, uids);
+        return;
+    }
+}
+
+static void on_exists(struct imap_session *session, struct imap_reply *reply)
+{
+    const struct imap_command *oldest = imap_queue_oldest(&session->queue);
+
+    if (!session->mailbox.open || !imap_mailbox_exists(&session->mailbox, reply->number))
+        return;
+    bool opening = oldest && oldest->current && oldest->kind->begins; /* then it is no change */
+    if (!opening)
+        EMIT(session, exists, reply->number);
+}
+
+static void on_expunge(struct imap_session *session, struct imap_reply *reply)
+{
+    bool ignored;
+
+    if (!session->mailbox.open)
+        return;
+    uint32_t uid = imap_mailbox_expunge(&session->mailbox, reply->number, &ignored);
+    if (!ignored)
+        EMIT(session, expunged, uid);
+}
+
+static void on_vanished(struct imap_session *session, struct imap_reply *reply)
+{
+    const struct imap_range *ranges = NULL;
+
+    if (!session->mailbox.open || !reply->uids)
+        return;
+    if (imap_uidset_count(reply->uids) > IMAP_SEQUENCE_MAX) {
+        imap_session_fail(session, IMAP_ERROR_PROTOCOL, "more messages vanished than there can be");
+        return;
+    }
+    if (!reply->earlier)
+        imap_mailbox_vanish(&session->mailbox, reply->uids);
+    size_t count = imap_uidset_ranges(reply->uids, &ranges);
+    for (size_t i = 0; i < count; i++)
+        for (uint64_t uid = ranges[i].first; uid <= ranges[i].last && !imap_session_over(session);
+             uid++)
+            EMIT(session, expunged, (uint32_t)uid);
+}
+
+static void on_fetch(struct imap_session *session, struct imap_reply *reply)
+{
+    struct imap_fetch *fetch = &reply->fetch;
+
+    if (!session->mailbox.open)
+        return;
+    fetch->uid = imap_mailbox_fetch(&session->mailbox, fetch->sequence, fetch->uid);
+    EMIT(session, fetch, fetch);
+}
+
+/* NULL: nothing to do. */
+static void (*const HANDLERS[])(struct imap_session *session, struct imap_reply *reply) = {
+    [IMAP_REPLY_CONTINUE] = on_continue,   [IMAP_REPLY_TAGGED] = on_tagged,
+    [IMAP_REPLY_CONDITION] = on_condition, [IMAP_REPLY_CAPABILITY] = on_capability,
+    [IMAP_REPLY_ENABLED] = on_enabled,     [IMAP_REPLY_LIST] = on_list,
+    [IMAP_REPLY_STATUS] = on_status,       [IMAP_REPLY_SEARCH] = on_search,
+    [IMAP_REPLY_EXISTS] = on_exists,       [IMAP_REPLY_EXPUNGE] = on_expunge,
+    [IMAP_REPLY_VANISHED] = on_vanished,   [IMAP_REPLY_FETCH] = on_fetch,
+    [IMAP_REPLY_IGNORED] = NULL,
+};
+
+void imap_session_reply(struct imap_session *session, struct imap_reply *reply)
+{
+    struct imap_command *oldest = imap_queue_oldest(&session->queue);
+
+    if (oldest && oldest->begun && !oldest->current) {
+        oldest->current = true;
+        if (oldest->kind->begins)
+            oldest->kind->begins(session, oldest);
+    }
+    if (HANDLERS[reply->kind])
+        HANDLERS[reply->kind](session, reply);
+}

@@ -1,0 +1,198 @@
+#include "imap/list.h"
+
+#include "imap/session.h"
+
+#include <string.h>
+
+enum { ENTRIES_MAX = 500 * 1000 };
+
+/* One imap_send_list(): what was found, kept while subscriptions are still to come. */
+struct imap_listing {
+    bool status;         /* STATUS is wanted */
+    bool extended;       /* the LIST in flight has RETURN (...) */
+    bool subscribed_too; /* LSUB was sent beside it: replies are collected */
+    GPtrArray *entries;  /* of struct imap_list, owned, in the server's order */
+    GHashTable *by_wire; /* const char * to struct imap_list, borrowed */
+};
+
+static void entry_free(gpointer data)
+{
+    struct imap_list *entry = data;
+
+    g_free((char *)entry->wire);
+    g_free((char *)entry->name);
+    g_free(entry);
+}
+
+void imap_listing_free(struct imap_listing *listing)
+{
+    if (!listing)
+        return;
+    g_hash_table_unref(listing->by_wire);
+    g_ptr_array_unref(listing->entries);
+    g_free(listing);
+}
+
+static struct imap_listing *listing_new(bool status)
+{
+    struct imap_listing *listing = g_new0(struct imap_listing, 1);
+
+    listing->status = status;
+    listing->entries = g_ptr_array_new_with_free_func(entry_free);
+    listing->by_wire = g_hash_table_new(g_str_hash, g_str_equal);
+    return listing;
+}
+
+/* ---- sending ----------------------------------------------------------------------------------
+ */
+
+static void list_answered(struct imap_session *session, struct imap_command *command,
+                          const struct imap_result *result);
+static void lsub_answered(struct imap_session *session, struct imap_command *command,
+                          const struct imap_result *result);
+static const struct imap_command_kind LIST = {.answered = list_answered};
+static const struct imap_command_kind LSUB = {.answered = lsub_answered};
+
+/* The RETURN options that the server has, "" if none. */
+static char *return_options(unsigned has, bool status)
+{
+    g_autoptr(GString) options = g_string_new(NULL);
+
+    if (has & IMAP_CAP_LIST_EXTENDED)
+        g_string_append(options, " SUBSCRIBED CHILDREN");
+    if (has & IMAP_CAP_SPECIAL_USE)
+        g_string_append(options, " SPECIAL-USE");
+    if (has & IMAP_CAP_LIST_STATUS && status)
+        g_string_append_printf(options, " STATUS (MESSAGES UIDNEXT UIDVALIDITY UNSEEN%s)",
+                               has & IMAP_CAP_CONDSTORE ? " HIGHESTMODSEQ" : "");
+    return g_strdup(options->len ? options->str + 1 : "");
+}
+
+static void send_line(struct imap_session *session, struct imap_request *request,
+                      const struct imap_command_kind *kind, const char *text)
+{
+    imap_command_end(imap_session_command(session, request, kind, text));
+}
+
+static void send_plain(struct imap_session *session, struct imap_request *request)
+{
+    unsigned has = session->capabilities.flags;
+    bool xlist = has & IMAP_CAP_XLIST && !(has & IMAP_CAP_SPECIAL_USE);
+
+    request->listing->extended = false;
+    send_line(session, request, &LIST, xlist ? "XLIST \"\" \"*\"" : "LIST \"\" \"*\"");
+}
+
+static void send_lsub(struct imap_session *session, struct imap_request *request)
+{
+    request->listing->subscribed_too = true;
+    send_line(session, request, &LSUB, "LSUB \"\" \"*\"");
+}
+
+void imap_listing_start(struct imap_session *session, struct imap_request *request, bool status)
+{
+    unsigned has = session->capabilities.flags;
+    g_autofree char *options = return_options(has, status);
+
+    request->listing = listing_new(status);
+    if (*options) {
+        g_autofree char *text = g_strdup_printf("LIST \"\" \"*\" RETURN (%s)", options);
+        request->listing->extended = true;
+        send_line(session, request, &LIST, text);
+    } else {
+        send_plain(session, request);
+    }
+    if (!(has & IMAP_CAP_LIST_EXTENDED))
+        send_lsub(session, request);
+}
+
+/* ---- what comes back --------------------------------------------------------------------------
+ */
+
+static void deliver_all(struct imap_session *session, struct imap_listing *listing)
+{
+    g_autoptr(GPtrArray) entries = g_steal_pointer(&listing->entries);
+
+    listing->entries = g_ptr_array_new_with_free_func(entry_free);
+    g_hash_table_remove_all(listing->by_wire);
+    for (guint i = 0; i < entries->len; i++)
+        EMIT(session, list, (const struct imap_list *)entries->pdata[i]);
+}
+
+static void collect(struct imap_listing *listing, const struct imap_list *list)
+{
+    struct imap_list *entry = g_hash_table_lookup(listing->by_wire, list->wire);
+
+    if (entry) {
+        entry->flags |= list->flags;
+        return;
+    }
+    if (listing->entries->len >= ENTRIES_MAX)
+        return;
+    entry = g_memdup2(list, sizeof(*list));
+    entry->wire = g_strdup(list->wire);
+    entry->name = g_strdup(list->name);
+    g_ptr_array_add(listing->entries, entry);
+    g_hash_table_insert(listing->by_wire, (char *)entry->wire, entry);
+}
+
+/* LSUB only marks: a name that LIST does not know is subscribed but does not exist, and its flags
+ * are not those of the mailbox (RFC 3501, 6.3.9). */
+static void mark_subscribed(struct imap_listing *listing, const struct imap_list *list)
+{
+    struct imap_list *entry = g_hash_table_lookup(listing->by_wire, list->wire);
+
+    if (entry && !(list->flags & IMAP_LIST_NOSELECT))
+        entry->flags |= IMAP_LIST_SUBSCRIBED;
+}
+
+void imap_listing_reply(struct imap_session *session, struct imap_command *command,
+                        const struct imap_list *list)
+{
+    struct imap_listing *listing = command ? command->request->listing : NULL;
+
+    if (!listing || !listing->subscribed_too)
+        EMIT(session, list, list);
+    else if (command->kind == &LSUB)
+        mark_subscribed(listing, list);
+    else
+        collect(listing, list);
+}
+
+/* When the request's last command is answered, what was collected is handed on. */
+static void part_answered(struct imap_session *session, struct imap_command *command)
+{
+    if (command->request->pending == 1)
+        deliver_all(session, command->request->listing);
+}
+
+static bool refused(const struct imap_result *result)
+{
+    return result->error == IMAP_ERROR_BAD || result->error == IMAP_ERROR_NO ||
+           result->error == IMAP_ERROR_CANNOT;
+}
+
+/* A server that refuses what it advertises is asked once more, plainly. */
+static void list_answered(struct imap_session *session, struct imap_command *command,
+                          const struct imap_result *result)
+{
+    struct imap_request *request = command->request;
+    struct imap_listing *listing = request->listing;
+
+    if (listing->extended && refused(result)) {
+        g_debug("extended LIST was refused: %s", result->text);
+        command->forgiven = true;
+        send_plain(session, request);
+        send_lsub(session, request);
+        return;
+    }
+    part_answered(session, command);
+}
+
+/* Without LSUB nothing is known of subscriptions, but the mailboxes are (Exchange as IMAP4rev2). */
+static void lsub_answered(struct imap_session *session, struct imap_command *command,
+                          const struct imap_result *result)
+{
+    command->forgiven = result->error == IMAP_ERROR_BAD || result->error == IMAP_ERROR_NO;
+    part_answered(session, command);
+}

@@ -1,0 +1,15 @@
+/* LIST in its three dialects: extended (RFC 5258, 5819, 6154), plain with LSUB beside it, and
+ * XLIST. Private to imap/. */
+#pragma once
+
+#include "imap/command.h"
+
+struct imap_listing;
+void imap_listing_free(struct imap_listing *listing);
+
+/* Queues the commands of one imap_send_list(). */
+void imap_listing_start(struct imap_session *session, struct imap_request *request, bool status);
+/* A LIST, LSUB or XLIST reply while the session's oldest command is `command` (or NULL): handed to
+ * the `list` event, now or, where subscriptions come apart, when all are there. */
+void imap_listing_reply(struct imap_session *session, struct imap_command *command,
+                        const struct imap_list *list);

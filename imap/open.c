@@ -1,0 +1,490 @@
+/* Opening a session: one conversation, step by step, in a thread that may wait. */
+#include "imap/auth.h"
+#include "imap/session.h"
+#include "imap/transcript.h"
+#include "imap/write.h"
+
+#include <string.h>
+
+enum {
+    GREETING_MAX = 1024,
+    TEXT_MAX = 300,
+    INITIAL_MAX = 7000, /* a longer initial response goes as an answer instead */
+    CHALLENGES_MAX = 32,
+    LITERAL_MINUS_MAX = 4096, /* RFC 7888, 5 */
+};
+
+struct opening {
+    const struct imap_server *server;
+    const struct imap_login *login;
+    struct imap_session *session;
+    struct imap_wait wait;
+    GError **error;
+    bool preauth;
+};
+
+static bool fail(struct opening *o, enum imap_error code, const char *format, ...)
+    G_GNUC_PRINTF(3, 4);
+
+static bool fail(struct opening *o, enum imap_error code, const char *format, ...)
+{
+    va_list arguments;
+
+    va_start(arguments, format);
+    g_autofree char *text = g_strdup_vprintf(format, arguments);
+    va_end(arguments);
+    g_set_error_literal(o->error, IMAP_ERROR, (gint)code, text);
+    return false;
+}
+
+/* The server's words, fit for a message: one line, no full stop, and never the secret. */
+static char *said(const struct opening *o, const char *text)
+{
+    g_autoptr(GString) line = g_string_new(NULL);
+    g_autofree char *safe = imap_text_safe(text, strlen(text), TEXT_MAX);
+
+    g_string_assign(line, g_strstrip(safe));
+    if (o->login->secret && *o->login->secret)
+        g_string_replace(line, o->login->secret, "<secret>", 0);
+    while (line->len > 0 && line->str[line->len - 1] == '.')
+        g_string_truncate(line, line->len - 1);
+    return g_strdup(line->len > 0 ? line->str : "no reason given");
+}
+
+/* ---- talking ----------------------------------------------------------------------------------
+ */
+
+static void say(struct opening *o, const char *bytes, size_t length, const char *shown)
+{
+    imap_stream_put(o->session->stream, bytes, length, shown);
+}
+
+/* Writes what waits and reads what comes. Returns how many bytes are in `buffer`; 0 with `error`
+ * set. */
+static size_t hear(struct opening *o, char *buffer, size_t size)
+{
+    struct imap_stream *stream = o->session->stream;
+
+    for (;;) {
+        int written = imap_stream_flush(stream);
+        ssize_t n = imap_stream_read(stream, buffer, size);
+        if (n > 0) {
+            imap_wait_progress(&o->wait);
+            return (size_t)n;
+        }
+        if (n < 0 || written < 0) {
+            fail(o, IMAP_ERROR_LOST, "%s ended the connection: %s", o->server->host,
+                 imap_stream_reason(stream));
+            return 0;
+        }
+        if (!imap_stream_wait(stream, &o->wait, o->error))
+            return 0;
+    }
+}
+
+/* What counts whenever it comes. False: the conversation is over. */
+static bool heed(struct opening *o, const struct imap_reply *reply)
+{
+    struct imap_session *session = o->session;
+
+    if (reply->kind == IMAP_REPLY_CAPABILITY ||
+        (reply->words && reply->code && strcmp(reply->code, "CAPABILITY") == 0))
+        imap_capabilities_set(&session->capabilities, reply->words);
+    if (reply->kind == IMAP_REPLY_ENABLED)
+        imap_session_enabled(session, reply->words);
+    if (reply->kind == IMAP_REPLY_ID && reply->id_name && *reply->id_name) {
+        g_free(session->server_name);
+        session->server_name = imap_text_safe(reply->id_name, strlen(reply->id_name), TEXT_MAX);
+    }
+    if (reply->code && strcmp(reply->code, "ALERT") == 0) {
+        g_autofree char *text = said(o, reply->text);
+        imap_session_alert(session, text);
+    }
+    if (reply->kind != IMAP_REPLY_CONDITION || reply->condition != IMAP_COND_BYE)
+        return true;
+    g_autofree char *text = said(o, reply->text);
+    return fail(o, IMAP_ERROR_UNAVAILABLE, "%s ends the connection: %s", o->server->host, text);
+}
+
+static bool next_reply(struct opening *o, struct imap_reply *reply)
+{
+    char buffer[16 * 1024];
+
+    for (;;) {
+        int rc = imap_parser_next(o->session->parser, o->session->utf8, reply);
+        if (rc > 0)
+            return heed(o, reply);
+        if (rc < 0)
+            return fail(o, IMAP_ERROR_PROTOCOL, "the replies of %s make no sense", o->server->host);
+        size_t n = hear(o, buffer, sizeof(buffer));
+        if (n == 0)
+            return false;
+        imap_parser_feed(o->session->parser, buffer, n);
+    }
+}
+
+/* Passes over everything up to the reply with this tag, or "+" where that may come. */
+static bool answer(struct opening *o, const char *tag, bool plus, struct imap_reply *reply)
+{
+    while (next_reply(o, reply)) {
+        if (reply->kind == IMAP_REPLY_TAGGED && strcmp(reply->tag, tag) == 0)
+            return true;
+        if (reply->kind == IMAP_REPLY_CONTINUE && plus)
+            return true;
+    }
+    return false;
+}
+
+/* A command without arguments that are worth hiding. */
+static bool command(struct opening *o, const char *text, struct imap_reply *reply)
+{
+    char tag[24];
+
+    imap_tag_next(tag);
+    g_autofree char *line = g_strdup_printf("%s %s\r\n", tag, text);
+    say(o, line, strlen(line), NULL);
+    return answer(o, tag, false, reply);
+}
+
+/* ---- the greeting -----------------------------------------------------------------------------
+ */
+
+static bool not_imap(struct opening *o, const char *bytes, size_t length)
+{
+    bool tls = length >= 2 && bytes[0] >= 0x14 && bytes[0] <= 0x18 && bytes[1] == 0x03;
+    if (tls)
+        return fail(o, IMAP_ERROR_NOT_IMAP,
+                    "%s does not speak IMAP in the clear at port %u but TLS; use imaps://",
+                    o->server->host, o->server->port);
+
+    g_autofree char *line = imap_text_line(bytes, length, 100);
+    if (!*line)
+        return fail(o, IMAP_ERROR_NOT_IMAP, "%s does not speak IMAP at port %u: it says nothing",
+                    o->server->host, o->server->port);
+    return fail(o, IMAP_ERROR_NOT_IMAP, "%s does not speak IMAP at port %u: it says \"%s\"",
+                o->server->host, o->server->port, line);
+}
+
+/* Reads the first line as bytes, since what is no IMAP need not look like a reply at all. */
+static bool first_line(struct opening *o)
+{
+    char bytes[GREETING_MAX];
+    size_t length = 0, skip = 0;
+
+    while (length < sizeof(bytes) && !memchr(bytes, '\n', length)) {
+        size_t n = hear(o, bytes + length, sizeof(bytes) - length);
+        if (n == 0)
+            break;
+        length += n;
+        for (skip = 0; skip < length && strchr("\r\n", bytes[skip]);) /* NUL padding too */
+            skip++;
+        if (length > skip && bytes[skip] != '*')
+            return not_imap(o, bytes + skip, length - skip);
+        if (skip == length)
+            length = 0;
+    }
+    if (length == 0) {
+        if (g_error_matches(*o->error, IMAP_ERROR, IMAP_ERROR_TIMEOUT))
+            g_prefix_error(o->error, "no greeting at port %u%s: ", o->server->port,
+                           imap_stream_is_secure(o->session->stream)
+                               ? ""
+                               : " (if that is a TLS port, use imaps://)");
+        return false;
+    }
+    g_clear_error(o->error);
+    imap_parser_feed(o->session->parser, bytes + skip, length - skip);
+    return true;
+}
+
+static bool greeting(struct opening *o)
+{
+    struct imap_reply reply;
+
+    if (!first_line(o) || !next_reply(o, &reply))
+        return false;
+    if (reply.kind != IMAP_REPLY_CONDITION ||
+        (reply.condition != IMAP_COND_OK && reply.condition != IMAP_COND_PREAUTH))
+        return not_imap(o, reply.text ? reply.text : "", reply.text ? strlen(reply.text) : 0);
+    o->preauth = reply.condition == IMAP_COND_PREAUTH;
+    g_free(o->session->server_name);
+    o->session->server_name = imap_text_safe(reply.text, strlen(reply.text), TEXT_MAX);
+    return true;
+}
+
+static bool ask_capabilities(struct opening *o)
+{
+    struct imap_reply reply;
+
+    if (o->session->capabilities.known)
+        return true;
+    if (!command(o, "CAPABILITY", &reply))
+        return false;
+    return reply.condition == IMAP_COND_OK ||
+           fail(o, IMAP_ERROR_PROTOCOL, "%s does not tell what it can do", o->server->host);
+}
+
+/* RFC 9051, 6.2.1. Nothing that came before the handshake counts after it. */
+static bool starttls(struct opening *o)
+{
+    struct imap_session *session = o->session;
+    struct imap_reply reply;
+
+    if (o->preauth)
+        return fail(o, IMAP_ERROR_TLS, "%s wants to skip TLS by signing us in unasked (PREAUTH)",
+                    o->server->host);
+    if (!ask_capabilities(o))
+        return false;
+    if (!(session->capabilities.flags & IMAP_CAP_STARTTLS))
+        return fail(o, IMAP_ERROR_TLS,
+                    "%s offers no STARTTLS at port %u; use imaps:// if it has TLS at another port",
+                    o->server->host, o->server->port);
+    if (!command(o, "STARTTLS", &reply))
+        return false;
+    if (reply.condition != IMAP_COND_OK) {
+        g_autofree char *text = said(o, reply.text);
+        return fail(o, IMAP_ERROR_TLS, "%s refuses STARTTLS: %s", o->server->host, text);
+    }
+    if (imap_parser_pending(session->parser))
+        return fail(o, IMAP_ERROR_TLS,
+                    "%s, or somebody between, slipped in replies before TLS was made",
+                    o->server->host);
+    imap_capabilities_clear(&session->capabilities);
+    g_ptr_array_set_size(session->alerts, 0);
+    return imap_stream_secure(session->stream, o->server, &o->wait, o->error);
+}
+
+/* ---- signing in -------------------------------------------------------------------------------
+ */
+
+static bool refused(struct opening *o, const struct imap_reply *reply)
+{
+    enum imap_error error = imap_auth_error(reply->code, reply->text);
+    g_autofree char *text = said(o, reply->text);
+
+    return fail(o, error,
+                error == IMAP_ERROR_UNAVAILABLE ? "%s cannot sign in %s now: %s"
+                                                : "%s refused to sign in %s: %s",
+                o->server->host, o->login->user, text);
+}
+
+/* Sends one line of a SASL exchange, base64. */
+static void say_response(struct opening *o, const char *response)
+{
+    GString *line = g_string_sized_new(strlen(response) + 8);
+
+    g_string_append(line, response);
+    g_string_append(line, "\r\n");
+    say(o, line->str, line->len, "<secret>");
+    imap_wipe_string(line);
+}
+
+static void say_authenticate(struct opening *o, const char *tag, const char *name,
+                             const char *initial)
+{
+    GString *line = g_string_sized_new(strlen(name) + (initial ? strlen(initial) : 0) + 64);
+    g_autofree char *shown =
+        g_strdup_printf("%s AUTHENTICATE %s%s", tag, name, initial ? " <secret>" : "");
+
+    g_string_append_printf(line, "%s AUTHENTICATE %s", tag, name);
+    if (initial) {
+        g_string_append_c(line, ' ');
+        g_string_append(line, *initial ? initial : "=");
+    }
+    g_string_append(line, "\r\n");
+    say(o, line->str, line->len, shown);
+    imap_wipe_string(line);
+}
+
+static bool authenticate(struct opening *o, const struct imap_mechanism *mechanism)
+{
+    bool at_once = o->session->capabilities.flags & IMAP_CAP_SASL_IR;
+    struct imap_reply reply;
+    char tag[24];
+
+    g_autoptr(imap_auth) auth = imap_auth_new(mechanism, o->login, o->server->host, o->error);
+    if (!auth)
+        return false;
+    g_autoptr(imap_secret) initial = imap_auth_initial(auth);
+    at_once = at_once && initial && strlen(initial) <= INITIAL_MAX;
+    imap_tag_next(tag);
+    say_authenticate(o, tag, mechanism->name, at_once ? initial : NULL);
+    for (unsigned i = 0; i < CHALLENGES_MAX && answer(o, tag, true, &reply); i++) {
+        if (reply.kind == IMAP_REPLY_TAGGED)
+            return reply.condition == IMAP_COND_OK || refused(o, &reply);
+        bool first = initial && !at_once && i == 0;
+        g_autoptr(imap_secret) response =
+            first ? g_steal_pointer(&initial) : imap_auth_respond(auth, reply.text);
+        say_response(o, response ? response : "*");
+    }
+    if (!*o->error)
+        fail(o, IMAP_ERROR_PROTOCOL, "%s asks without end while signing in", o->server->host);
+    return false;
+}
+
+/* Appends an argument of LOGIN, quoted or as a literal. A synchronising one begins a new piece. */
+static void login_argument(struct opening *o, GPtrArray *pieces, const char *value)
+{
+    unsigned has = o->session->capabilities.flags;
+    size_t length = strlen(value);
+    GString *line = pieces->pdata[pieces->len - 1];
+
+    g_string_append_c(line, ' ');
+    if (imap_write_quoted(line, value, false))
+        return;
+    bool unasked = has & IMAP_CAP_LITERAL_PLUS ||
+                   (has & IMAP_CAP_LITERAL_MINUS && length <= LITERAL_MINUS_MAX);
+    g_string_append_printf(line, "{%zu%s}\r\n", length, unasked ? "+" : "");
+    if (!unasked) {
+        line = g_string_sized_new(line->allocated_len);
+        g_ptr_array_add(pieces, line);
+    }
+    g_string_append(line, value);
+}
+
+static void piece_wipe(gpointer piece)
+{
+    imap_wipe_string(piece);
+}
+
+static bool login_command(struct opening *o)
+{
+    const char *user = o->login->user, *secret = o->login->secret;
+    g_autoptr(GPtrArray) pieces = g_ptr_array_new_with_free_func(piece_wipe);
+    struct imap_reply reply;
+    char tag[24];
+
+    /* room for all, escaped, so that growing leaves no copies behind */
+    GString *line = g_string_sized_new(2 * (strlen(user) + strlen(secret)) + 128);
+    g_ptr_array_add(pieces, line);
+    imap_tag_next(tag);
+    g_string_append_printf(line, "%s LOGIN", tag);
+    login_argument(o, pieces, user);
+    login_argument(o, pieces, secret);
+    g_string_append(pieces->pdata[pieces->len - 1], "\r\n");
+    g_autofree char *shown = g_strdup_printf("%s LOGIN <secret>", tag);
+    for (guint i = 0; i < pieces->len; i++) {
+        const GString *piece = pieces->pdata[i];
+        say(o, piece->str, piece->len, i ? "<secret>" : shown);
+        if (!answer(o, tag, i + 1 < pieces->len, &reply))
+            return false;
+        if (reply.kind == IMAP_REPLY_TAGGED)
+            break;
+    }
+    return reply.condition == IMAP_COND_OK || refused(o, &reply);
+}
+
+static bool sign_in(struct opening *o)
+{
+    struct imap_session *session = o->session;
+
+    if (!ask_capabilities(o))
+        return false;
+    if (o->server->tls != IMAP_TLS_NONE && !imap_stream_is_secure(session->stream))
+        return fail(o, IMAP_ERROR_TLS, "%s: no TLS, so nobody is signed in", o->server->host);
+    const struct imap_mechanism *mechanism =
+        imap_mechanism_pick(o->login, &session->capabilities, o->server->host, o->error);
+    if (!mechanism)
+        return false;
+    imap_stream_hide(session->stream, o->login->secret);
+    session->capabilities.known = false;
+    bool done = mechanism->command ? login_command(o) : authenticate(o, mechanism);
+    imap_stream_hide(session->stream, NULL);
+    return done;
+}
+
+/* ---- after it ---------------------------------------------------------------------------------
+ */
+
+enum { ASK_CAPABILITY = 1, ASK_ID = 2, ASK_ENABLE = 4, ASKS = 3 };
+
+static const char ID[] = "ID (\"name\" \"mailmount\" \"version\" \"" MAILMOUNT_VERSION "\")";
+
+/* What is worth asking a server that has these. */
+static unsigned asks_for(unsigned has)
+{
+    bool enable = has & (IMAP_CAP_ENABLE | IMAP_CAP_IMAP4REV2) &&
+                  has & (IMAP_CAP_UTF8_ACCEPT | IMAP_CAP_IMAP4REV2);
+    return (has & IMAP_CAP_ID ? ASK_ID : 0) | (enable ? ASK_ENABLE : 0);
+}
+
+/* Sends these in one write and waits for the answers, which may be refusals. */
+static bool ask(struct opening *o, unsigned asks, unsigned has)
+{
+    g_autofree char *enable =
+        g_strdup_printf("ENABLE%s%s", has & IMAP_CAP_IMAP4REV2 ? " IMAP4rev2" : "",
+                        has & IMAP_CAP_UTF8_ACCEPT ? " UTF8=ACCEPT" : "");
+    const char *texts[ASKS] = {"CAPABILITY", ID, enable};
+    g_autoptr(GString) lines = g_string_new(NULL);
+    char tags[ASKS][24];
+    unsigned pending = asks;
+    struct imap_reply reply;
+
+    for (unsigned i = 0; i < ASKS; i++) {
+        if (!(asks & 1U << i))
+            continue;
+        imap_tag_next(tags[i]);
+        g_string_append_printf(lines, "%s %s\r\n", tags[i], texts[i]);
+    }
+    say(o, lines->str, lines->len, NULL);
+    while (pending) {
+        if (!next_reply(o, &reply))
+            return false;
+        for (unsigned i = 0; i < ASKS && reply.kind == IMAP_REPLY_TAGGED; i++)
+            if (pending & 1U << i && strcmp(reply.tag, tags[i]) == 0)
+                pending &= ~(1U << i);
+    }
+    return true;
+}
+
+/* Capabilities, ID and ENABLE: one round trip, a second only for what the server told in the first.
+ */
+static bool introduce(struct opening *o)
+{
+    struct imap_capabilities *capabilities = &o->session->capabilities;
+    unsigned has = capabilities->flags, asked = asks_for(has);
+
+    if (!ask(o, asked | (capabilities->known ? 0 : ASK_CAPABILITY), has))
+        return false;
+    has = capabilities->flags;
+    return ask(o, asks_for(has) & ~asked, has);
+}
+
+/* ---- all of it --------------------------------------------------------------------------------
+ */
+
+static bool opening_run(struct opening *o)
+{
+    struct imap_session *session = o->session;
+
+    session->stream = imap_stream_open(o->server, session->number, &o->wait, o->error);
+    if (!session->stream)
+        return false;
+    if (o->server->tls == IMAP_TLS_IMPLICIT &&
+        !imap_stream_secure(session->stream, o->server, &o->wait, o->error))
+        return false;
+    if (!greeting(o))
+        return false;
+    if (o->server->tls == IMAP_TLS_STARTTLS && !starttls(o))
+        return false;
+    if (!o->preauth && !sign_in(o))
+        return false;
+    return introduce(o);
+}
+
+struct imap_session *imap_session_open(const struct imap_server *server,
+                                       const struct imap_login *login, GCancellable *cancel,
+                                       GError **error)
+{
+    GError *failure = NULL;
+    struct opening o = {
+        .server = server, .login = login, .session = imap_session_new(), .error = &failure};
+    struct imap_limits limits = {.literal_max = server->literal_max};
+
+    o.session->parser = imap_parser_new(&limits);
+    imap_wait_start(&o.wait, server->host, server->timeout_s, cancel);
+    if (opening_run(&o))
+        return o.session;
+    imap_session_free(o.session);
+    g_propagate_error(error, failure);
+    return NULL;
+}

@@ -1,0 +1,65 @@
+/* What a session is made of. Private to imap/: open.c makes one, session.c runs it in its thread,
+ * send.c and list.c give it commands. */
+#pragma once
+
+#include "imap/capability.h"
+#include "imap/command.h"
+#include "imap/mailbox.h"
+#include "imap/reply.h"
+#include "imap/stream.h"
+
+struct imap_session {
+    /* since it was opened */
+    unsigned number;
+    char *server_name; /* greeting, or the ID's name; not NULL */
+    struct imap_stream *stream;
+    struct imap_parser *parser;
+    struct imap_capabilities capabilities;
+    bool utf8;         /* ENABLED: mailbox names are UTF-8 */
+    GPtrArray *alerts; /* of char *: heard before there was anybody to tell */
+    /* since imap_session_attach() */
+    GSource *source; /* NULL: not attached */
+    gpointer fd_tag; /* of the source; NULL: closed */
+    const struct imap_events *events;
+    void *events_data;
+    /* commands and what they are about */
+    struct imap_queue queue;
+    struct imap_mailbox mailbox;
+    char *wanted; /* wire name of what is selected or about to be; NULL: none */
+    /* the end */
+    unsigned holds;         /* turns of the main loop and calls that still use the memory */
+    bool freed;             /* imap_session_free() was called: no callback any more */
+    enum imap_error closed; /* not IMAP_OK: the connection is over, of this */
+    char *closed_text;
+    bool closed_told; /* events->closed() was called */
+};
+
+/* Calls a handler of the owner, if there is one and somebody to call. */
+#define EMIT(session, handler, ...)                                                     \
+    do {                                                                                \
+        if (!(session)->freed && (session)->events && (session)->events->handler)       \
+            (session)->events->handler((session), __VA_ARGS__, (session)->events_data); \
+    } while (0)
+
+/* A session as imap_session_open() builds it; not to be called by others. */
+struct imap_session *imap_session_new(void);
+/* Does what a reply says, calling whom it concerns; the session may be freed or closed after. */
+void imap_session_reply(struct imap_session *session, struct imap_reply *reply);
+/* The connection is over; who waits is told at the end of this turn of the main loop. */
+void imap_session_fail(struct imap_session *session, enum imap_error error, const char *text);
+/* Whether it was freed or has failed: nothing is read any more. */
+bool imap_session_over(const struct imap_session *session);
+/* Calls `done` of all requests that are. */
+void imap_session_finish(struct imap_session *session);
+/* Remembers or tells an ALERT. */
+void imap_session_alert(struct imap_session *session, const char *text);
+/* Takes over ENABLED's words. */
+void imap_session_enabled(struct imap_session *session, const char *const *words);
+/* There is something to write or to tell: the next turn of the main loop does it. */
+void imap_session_wake(struct imap_session *session);
+
+/* A new command of `request`, its text "TAG " followed by `text`; more may be appended, and
+ * imap_command_end() must be called. */
+struct imap_command *imap_session_command(struct imap_session *session,
+                                          struct imap_request *request,
+                                          const struct imap_command_kind *kind, const char *text);

@@ -1,0 +1,211 @@
+#include "imap/stream.h"
+
+#include "imap/tls.h"
+#include "imap/transcript.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+struct imap_stream {
+    int fd;
+    struct imap_tls_layer *tls; /* NULL: in the clear */
+    struct imap_transcriber *transcriber;
+    uint64_t bytes_in;
+    const char *reason;
+    /* TLS may need the other direction: what the last call that could not go on waits for */
+    short read_wants, write_wants;
+    /* to be written: bytes[start .. end) of size */
+    char *bytes;
+    size_t start, end, size;
+};
+
+struct imap_stream *imap_stream_open(const struct imap_server *server, unsigned connection,
+                                     struct imap_wait *wait, GError **error)
+{
+    int fd = imap_dial(server->host, server->port, wait, error);
+    if (fd < 0)
+        return NULL;
+
+    struct imap_stream *stream = g_new0(struct imap_stream, 1);
+    stream->fd = fd;
+    stream->reason = "";
+    stream->read_wants = POLLIN;
+    stream->write_wants = POLLOUT;
+    stream->transcriber =
+        imap_transcriber_new(server->transcript, server->transcript_data, connection);
+    return stream;
+}
+
+void imap_stream_free(struct imap_stream *stream)
+{
+    if (!stream)
+        return;
+    imap_tls_free(stream->tls);
+    close(stream->fd);
+    imap_transcriber_free(stream->transcriber);
+    if (stream->bytes)
+        explicit_bzero(stream->bytes, stream->size);
+    g_free(stream->bytes);
+    g_free(stream);
+}
+
+bool imap_stream_secure(struct imap_stream *stream, const struct imap_server *server,
+                        struct imap_wait *wait, GError **error)
+{
+    struct imap_tls_layer *tls = imap_tls_new(stream->fd, server, error);
+    int done = tls ? 0 : -1;
+
+    while (done == 0) {
+        done = imap_tls_handshake(tls, error);
+        if (done == 0 && !imap_wait_ready(wait, stream->fd, imap_tls_wants(tls), error))
+            done = -1;
+    }
+    if (done < 0) {
+        imap_tls_free(tls);
+        return false;
+    }
+    imap_wait_progress(wait);
+    stream->tls = tls;
+    return true;
+}
+
+bool imap_stream_is_secure(const struct imap_stream *stream)
+{
+    return stream->tls != NULL;
+}
+
+void imap_stream_hide(struct imap_stream *stream, const char *secret)
+{
+    imap_transcriber_hide(stream->transcriber, secret);
+}
+
+/* As imap_tls_read() and _write(), with or without TLS. */
+static ssize_t plain_result(struct imap_stream *stream, ssize_t n)
+{
+    if (n > 0)
+        return n;
+    if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR))
+        return 0;
+    stream->reason = n == 0 ? "the server closed the connection" : g_strerror(errno);
+    return -1;
+}
+
+static ssize_t secure_result(struct imap_stream *stream, ssize_t n, short *wants)
+{
+    if (n == 0)
+        *wants = imap_tls_wants(stream->tls);
+    else if (n < 0)
+        stream->reason = "the server closed the connection";
+    return n;
+}
+
+ssize_t imap_stream_read(struct imap_stream *stream, void *buffer, size_t size)
+{
+    ssize_t n;
+
+    stream->read_wants = POLLIN;
+    if (stream->tls)
+        n = secure_result(stream, imap_tls_read(stream->tls, buffer, size), &stream->read_wants);
+    else
+        n = plain_result(stream, recv(stream->fd, buffer, size, 0));
+    if (n > 0) {
+        stream->bytes_in += (uint64_t)n;
+        imap_transcriber_bytes(stream->transcriber, true, buffer, (size_t)n);
+    }
+    return n;
+}
+
+/* Makes room for `length` more bytes, leaving no copy of what was there. */
+static void buffer_reserve(struct imap_stream *stream, size_t length)
+{
+    size_t held = stream->end - stream->start;
+
+    if (stream->size - stream->end >= length)
+        return;
+    size_t size = MAX(MAX(2 * stream->size, held + length), 4096);
+    char *bytes = g_malloc(size);
+    if (held > 0)
+        memcpy(bytes, stream->bytes + stream->start, held);
+    if (stream->bytes)
+        explicit_bzero(stream->bytes, stream->size);
+    g_free(stream->bytes);
+    stream->bytes = bytes;
+    stream->size = size;
+    stream->start = 0;
+    stream->end = held;
+}
+
+void imap_stream_put(struct imap_stream *stream, const void *bytes, size_t length,
+                     const char *shown)
+{
+    if (length == 0)
+        return;
+    buffer_reserve(stream, length);
+    memcpy(stream->bytes + stream->end, bytes, length);
+    stream->end += length;
+    if (shown)
+        imap_transcriber_line(stream->transcriber, false, shown);
+    else
+        imap_transcriber_bytes(stream->transcriber, false, bytes, length);
+}
+
+int imap_stream_flush(struct imap_stream *stream)
+{
+    stream->write_wants = POLLOUT;
+    while (stream->start < stream->end) {
+        char *from = stream->bytes + stream->start;
+        size_t length = stream->end - stream->start;
+        ssize_t n;
+        if (stream->tls)
+            n = secure_result(stream, imap_tls_write(stream->tls, from, length),
+                              &stream->write_wants);
+        else
+            n = plain_result(stream, send(stream->fd, from, length, MSG_NOSIGNAL));
+        if (n <= 0)
+            return (int)n;
+        explicit_bzero(from, (size_t)n);
+        stream->start += (size_t)n;
+    }
+    stream->start = stream->end = 0;
+    return 1;
+}
+
+const char *imap_stream_reason(const struct imap_stream *stream)
+{
+    return stream->reason;
+}
+
+int imap_stream_fd(const struct imap_stream *stream)
+{
+    return stream->fd;
+}
+
+GIOCondition imap_stream_condition(const struct imap_stream *stream)
+{
+    short wants = stream->read_wants;
+
+    if (stream->start < stream->end)
+        wants |= stream->write_wants;
+    return (wants & POLLIN ? G_IO_IN : 0) | (wants & POLLOUT ? G_IO_OUT : 0);
+}
+
+bool imap_stream_pending(const struct imap_stream *stream)
+{
+    return stream->tls && imap_tls_pending(stream->tls);
+}
+
+bool imap_stream_wait(struct imap_stream *stream, const struct imap_wait *wait, GError **error)
+{
+    GIOCondition condition = imap_stream_condition(stream);
+    short events = (condition & G_IO_IN ? POLLIN : 0) | (condition & G_IO_OUT ? POLLOUT : 0);
+
+    return imap_stream_pending(stream) || imap_wait_ready(wait, stream->fd, events, error);
+}
+
+uint64_t imap_stream_bytes_in(const struct imap_stream *stream)
+{
+    return stream->bytes_in;
+}

@@ -1,0 +1,46 @@
+/* A connection's bytes: TCP, TLS on it, a buffer of what is yet to be written, the transcript.
+ * Never blocks, except in the three functions that take a struct imap_wait. Private to imap/. */
+#pragma once
+
+#include "imap/dial.h"
+#include "imap/imap.h"
+
+#include <sys/types.h>
+
+struct imap_stream;
+
+/* Resolves and connects; TLS comes with imap_stream_secure(). `server` must live until then.
+ * `connection` is the number for the transcript. Returns NULL with `error` set. */
+struct imap_stream *imap_stream_open(const struct imap_server *server, unsigned connection,
+                                     struct imap_wait *wait, GError **error);
+void imap_stream_free(struct imap_stream *stream);
+
+/* Makes TLS on the stream, whose write buffer is empty. False with `error` set. */
+bool imap_stream_secure(struct imap_stream *stream, const struct imap_server *server,
+                        struct imap_wait *wait, GError **error);
+bool imap_stream_is_secure(const struct imap_stream *stream);
+/* A secret that the server might repeat: replaced in the transcript. Borrowed; NULL ends it. */
+void imap_stream_hide(struct imap_stream *stream, const char *secret);
+
+/* Reads up to `size` bytes: their number; 0: none now; -1: the connection is over, see
+ * imap_stream_reason(). */
+ssize_t imap_stream_read(struct imap_stream *stream, void *buffer, size_t size);
+/* Queues bytes to be written (copied; what was sent, or moved within the buffer, is wiped). `shown`
+ * is the line that the transcript shows instead of them; NULL: themselves. */
+void imap_stream_put(struct imap_stream *stream, const void *bytes, size_t length,
+                     const char *shown);
+/* Writes what the socket takes. 1: all is gone; 0: some waits; -1: the connection is over. */
+int imap_stream_flush(struct imap_stream *stream);
+/* Why reading or writing returned -1, in words. */
+const char *imap_stream_reason(const struct imap_stream *stream);
+
+/* The socket and what to poll it for (G_IO_IN, G_IO_OUT). */
+int imap_stream_fd(const struct imap_stream *stream);
+GIOCondition imap_stream_condition(const struct imap_stream *stream);
+/* Whether bytes can be read that poll() does not show. */
+bool imap_stream_pending(const struct imap_stream *stream);
+/* Waits until there is something to do as in imap_stream_condition(). */
+bool imap_stream_wait(struct imap_stream *stream, const struct imap_wait *wait, GError **error);
+
+/* Bytes received and sent so far, of the plain text. */
+uint64_t imap_stream_bytes_in(const struct imap_stream *stream);
