@@ -38,6 +38,7 @@ struct cache_options {
     const char *owner;      /* what a second process is told ("mounted on /home/a/Mail, pid 7") */
     uint64_t content_bytes; /* bound of the content environment; at least 16 MiB is used */
     unsigned lock_wait_ms;  /* how long to wait for another process that is just ending */
+    bool begin_anew;        /* move aside what is there: after a process died inside cache/ */
 };
 
 struct cache;

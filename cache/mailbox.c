@@ -1,0 +1,267 @@
+#include "cache/store.h"
+
+/* A name of any length is found by its SHA-256; the record says whether it is the one. */
+static void key_wire(struct key *key, const char *wire)
+{
+    key->length = 0;
+    key_add_digest(key, wire);
+}
+
+static void key_name(struct key *key, uint32_t parent, const char *name)
+{
+    key_u32(key, parent);
+    key_add_digest(key, name);
+}
+
+int cache_mailbox_get(struct cache_txn *txn, uint32_t slot, struct cache_mailbox *mailbox)
+{
+    struct record record;
+    struct key key;
+
+    key_u32(&key, slot);
+    int rc = store_get(txn, TABLE_MAILBOX, &key, &record);
+    if (rc != CACHE_OK)
+        return rc;
+    mailbox->slot = slot;
+    return record_decode_mailbox(&record, mailbox);
+}
+
+static int mailbox_by(struct cache_txn *txn, enum table table, const struct key *key,
+                      struct cache_mailbox *mailbox)
+{
+    uint64_t slot;
+    int rc = store_get_number(txn, table, key, &slot);
+    return rc != CACHE_OK ? rc : cache_mailbox_get(txn, (uint32_t)slot, mailbox);
+}
+
+int cache_mailbox_by_wire(struct cache_txn *txn, const char *wire, struct cache_mailbox *mailbox)
+{
+    struct key key;
+
+    key_wire(&key, wire);
+    int rc = mailbox_by(txn, TABLE_MAILBOX_WIRE, &key, mailbox);
+    return rc == CACHE_OK && strcmp(mailbox->wire, wire) != 0 ? CACHE_NOT_FOUND : rc;
+}
+
+int cache_mailbox_by_name(struct cache_txn *txn, uint32_t parent, const char *name,
+                          struct cache_mailbox *mailbox)
+{
+    struct key key;
+
+    key_name(&key, parent, name);
+    int rc = mailbox_by(txn, TABLE_MAILBOX_NAME, &key, mailbox);
+    if (rc == CACHE_OK && (mailbox->parent != parent || strcmp(mailbox->name, name) != 0))
+        return CACHE_NOT_FOUND;
+    return rc;
+}
+
+int cache_mailbox_of_messages(struct cache_txn *txn, uint32_t messages,
+                              struct cache_mailbox *mailbox)
+{
+    struct key key;
+
+    key_u32(&key, messages);
+    int rc = mailbox_by(txn, TABLE_MAILBOX_MESSAGES, &key, mailbox);
+    return rc == CACHE_OK && mailbox->messages != messages ? CACHE_NOT_FOUND : rc;
+}
+
+/* The slots of `parent`'s children above `after`, damaged or not. 0 at the end. */
+static uint32_t mailbox_child(struct cache_txn *txn, MDB_cursor *cursor, uint32_t parent,
+                              uint32_t after)
+{
+    struct key key;
+
+    if (after == UINT32_MAX)
+        return 0;
+    key_u32_u32(&key, parent, after + 1);
+    MDB_val name = {key.length, key.bytes}, value;
+    if (mdb_cursor_get(cursor, &name, &value, MDB_SET_RANGE) != 0 || name.mv_size != 8 ||
+        key_read_u32(name.mv_data) != parent)
+        return 0;
+    return key_read_u32((const uint8_t *)name.mv_data + 4);
+}
+
+int cache_mailbox_next(struct cache_txn *txn, uint32_t parent, uint32_t after,
+                       struct cache_mailbox *mailbox)
+{
+    MDB_cursor *cursor;
+
+    if (txn->txn == NULL ||
+        mdb_cursor_open(txn->txn, txn->cache->meta.dbis[TABLE_MAILBOX_CHILD], &cursor) != 0)
+        return CACHE_IO;
+    int rc = CACHE_NOT_FOUND;
+    for (uint32_t slot = mailbox_child(txn, cursor, parent, after); slot != 0;
+         slot = mailbox_child(txn, cursor, parent, slot)) {
+        rc = cache_mailbox_get(txn, slot, mailbox);
+        if (rc == CACHE_OK && mailbox->parent == parent)
+            break;
+        rc = CACHE_NOT_FOUND;
+    }
+    mdb_cursor_close(cursor);
+    return rc;
+}
+
+/* ---- storing -------------------------------------------------------------------------------- */
+
+/* Removes an index entry if it leads to this slot; another mailbox may have taken the name. */
+static int mailbox_index_remove(struct cache_txn *txn, enum table table, const struct key *key,
+                                uint32_t slot)
+{
+    uint64_t found;
+    int rc = store_get_number(txn, table, key, &found);
+
+    if (rc == CACHE_NOT_FOUND || (rc == CACHE_OK && found != slot))
+        return CACHE_OK;
+    return store_remove(txn, table, key);
+}
+
+static int mailbox_unindex(struct cache_txn *txn, const struct cache_mailbox *mailbox)
+{
+    struct key key;
+
+    key_wire(&key, mailbox->wire);
+    int rc = mailbox_index_remove(txn, TABLE_MAILBOX_WIRE, &key, mailbox->slot);
+    key_name(&key, mailbox->parent, mailbox->name);
+    if (rc == CACHE_OK)
+        rc = mailbox_index_remove(txn, TABLE_MAILBOX_NAME, &key, mailbox->slot);
+    key_u32_u32(&key, mailbox->parent, mailbox->slot);
+    if (rc == CACHE_OK)
+        rc = store_remove(txn, TABLE_MAILBOX_CHILD, &key);
+    key_u32(&key, mailbox->messages);
+    if (rc == CACHE_OK && mailbox->messages != 0)
+        rc = mailbox_index_remove(txn, TABLE_MAILBOX_MESSAGES, &key, mailbox->slot);
+    return rc;
+}
+
+static int mailbox_index(struct cache_txn *txn, const struct cache_mailbox *mailbox)
+{
+    struct key key;
+
+    key_wire(&key, mailbox->wire);
+    int rc = store_put_number(txn, TABLE_MAILBOX_WIRE, &key, mailbox->slot);
+    key_name(&key, mailbox->parent, mailbox->name);
+    if (rc == CACHE_OK)
+        rc = store_put_number(txn, TABLE_MAILBOX_NAME, &key, mailbox->slot);
+    key_u32_u32(&key, mailbox->parent, mailbox->slot);
+    if (rc == CACHE_OK)
+        rc = store_put_number(txn, TABLE_MAILBOX_CHILD, &key, mailbox->slot);
+    key_u32(&key, mailbox->messages);
+    if (rc == CACHE_OK && mailbox->messages != 0)
+        rc = store_put_number(txn, TABLE_MAILBOX_MESSAGES, &key, mailbox->slot);
+    return rc;
+}
+
+static bool mailbox_same_index(const struct cache_mailbox *a, const struct cache_mailbox *b)
+{
+    return a->parent == b->parent && a->messages == b->messages && strcmp(a->wire, b->wire) == 0 &&
+           strcmp(a->name, b->name) == 0;
+}
+
+/* Another mailbox has these messages: only after a power failure that the registry's last slots did
+ * not survive. They are not this one's, so they go. */
+static int mailbox_claim_messages(struct cache_txn *txn, const struct cache_mailbox *mailbox)
+{
+    struct cache_mailbox other;
+
+    if (mailbox->messages == 0 ||
+        cache_mailbox_of_messages(txn, mailbox->messages, &other) != CACHE_OK ||
+        other.slot == mailbox->slot)
+        return CACHE_OK;
+    g_info("a mailbox takes over messages slot %u; its list is begun anew", mailbox->messages);
+    other.messages = other.count = 0;
+    other.flags &= ~(uint32_t)CACHE_MAILBOX_COMPLETE;
+    return cache_mailbox_put(txn, &other);
+}
+
+static int mailbox_write(struct cache_txn *txn, const struct cache_mailbox *mailbox)
+{
+    struct key key;
+
+    key_u32(&key, mailbox->slot);
+    record_begin(&txn->writer);
+    record_encode_mailbox(&txn->writer, mailbox);
+    return store_put(txn, TABLE_MAILBOX, &key);
+}
+
+int cache_mailbox_put(struct cache_txn *txn, const struct cache_mailbox *mailbox)
+{
+    struct cache_mailbox old;
+    int rc = store_check(txn, true);
+
+    if (rc != CACHE_OK)
+        return rc;
+    if (mailbox->slot == 0 || mailbox->wire == NULL || mailbox->name == NULL)
+        return CACHE_CORRUPT;
+    bool known = cache_mailbox_get(txn, mailbox->slot, &old) == CACHE_OK;
+    if (known && mailbox_same_index(&old, mailbox))
+        return mailbox_write(txn, mailbox);
+    rc = mailbox_claim_messages(txn, mailbox);
+    if (rc == CACHE_OK)
+        rc = mailbox_write(txn, mailbox);
+    if (rc == CACHE_OK && known && old.messages != 0 && old.messages != mailbox->messages)
+        rc = message_remove_all(txn, old.messages);
+    if (rc == CACHE_OK && known)
+        rc = mailbox_unindex(txn, &old);
+    return rc == CACHE_OK ? mailbox_index(txn, mailbox) : rc;
+}
+
+int cache_mailbox_remove(struct cache_txn *txn, uint32_t slot)
+{
+    struct cache_mailbox old;
+    struct key key;
+
+    int rc = store_check(txn, true);
+    if (rc != CACHE_OK)
+        return rc;
+    key_u32(&key, slot);
+    rc = cache_mailbox_get(txn, slot, &old);
+    if (rc == CACHE_CORRUPT) /* what leads to it is not known, and leads to nothing */
+        return store_remove(txn, TABLE_MAILBOX, &key);
+    if (rc == CACHE_OK)
+        rc = mailbox_unindex(txn, &old);
+    if (rc == CACHE_OK && old.messages != 0)
+        rc = message_remove_all(txn, old.messages);
+    return rc == CACHE_OK ? store_remove(txn, TABLE_MAILBOX, &key) : rc;
+}
+
+/* ---- at opening ----------------------------------------------------------------------------- */
+
+static void mailbox_find_unnumbered(struct cache_txn *txn, GArray *slots)
+{
+    MDB_val name, value;
+    MDB_cursor *cursor;
+
+    if (mdb_cursor_open(txn->txn, txn->cache->meta.dbis[TABLE_MAILBOX], &cursor) != 0)
+        return;
+    for (int rc = mdb_cursor_get(cursor, &name, &value, MDB_FIRST); rc == 0;
+         rc = mdb_cursor_get(cursor, &name, &value, MDB_NEXT)) {
+        struct cache_mailbox mailbox;
+        uint32_t slot = name.mv_size == 4 ? key_read_u32(name.mv_data) : 0;
+        if (slot != 0 && cache_mailbox_get(txn, slot, &mailbox) == CACHE_OK &&
+            mailbox.uidvalidity == 0 && mailbox.messages != 0)
+            g_array_append_val(slots, slot);
+    }
+    mdb_cursor_close(cursor);
+}
+
+int mailbox_forget_unnumbered(struct cache *cache)
+{
+    g_autoptr(GArray) slots = g_array_new(FALSE, FALSE, sizeof(uint32_t));
+    struct cache_txn *txn = cache_txn_read(cache);
+
+    if (txn->txn != NULL)
+        mailbox_find_unnumbered(txn, slots);
+    cache_txn_end(txn);
+    if (slots->len == 0)
+        return CACHE_OK;
+    txn = cache_txn_write(cache);
+    for (guint i = 0; i < slots->len; i++) {
+        struct cache_mailbox mailbox;
+        if (cache_mailbox_get(txn, g_array_index(slots, uint32_t, i), &mailbox) != CACHE_OK)
+            continue;
+        mailbox.messages = mailbox.count = 0;
+        mailbox.flags &= ~(uint32_t)CACHE_MAILBOX_COMPLETE;
+        cache_mailbox_put(txn, &mailbox);
+    }
+    return cache_txn_commit(txn);
+}

@@ -1,0 +1,233 @@
+#include "cache/store.h"
+
+#define SERVER_ID_MAX 255 /* RFC 8474, 4: an object id has at most 255 characters */
+
+/* The server's id in it is good until the table is written. */
+static int object_get(struct cache_txn *txn, uint64_t object, struct object_record *found)
+{
+    struct record record;
+    struct key key;
+
+    key_u64(&key, object);
+    int rc = env_get(&txn->cache->meta, txn->txn, TABLE_OBJECT, &key, &record);
+    return rc != CACHE_OK ? rc : record_decode_object(&record, found);
+}
+
+static int object_put(struct cache_txn *txn, uint64_t object, const struct object_record *value)
+{
+    struct key key;
+
+    key_u64(&key, object);
+    record_begin(&txn->writer);
+    record_encode_object(&txn->writer, value);
+    return store_put(txn, TABLE_OBJECT, &key);
+}
+
+/* ---- references ----------------------------------------------------------------------------- */
+
+static int object_orphan(struct cache_txn *txn, uint64_t object, bool orphan)
+{
+    struct key key;
+
+    key_u64(&key, object);
+    return orphan ? store_put_number(txn, TABLE_ORPHAN, &key, 0)
+                  : store_remove(txn, TABLE_ORPHAN, &key);
+}
+
+int object_hold(struct cache_txn *txn, uint64_t object)
+{
+    struct object_record record = {.server_id = ""};
+    int rc = object_get(txn, object, &record);
+
+    if (rc == CACHE_IO)
+        return store_fail(txn, rc);
+    if (rc != CACHE_OK)
+        record = (struct object_record){.server_id = ""}; /* lost: the message brings it back */
+    bool first = record.references == 0;
+    record.references++;
+    rc = object_put(txn, object, &record);
+    return rc == CACHE_OK && first ? object_orphan(txn, object, false) : rc;
+}
+
+int object_drop(struct cache_txn *txn, uint64_t object)
+{
+    struct object_record record;
+    int rc = object_get(txn, object, &record);
+
+    if (rc == CACHE_IO)
+        return store_fail(txn, rc);
+    if (rc != CACHE_OK || record.references == 0)
+        return CACHE_OK; /* lost: other messages may have it, so it stays */
+    record.references--;
+    rc = object_put(txn, object, &record);
+    return rc == CACHE_OK && record.references == 0 ? object_orphan(txn, object, true) : rc;
+}
+
+/* ---- new ones ------------------------------------------------------------------------------- */
+
+static int object_read_counter(struct cache_txn *txn)
+{
+    struct env *meta = &txn->cache->meta;
+    int rc = env_get_counter(meta, txn->txn, "object", &txn->next_object);
+
+    if (rc == CACHE_OK)
+        return rc;
+    /* The first, or the counter is damaged: ids start anywhere, and never meet earlier ones. */
+    txn->next_object = ((uint64_t)g_random_int() << 30 ^ g_random_int()) + 1;
+    return rc == CACHE_IO ? rc : CACHE_OK;
+}
+
+int object_flush_counter(struct cache_txn *txn)
+{
+    if (txn->next_object == 0)
+        return CACHE_OK;
+    int rc = env_put_counter(&txn->cache->meta, txn->txn, "object", txn->next_object);
+    return rc == CACHE_OK ? rc : store_fail(txn, rc);
+}
+
+static uint64_t object_add(struct cache_txn *txn, char kind, const char *server_id)
+{
+    if (store_check(txn, true) != CACHE_OK ||
+        (txn->next_object == 0 && object_read_counter(txn) != CACHE_OK))
+        return 0;
+    uint64_t object = txn->next_object++;
+    struct object_record record = {.kind = kind, .server_id = server_id};
+    if (object_put(txn, object, &record) != CACHE_OK ||
+        object_orphan(txn, object, true) != CACHE_OK)
+        return 0;
+    return object;
+}
+
+uint64_t cache_object_new(struct cache_txn *txn)
+{
+    return object_add(txn, 0, "");
+}
+
+static void key_server(struct key *key, char kind, const char *server_id)
+{
+    key->length = 0;
+    key_add_u8(key, (uint8_t)kind);
+    key_add_digest(key, server_id);
+}
+
+static bool object_is(struct cache_txn *txn, uint64_t object, char kind, const char *server_id)
+{
+    struct object_record record;
+    return object_get(txn, object, &record) == CACHE_OK && record.kind == kind &&
+           strcmp(record.server_id, server_id) == 0;
+}
+
+uint64_t cache_object_for(struct cache_txn *txn, char kind, const char *server_id)
+{
+    struct key key;
+    uint64_t object;
+
+    if (server_id == NULL || *server_id == 0 || strlen(server_id) > SERVER_ID_MAX)
+        return cache_object_new(txn);
+    if (store_check(txn, true) != CACHE_OK)
+        return 0;
+    key_server(&key, kind, server_id);
+    if (store_get_number(txn, TABLE_OBJECT_SERVER, &key, &object) == CACHE_OK &&
+        object_is(txn, object, kind, server_id))
+        return object;
+    object = object_add(txn, kind, server_id);
+    if (object == 0 || store_put_number(txn, TABLE_OBJECT_SERVER, &key, object) != CACHE_OK)
+        return 0;
+    return object;
+}
+
+/* ---- collecting ----------------------------------------------------------------------------- */
+
+/* Objects without a message, at most `most`. */
+static GArray *object_orphans(struct cache_txn *txn, unsigned most)
+{
+    GArray *objects = g_array_new(FALSE, FALSE, sizeof(uint64_t));
+    MDB_val name, value;
+    MDB_cursor *cursor;
+
+    if (txn->txn == NULL ||
+        mdb_cursor_open(txn->txn, txn->cache->meta.dbis[TABLE_ORPHAN], &cursor) != 0)
+        return objects;
+    int rc = mdb_cursor_get(cursor, &name, &value, MDB_FIRST);
+    while (rc == 0 && objects->len < most) {
+        uint64_t object = name.mv_size == 8 ? key_read_u64(name.mv_data) : 0;
+        g_array_append_val(objects, object);
+        rc = mdb_cursor_get(cursor, &name, &value, MDB_NEXT);
+    }
+    mdb_cursor_close(cursor);
+    return objects;
+}
+
+static int object_remove_sizes(struct cache_txn *txn, uint64_t object)
+{
+    struct key key;
+    MDB_val value;
+    MDB_cursor *cursor;
+
+    int rc = mdb_cursor_open(txn->txn, txn->cache->meta.dbis[TABLE_SIZE], &cursor);
+    if (rc != 0)
+        return store_fail(txn, env_error(&txn->cache->meta, rc, "write"));
+    key_u64(&key, object);
+    MDB_val name = {key.length, key.bytes};
+    rc = mdb_cursor_get(cursor, &name, &value, MDB_SET_RANGE);
+    while (rc == 0 && name.mv_size == 10 && key_read_u64(name.mv_data) == object) {
+        rc = mdb_cursor_del(cursor, 0);
+        if (rc == 0)
+            rc = mdb_cursor_get(cursor, &name, &value, MDB_NEXT);
+    }
+    mdb_cursor_close(cursor);
+    return rc == 0 || rc == MDB_NOTFOUND
+               ? CACHE_OK
+               : store_fail(txn, env_error(&txn->cache->meta, rc, "write"));
+}
+
+static int object_remove_server_id(struct cache_txn *txn, uint64_t object,
+                                   const struct object_record *record)
+{
+    struct key key;
+    uint64_t found;
+
+    if (record->kind == 0)
+        return CACHE_OK;
+    key_server(&key, record->kind, record->server_id);
+    if (store_get_number(txn, TABLE_OBJECT_SERVER, &key, &found) == CACHE_OK && found != object)
+        return CACHE_OK;
+    return store_remove(txn, TABLE_OBJECT_SERVER, &key);
+}
+
+static int object_remove(struct cache_txn *txn, uint64_t object)
+{
+    static const enum table TABLES[] = {TABLE_HEADER, TABLE_PARTS, TABLE_OBJECT, TABLE_ORPHAN};
+    struct object_record record;
+    struct key key;
+
+    int rc = object_get(txn, object, &record);
+    if (rc == CACHE_OK && record.references > 0)
+        return object_orphan(txn, object, false);
+    rc = rc == CACHE_OK ? object_remove_server_id(txn, object, &record) : CACHE_OK;
+    if (rc == CACHE_OK)
+        rc = object_remove_sizes(txn, object);
+    key_u64(&key, object);
+    for (size_t i = 0; i < G_N_ELEMENTS(TABLES) && rc == CACHE_OK; i++)
+        rc = store_remove(txn, TABLES[i], &key);
+    return rc;
+}
+
+unsigned cache_collect(struct cache *cache, unsigned most)
+{
+    struct cache_txn *txn = cache_txn_write(cache);
+    g_autoptr(GArray) objects = object_orphans(txn, most);
+    int rc = store_check(txn, true);
+
+    for (guint i = 0; i < objects->len && rc == CACHE_OK; i++)
+        rc = object_remove(txn, g_array_index(objects, uint64_t, i));
+    if (objects->len == 0) {
+        cache_txn_end(txn);
+        return 0;
+    }
+    if (cache_txn_commit(txn) != CACHE_OK)
+        return 0;
+    for (guint i = 0; i < objects->len; i++)
+        cache_content_forget(cache, g_array_index(objects, uint64_t, i));
+    return objects->len;
+}
