@@ -4,30 +4,31 @@
  * does not fit ends it, and the part is decoded whole. */
 #include <string.h>
 
-#include "fs/mime.h"
+#include "fs/mime-private.h"
 
-enum { LINE_MAX_LEARNED = 1 << 16, BAD = 64 };
+enum { LINE_MAX_LEARNED = 1 << 16 };
 
-static const uint8_t *alphabet(void)
+/* Each digit's value and one; 0: none. */
+static const uint8_t DIGITS[256] = {
+    ['A'] = 1,  ['B'] = 2,  ['C'] = 3,  ['D'] = 4,  ['E'] = 5,  ['F'] = 6,  ['G'] = 7,  ['H'] = 8,
+    ['I'] = 9,  ['J'] = 10, ['K'] = 11, ['L'] = 12, ['M'] = 13, ['N'] = 14, ['O'] = 15, ['P'] = 16,
+    ['Q'] = 17, ['R'] = 18, ['S'] = 19, ['T'] = 20, ['U'] = 21, ['V'] = 22, ['W'] = 23, ['X'] = 24,
+    ['Y'] = 25, ['Z'] = 26, ['a'] = 27, ['b'] = 28, ['c'] = 29, ['d'] = 30, ['e'] = 31, ['f'] = 32,
+    ['g'] = 33, ['h'] = 34, ['i'] = 35, ['j'] = 36, ['k'] = 37, ['l'] = 38, ['m'] = 39, ['n'] = 40,
+    ['o'] = 41, ['p'] = 42, ['q'] = 43, ['r'] = 44, ['s'] = 45, ['t'] = 46, ['u'] = 47, ['v'] = 48,
+    ['w'] = 49, ['x'] = 50, ['y'] = 51, ['z'] = 52, ['0'] = 53, ['1'] = 54, ['2'] = 55, ['3'] = 56,
+    ['4'] = 57, ['5'] = 58, ['6'] = 59, ['7'] = 60, ['8'] = 61, ['9'] = 62, ['+'] = 63, ['/'] = 64};
+
+uint8_t mime_base64_digit(uint8_t c)
 {
-    static uint8_t table[256];
-    static gsize once;
-    if (g_once_init_enter(&once)) {
-        const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-        memset(table, BAD, sizeof table);
-        for (uint8_t i = 0; i < 64; i++)
-            table[(unsigned char)digits[i]] = i;
-        g_once_init_leave(&once, 1);
-    }
-    return table;
+    return DIGITS[c] ? DIGITS[c] - 1 : MIME_BASE64_NONE;
 }
 
 /* How many digits `bytes` begins with. */
 static size_t digits_span(const uint8_t *bytes, size_t length)
 {
-    const uint8_t *table = alphabet();
     size_t i = 0;
-    while (i < length && table[bytes[i]] != BAD)
+    while (i < length && mime_base64_digit(bytes[i]) != MIME_BASE64_NONE)
         i++;
     return i;
 }
@@ -150,13 +151,12 @@ bool mime_base64_size(const struct mime_base64_layout *layout, uint64_t octets, 
 /* Decodes `digits` digits (without padding); appends to `out`. */
 static void digits_decode(const uint8_t *bytes, size_t digits, GByteArray *out)
 {
-    const uint8_t *table = alphabet();
     uint8_t three[3];
     for (size_t i = 0; i < digits; i += 4) {
         size_t have = MIN(digits - i, 4);
         uint32_t bits = 0;
         for (size_t j = 0; j < 4; j++)
-            bits = bits << 6 | (j < have ? table[bytes[i + j]] : 0);
+            bits = bits << 6 | (j < have ? mime_base64_digit(bytes[i + j]) : 0);
         three[0] = (uint8_t)(bits >> 16);
         three[1] = (uint8_t)(bits >> 8);
         three[2] = (uint8_t)bits;

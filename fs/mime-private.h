@@ -62,6 +62,15 @@ bool mime_text_convert(const char *charset, const void *bytes, size_t length, GS
 /* Appends bytes of no stated charset: UTF-8 if they are that, else windows-1252. */
 void mime_text_guess(const void *bytes, size_t length, GString *out);
 
+/* ---- mime-encoding.c, base64.c ----------------------------------------------------------------
+ */
+
+/* Content without its transfer encoding; as tolerant as can be. Never over four bytes longer. */
+GBytes *mime_encoding_remove(enum cache_part_encoding encoding, const void *bytes, size_t length);
+/* The value of a base64 digit. */
+enum { MIME_BASE64_NONE = 64 };
+uint8_t mime_base64_digit(uint8_t c);
+
 /* ---- mime.c ---------------------------------------------------------------------------------- */
 
 /* The limits of what is taken apart. */

@@ -258,16 +258,19 @@ void mime_text_guess(const void *bytes, size_t length, GString *out)
         utf8_append(bytes, length, out);
 }
 
-/* UTF-16 or UTF-32 by its byte order mark; without one by where the zeros are, big-endian if they
- * do not say (RFC 2781, 4.3). */
-static const char *unicode_codec(unsigned unit, const unsigned char *bytes, size_t length)
+/* UTF-16 or UTF-32 by its byte order mark, which `mark` counts; without one by where the zeros are,
+ * big-endian if they do not say (RFC 2781, 4.3). */
+static const char *unicode_codec(unsigned unit, const unsigned char *bytes, size_t length,
+                                 size_t *mark)
 {
     const char *little = unit == 2 ? "UTF-16LE" : "UTF-32LE";
     const char *big = unit == 2 ? "UTF-16BE" : "UTF-32BE";
-    if (length >= unit && bytes[0] == 0xff && bytes[1] == 0xfe)
+    *mark = length >= unit ? unit : 0;
+    if (*mark && bytes[0] == 0xff && bytes[1] == 0xfe)
         return little;
-    if (length >= unit && bytes[unit - 2] == 0xfe && bytes[unit - 1] == 0xff)
+    if (*mark && bytes[unit - 2] == 0xfe && bytes[unit - 1] == 0xff)
         return big;
+    *mark = 0;
     size_t first = 0, last = 0;
     for (size_t i = 0; i + unit <= MIN(length, 4096); i += unit) {
         first += bytes[i] == 0;
@@ -290,6 +293,9 @@ bool mime_text_convert(const char *charset, const void *bytes, size_t length, GS
         mime_text_guess(bytes, length, out);
         return true;
     }
-    return iconv_append(*codec == ':' ? unicode_codec(unit, bytes, length) : codec, unit, bytes,
-                        length, out);
+    const unsigned char *text = bytes;
+    size_t mark = 0;
+    if (*codec == ':')
+        g_strlcpy(codec, unicode_codec(unit, text, length, &mark), sizeof codec);
+    return iconv_append(codec, unit, text + mark, length - mark, out);
 }

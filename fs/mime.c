@@ -27,52 +27,6 @@ void *mime_options(void)
     return OPTIONS;
 }
 
-/* ---- transfer encodings --------------------------------------------------------------------- */
-
-static const struct {
-    const char *name;
-    enum cache_part_encoding encoding;
-} ENCODINGS[] = {
-    {"7bit", CACHE_ENCODING_IDENTITY},
-    {"8bit", CACHE_ENCODING_IDENTITY},
-    {"binary", CACHE_ENCODING_IDENTITY},
-    {"base64", CACHE_ENCODING_BASE64},
-    {"quoted-printable", CACHE_ENCODING_QUOTED_PRINTABLE},
-    {"x-uuencode", CACHE_ENCODING_UUENCODE},
-    {"uuencode", CACHE_ENCODING_UUENCODE},
-    {"x-uue", CACHE_ENCODING_UUENCODE},
-    {"uue", CACHE_ENCODING_UUENCODE},
-};
-
-enum cache_part_encoding mime_encoding(const char *name)
-{
-    if (!name)
-        return CACHE_ENCODING_IDENTITY;
-    g_auto(mime_value) value;
-    mime_value_parse(name, &value);
-    for (size_t i = 0; i < G_N_ELEMENTS(ENCODINGS); i++)
-        if (strcmp(value.type, ENCODINGS[i].name) == 0)
-            return ENCODINGS[i].encoding;
-    return CACHE_ENCODING_IDENTITY;
-}
-
-static const GMimeContentEncoding GMIME_ENCODING[] = {
-    [CACHE_ENCODING_BASE64] = GMIME_CONTENT_ENCODING_BASE64,
-    [CACHE_ENCODING_QUOTED_PRINTABLE] = GMIME_CONTENT_ENCODING_QUOTEDPRINTABLE,
-    [CACHE_ENCODING_UUENCODE] = GMIME_CONTENT_ENCODING_UUENCODE,
-};
-
-static GBytes *encoding_remove(enum cache_part_encoding encoding, const void *bytes, size_t length)
-{
-    if (encoding == CACHE_ENCODING_IDENTITY || length == 0)
-        return g_bytes_new(bytes, length);
-    GMimeEncoding state;
-    g_mime_encoding_init_decode(&state, GMIME_ENCODING[encoding]);
-    char *out = g_malloc(g_mime_encoding_outlen(&state, length));
-    size_t decoded = g_mime_encoding_flush(&state, bytes, length, out);
-    return g_bytes_new_take(out, decoded);
-}
-
 /* ---- text ----------------------------------------------------------------------------------- */
 
 static void text_to_lf(GString *text)
@@ -105,7 +59,7 @@ GBytes *mime_part_decode(const struct cache_part *part, const void *bytes, size_
 {
     if (part->kind == CACHE_PART_HEADERS)
         return mime_headers_text(bytes, length, NULL);
-    g_autoptr(GBytes) content = encoding_remove(part->encoding, bytes, length);
+    g_autoptr(GBytes) content = mime_encoding_remove(part->encoding, bytes, length);
     if (!(part->flags & CACHE_PART_TEXT))
         return g_steal_pointer(&content);
     return text_convert(part, content);
