@@ -220,8 +220,8 @@ enum imap_outcome imap_read_namespace(struct imap_decoder *decoder)
     if (!imap_tokens_read(&decoder->cursor))
         return IMAP_TOO_BIG;
     /* ((prefix delimiter ...) ...): the first two tokens are the lists' parentheses */
-    if (parser->tokens->len < 4 || imap_token_at(parser, 0)->kind != IMAP_TOKEN_LIST ||
-        imap_token_at(parser, 1)->kind != IMAP_TOKEN_LIST || imap_token_at(parser, 1)->next < 4)
+    if (parser->tokens->len < 4 || imap_token_at(parser, 0)->next < 4 ||
+        imap_token_at(parser, 1)->next < 4)
         return IMAP_UNDERSTOOD;
     const char *delimiter = imap_token_string(imap_token_at(parser, 3));
     decoder->reply->personal_prefix = imap_token_string(imap_token_at(parser, 2));
