@@ -113,6 +113,13 @@ int env_get(struct env *env, MDB_txn *txn, enum table table, const struct key *k
     return record_open(record, table, key->bytes, key->length, value.mv_data, value.mv_size);
 }
 
+/* Tables that mostly grow at their end: there LMDB fills pages whole, and halves them elsewhere. */
+static bool env_grows(enum table table)
+{
+    return table == TABLE_MESSAGE || table == TABLE_OBJECT || table == TABLE_HEADER ||
+           table == TABLE_BLOCK;
+}
+
 int env_put(struct env *env, MDB_txn *txn, enum table table, const struct key *key,
             struct record_writer *writer)
 {
@@ -121,7 +128,11 @@ int env_put(struct env *env, MDB_txn *txn, enum table table, const struct key *k
         return rc;
     MDB_val name = {key->length, (void *)key->bytes};
     MDB_val value = {writer->buffer->len, writer->buffer->data};
-    rc = mdb_put(txn, env->dbis[table], &name, &value, 0);
+    rc = MDB_KEYEXIST;
+    if (env_grows(table))
+        rc = mdb_put(txn, env->dbis[table], &name, &value, MDB_APPEND);
+    if (rc == MDB_KEYEXIST) /* not above the last key */
+        rc = mdb_put(txn, env->dbis[table], &name, &value, 0);
     return rc == 0 ? CACHE_OK : env_error(env, rc, "write");
 }
 

@@ -36,9 +36,13 @@ static int object_orphan(struct cache_txn *txn, uint64_t object, bool orphan)
 
 int object_hold(struct cache_txn *txn, uint64_t object)
 {
-    struct object_record record = {.server_id = ""};
-    int rc = object_get(txn, object, &record);
+    struct object_record record = {.references = 1, .server_id = ""};
 
+    if (object == txn->fresh_object) {
+        txn->fresh_object = 0;
+        return object_put(txn, object, &record);
+    }
+    int rc = object_get(txn, object, &record);
     if (rc == CACHE_IO)
         return store_fail(txn, rc);
     if (rc != CACHE_OK)
@@ -77,30 +81,36 @@ static int object_read_counter(struct cache_txn *txn)
     return rc == CACHE_IO ? rc : CACHE_OK;
 }
 
-int object_flush_counter(struct cache_txn *txn)
+/* Stores the object that was given out last, if no message has taken it. */
+static int object_settle(struct cache_txn *txn)
+{
+    uint64_t object = txn->fresh_object;
+    struct object_record record = {.server_id = ""};
+
+    if (object == 0)
+        return CACHE_OK;
+    txn->fresh_object = 0;
+    int rc = object_put(txn, object, &record);
+    return rc == CACHE_OK ? object_orphan(txn, object, true) : rc;
+}
+
+int object_flush(struct cache_txn *txn)
 {
     if (txn->next_object == 0)
         return CACHE_OK;
-    int rc = env_put_counter(&txn->cache->meta, txn->txn, "object", txn->next_object);
+    int rc = object_settle(txn);
+    if (rc == CACHE_OK)
+        rc = env_put_counter(&txn->cache->meta, txn->txn, "object", txn->next_object);
     return rc == CACHE_OK ? rc : store_fail(txn, rc);
-}
-
-static uint64_t object_add(struct cache_txn *txn, char kind, const char *server_id)
-{
-    if (store_check(txn, true) != CACHE_OK ||
-        (txn->next_object == 0 && object_read_counter(txn) != CACHE_OK))
-        return 0;
-    uint64_t object = txn->next_object++;
-    struct object_record record = {.kind = kind, .server_id = server_id};
-    if (object_put(txn, object, &record) != CACHE_OK ||
-        object_orphan(txn, object, true) != CACHE_OK)
-        return 0;
-    return object;
 }
 
 uint64_t cache_object_new(struct cache_txn *txn)
 {
-    return object_add(txn, 0, "");
+    if (store_check(txn, true) != CACHE_OK || object_settle(txn) != CACHE_OK ||
+        (txn->next_object == 0 && object_read_counter(txn) != CACHE_OK))
+        return 0;
+    txn->fresh_object = txn->next_object++;
+    return txn->fresh_object;
 }
 
 static void key_server(struct key *key, char kind, const char *server_id)
@@ -130,8 +140,12 @@ uint64_t cache_object_for(struct cache_txn *txn, char kind, const char *server_i
     if (store_get_number(txn, TABLE_OBJECT_SERVER, &key, &object) == CACHE_OK &&
         object_is(txn, object, kind, server_id))
         return object;
-    object = object_add(txn, kind, server_id);
-    if (object == 0 || store_put_number(txn, TABLE_OBJECT_SERVER, &key, object) != CACHE_OK)
+    object = cache_object_new(txn);
+    struct object_record record = {.kind = kind, .server_id = server_id};
+    txn->fresh_object = 0;
+    if (object == 0 || object_put(txn, object, &record) != CACHE_OK ||
+        object_orphan(txn, object, true) != CACHE_OK ||
+        store_put_number(txn, TABLE_OBJECT_SERVER, &key, object) != CACHE_OK)
         return 0;
     return object;
 }

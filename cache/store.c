@@ -191,7 +191,7 @@ int cache_txn_commit(struct cache_txn *txn)
     if (rc == CACHE_OK && txn->write)
         rc = message_flush_tally(txn);
     if (rc == CACHE_OK && txn->write)
-        rc = object_flush_counter(txn);
+        rc = object_flush(txn);
     if (rc == CACHE_OK && txn->write) {
         g_clear_pointer(&txn->cursor, mdb_cursor_close);
         rc = env_commit(&txn->cache->meta, txn->txn);

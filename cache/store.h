@@ -34,8 +34,9 @@ struct cache_txn {
     struct {
         uint32_t messages; /* 0: none */
         uint32_t count;
-    } tally;              /* records of one messages slot, not yet stored */
-    uint64_t next_object; /* 0: not read yet */
+    } tally;               /* records of one messages slot, not yet stored */
+    uint64_t next_object;  /* 0: not read yet */
+    uint64_t fresh_object; /* given out and not yet stored: mostly a message follows; 0: none */
 };
 
 /* Reads a record; its bytes live until the transaction ends. */
@@ -59,6 +60,6 @@ int message_flush_tally(struct cache_txn *txn);
 /* In object.c: a message has, or no longer has, this object. */
 int object_hold(struct cache_txn *txn, uint64_t object);
 int object_drop(struct cache_txn *txn, uint64_t object);
-int object_flush_counter(struct cache_txn *txn);
+int object_flush(struct cache_txn *txn);
 /* In mailbox.c: forgets the message lists of mailboxes without UIDVALIDITY, at opening. */
 int mailbox_forget_unnumbered(struct cache *cache);
