@@ -349,7 +349,9 @@ GPtrArray *config_accounts(const char *source, const char *file, const GPtrArray
         file = standard;
     if (needed && !file_read(file, text, error)) {
         bool named = source[strcspn(source, ":@/")] == '\0';
-        g_prefix_error(error, named ? "" : "SOURCE is no imaps:// or imap:// URL, and ");
+        if (!source_is_url(source))
+            g_prefix_error(error, named ? "no account can be found: "
+                                        : "SOURCE is no imaps:// or imap:// URL: ");
         return NULL;
     }
     return config_accounts_of_text(source, file, text->str, text->len, settings, several, error);

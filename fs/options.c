@@ -331,7 +331,7 @@ char *options_help(void)
         g_autofree char *left = option->value != NULL
                                     ? g_strdup_printf("%s=%s", option->name, option->value)
                                     : g_strdup(option->name);
-        g_string_append_printf(out, strlen(left) > 26 ? "  %s\n%30s%s" : "  %-26s%.0s%s", left, "",
+        g_string_append_printf(out, strlen(left) > 26 ? "  %s\n%30s%s" : "  %-28s%.0s%s", left, "",
                                option->help);
         if (option->initial != NULL)
             g_string_append_printf(out, " (default %s)", option->initial);
