@@ -1,0 +1,68 @@
+#include "fs/log.h"
+
+#include <string.h>
+#include <unistd.h>
+
+static void test_escape(void)
+{
+    static const struct {
+        const char *text, *escaped;
+    } CASES[] = {
+        {"", ""},
+        {"plain text, 100 %s", "plain text, 100 %s"},
+        {"gr\303\274n", "gr\303\274n"},
+        {"a\nb\r\tc", "a\\nb\\x0d\\x09c"},
+        {"\033]0;title\007", "\\x1b]0;title\\x07"},
+        {"del\177", "del\\x7f"},
+        {"c1\302\233m", "c1\\u{9b}m"},
+        {"rlo\342\200\256x", "rlo\\u{202e}x"},
+        {"iso\342\201\246x", "iso\\u{2066}x"},
+        {"not\377utf8", "not\\xffutf8"},
+        {"cut\303", "cut\\xc3"},
+        {"over\300\257long", "over\\xc0\\xaflong"},
+    };
+    for (size_t i = 0; i < G_N_ELEMENTS(CASES); i++) {
+        g_autofree char *escaped = log_escape(CASES[i].text);
+        g_assert_cmpstr(escaped, ==, CASES[i].escaped);
+    }
+}
+
+static void test_escape_long(void)
+{
+    g_autofree char *text = g_strnfill(100000, 'x');
+    g_autofree char *escaped = log_escape(text);
+
+    g_assert_cmpuint(strlen(escaped), ==, 4096 + 3);
+    g_assert_true(g_str_has_suffix(escaped, "..."));
+}
+
+static void test_lines(void)
+{
+    if (g_test_subprocess()) {
+        g_log_set_always_fatal(G_LOG_LEVEL_ERROR);
+        log_open(false, G_LOG_LEVEL_MESSAGE);
+        g_message("one\nline %d", 1);
+        g_log("imap", G_LOG_LEVEL_WARNING, "beware");
+        g_log("fs", G_LOG_LEVEL_MESSAGE, "of us");
+        g_info("not shown");
+        log_open(false, G_LOG_LEVEL_DEBUG);
+        g_log("imap", G_LOG_LEVEL_DEBUG, "shown now");
+        return;
+    }
+    g_test_trap_subprocess(NULL, 0, G_TEST_SUBPROCESS_DEFAULT);
+    g_test_trap_assert_passed();
+    g_test_trap_assert_stderr("*mailmount: *one\\nline 1\n*");
+    g_test_trap_assert_stderr("*mailmount: imap: beware\n*");
+    g_test_trap_assert_stderr("*mailmount: of us\n*");
+    g_test_trap_assert_stderr("*mailmount: imap: shown now\n*");
+    g_test_trap_assert_stderr_unmatched("*not shown*");
+}
+
+int main(int argc, char *argv[])
+{
+    g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/log/escape", test_escape);
+    g_test_add_func("/log/escape-long", test_escape_long);
+    g_test_add_func("/log/lines", test_lines);
+    return g_test_run();
+}
