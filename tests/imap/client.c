@@ -2,6 +2,18 @@
 
 #include <string.h>
 
+static const char *const ERRORS[] = {
+    [IMAP_OK] = "ok",
+    [IMAP_ERROR_UNAVAILABLE] = "unavailable",
+    [IMAP_ERROR_LOST] = "lost",
+    [IMAP_ERROR_PROTOCOL] = "protocol",
+    [IMAP_ERROR_CANCELLED] = "cancelled",
+    [IMAP_ERROR_NO] = "no",
+    [IMAP_ERROR_BAD] = "bad",
+    [IMAP_ERROR_NONEXISTENT] = "nonexistent",
+    [IMAP_ERROR_NOPERM] = "noperm",
+};
+
 static void note(struct client *client, const char *format, ...) G_GNUC_PRINTF(2, 3);
 
 static void note(struct client *client, const char *format, ...)
@@ -71,7 +83,7 @@ static void on_alert(struct imap_session *session, const char *text, void *data)
 static void on_closed(struct imap_session *session, enum imap_error error, const char *text,
                       void *data)
 {
-    note(data, "closed %d %s", error, text);
+    note(data, "closed %s %s", ERRORS[error], text);
 }
 
 static const struct imap_events EVENTS = {
@@ -152,7 +164,7 @@ void client_done(struct imap_session *session, const struct imap_result *result,
     g_autofree char *name = told->name;
 
     g_free(told); /* a second call would be seen by ASan */
-    note(client, "%s %d %s", name, result->error, result->text);
+    note(client, "%s %s %s", name, ERRORS[result->error], result->text);
 }
 
 void client_end(struct client *client, bool whole)

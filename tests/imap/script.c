@@ -100,7 +100,9 @@ static bool expect(struct script *script, const char *wanted, bool tagged)
     const char *heard = line;
     char *space = line && tagged ? strchr(line, ' ') : NULL;
 
-    if (line && tagged && space && script->tag_count < TAGS_MAX) {
+    if (line && tagged && space) {
+        if (script->tag_count == TAGS_MAX)
+            g_free(script->tags[--script->tag_count]);
         script->tags[script->tag_count++] = g_strndup(line, (gsize)(space - line));
         heard = space + 1;
     }
