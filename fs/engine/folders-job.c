@@ -1,0 +1,303 @@
+/* The job behind ENGINE_FOLDERS: LIST, and the cache brought in line with it. */
+#include <string.h>
+
+#include "fs/engine/folders.h"
+#include "fs/engine/job.h"
+
+#define ENTRIES_MAX 100000
+#define FRESH_US G_USEC_PER_SEC
+/* Key of the list itself among the fresh mailboxes: no slot is that high. */
+#define FRESH_KEY GUINT_TO_POINTER(UINT32_MAX)
+
+struct folders {
+    struct job job;
+    GPtrArray *entries;
+    GArray *counts; /* struct folder_count: what LIST-STATUS says */
+};
+struct folder_count {
+    char *wire;
+    struct imap_status status;
+};
+
+static void folder_count_clear(struct folder_count *count)
+{
+    g_free(count->wire);
+}
+
+/* ---- to the cache ---------------------------------------------------------------------------- */
+
+static const struct {
+    unsigned imap, cache;
+} FLAGS[] = {
+    {IMAP_LIST_NOSELECT, CACHE_MAILBOX_NOSELECT},
+    {IMAP_LIST_NOINFERIORS, CACHE_MAILBOX_NOINFERIORS},
+    {IMAP_LIST_SUBSCRIBED, CACHE_MAILBOX_SUBSCRIBED},
+    {IMAP_LIST_ALL, CACHE_MAILBOX_ALL},
+    {IMAP_LIST_ARCHIVE, CACHE_MAILBOX_ARCHIVE},
+    {IMAP_LIST_DRAFTS, CACHE_MAILBOX_DRAFTS},
+    {IMAP_LIST_FLAGGED, CACHE_MAILBOX_FLAGGED},
+    {IMAP_LIST_JUNK, CACHE_MAILBOX_JUNK},
+    {IMAP_LIST_SENT, CACHE_MAILBOX_SENT},
+    {IMAP_LIST_TRASH, CACHE_MAILBOX_TRASH},
+    {IMAP_LIST_IMPORTANT, CACHE_MAILBOX_IMPORTANT},
+};
+
+static uint32_t folder_flags(unsigned imap)
+{
+    uint32_t flags = 0;
+    for (size_t i = 0; i < G_N_ELEMENTS(FLAGS); i++)
+        if ((imap & FLAGS[i].imap) != 0)
+            flags |= FLAGS[i].cache;
+    return flags;
+}
+
+struct store {
+    struct engine *engine;
+    struct cache_txn *txn;
+    GHashTable *kept;    /* slots that LIST named */
+    GHashTable *touched; /* directories whose names came or went */
+    bool changed;
+    int rc;
+};
+
+static void store_touch(struct store *store, uint32_t folder)
+{
+    store->changed = true;
+    if (folder != 0)
+        g_hash_table_add(store->touched, GUINT_TO_POINTER(folder));
+}
+
+static bool mailbox_same(const struct cache_mailbox *a, const struct cache_mailbox *b)
+{
+    return a->parent == b->parent && a->flags == b->flags && a->delimiter == b->delimiter &&
+           strcmp(a->name, b->name) == 0;
+}
+
+/* Returns the node's slot, 0: it cannot be kept. */
+static uint32_t store_node(struct store *store, const struct folder_node *node, uint32_t parent)
+{
+    uint32_t slot = cache_slot_of_mailbox(store->engine->cache, node->wire);
+    if (slot == 0) {
+        store->rc = CACHE_FULL;
+        return 0;
+    }
+    g_hash_table_add(store->kept, GUINT_TO_POINTER(slot));
+    struct cache_mailbox old = {0};
+    bool known = cache_mailbox_get(store->txn, slot, &old) == CACHE_OK;
+    struct cache_mailbox mailbox = old;
+    mailbox.slot = slot;
+    mailbox.parent = parent;
+    mailbox.wire = node->wire;
+    mailbox.name = node->name;
+    mailbox.delimiter = node->delimiter;
+    mailbox.flags = folder_flags(node->flags) | (old.flags & CACHE_MAILBOX_COMPLETE);
+    if (known && mailbox_same(&old, &mailbox))
+        return slot;
+    if (!known)
+        mailbox.mtime_ns = store->engine->clock->wall() * 1000;
+    bool renamed = known && (old.parent != parent || strcmp(old.name, node->name) != 0);
+    uint32_t old_parent = old.parent;
+    if (!known || renamed)
+        store_touch(store, parent);
+    if (renamed)
+        store_touch(store, old_parent);
+    store->changed = true;
+    int rc = cache_mailbox_put(store->txn, &mailbox);
+    store->rc = store->rc != CACHE_OK ? store->rc : rc;
+    return slot;
+}
+
+static void store_tree(struct store *store, GPtrArray *nodes)
+{
+    g_autofree uint32_t *slots = g_new0(uint32_t, nodes->len + 1);
+    for (guint i = 0; i < nodes->len && store->rc == CACHE_OK; i++) {
+        const struct folder_node *node = nodes->pdata[i];
+        if (node->shown)
+            slots[i] = store_node(store, node, node->parent >= 0 ? slots[node->parent] : 0);
+    }
+}
+
+/* Removes what LIST did not name. Walks the directories with a list of those still to be seen. */
+static void store_prune(struct store *store)
+{
+    g_autoptr(GArray) todo = g_array_new(FALSE, FALSE, sizeof(uint32_t));
+    g_autoptr(GArray) lost = g_array_new(FALSE, FALSE, sizeof(struct cache_mailbox));
+    uint32_t parent = 0;
+    g_array_append_val(todo, parent);
+    for (guint i = 0; i < todo->len; i++) {
+        parent = g_array_index(todo, uint32_t, i);
+        struct cache_mailbox child = {0};
+        while (cache_mailbox_next(store->txn, parent, child.slot, &child) == CACHE_OK) {
+            g_array_append_val(todo, child.slot);
+            if (!g_hash_table_contains(store->kept, GUINT_TO_POINTER(child.slot)))
+                g_array_append_val(lost, child);
+        }
+    }
+    for (guint i = 0; i < lost->len; i++) {
+        const struct cache_mailbox *mailbox = &g_array_index(lost, struct cache_mailbox, i);
+        store_touch(store, mailbox->parent);
+        gpointer key = GUINT_TO_POINTER(mailbox->slot);
+        g_hash_table_remove(store->engine->fresh, key);
+        g_hash_table_remove(store->engine->partial, key);
+        int rc = cache_mailbox_remove(store->txn, mailbox->slot);
+        store->rc = store->rc != CACHE_OK ? store->rc : rc;
+    }
+}
+
+static void store_bump(struct store *store, uint32_t folder)
+{
+    struct cache_mailbox mailbox;
+    if (cache_mailbox_get(store->txn, folder, &mailbox) != CACHE_OK) {
+        g_hash_table_remove(store->touched, GUINT_TO_POINTER(folder));
+        return;
+    }
+    g_autofree char *wire = g_strdup(mailbox.wire);
+    g_autofree char *name = g_strdup(mailbox.name);
+    mailbox.wire = wire;
+    mailbox.name = name;
+    mailbox.mtime_ns = store->engine->clock->wall() * 1000;
+    cache_mailbox_put(store->txn, &mailbox);
+}
+
+static void store_tell(const struct store *store)
+{
+    const struct engine *engine = store->engine;
+    if (!store->changed || engine->events == NULL)
+        return;
+    GHashTableIter iter;
+    gpointer folder;
+    g_hash_table_iter_init(&iter, store->touched);
+    while (engine->events->mailbox_changed != NULL && g_hash_table_iter_next(&iter, &folder, NULL))
+        engine->events->mailbox_changed(GPOINTER_TO_UINT(folder), engine->events_data);
+    if (engine->events->folders_changed != NULL)
+        engine->events->folders_changed(engine->events_data);
+}
+
+static enum engine_error folders_store(struct engine *engine, GPtrArray *nodes)
+{
+    g_autoptr(GHashTable) kept = g_hash_table_new(NULL, NULL);
+    g_autoptr(GHashTable) touched = g_hash_table_new(NULL, NULL);
+    struct store store = {
+        .engine = engine,
+        .txn = cache_txn_write(engine->cache),
+        .kept = kept,
+        .touched = touched,
+    };
+    store_tree(&store, nodes);
+    if (store.rc == CACHE_OK)
+        store_prune(&store);
+    g_autoptr(GList) folders = g_hash_table_get_keys(touched);
+    for (GList *at = folders; at != NULL && store.rc == CACHE_OK; at = at->next)
+        store_bump(&store, GPOINTER_TO_UINT(at->data));
+    if (store.rc == CACHE_OK && store.changed) {
+        store.rc = cache_txn_commit(store.txn);
+    } else {
+        cache_txn_end(store.txn);
+    }
+    if (store.rc != CACHE_OK)
+        return ENGINE_CACHE;
+    store_tell(&store);
+    return ENGINE_OK;
+}
+
+/* ---- the job --------------------------------------------------------------------------------- */
+
+static bool folders_satisfied(struct job *job)
+{
+    const gint64 *at = g_hash_table_lookup(job->engine->fresh, FRESH_KEY);
+    return at != NULL && engine_now(job->engine) - *at < FRESH_US;
+}
+
+static void folders_clear(struct job *job)
+{
+    struct folders *folders = (struct folders *)job;
+    g_clear_pointer(&folders->entries, g_ptr_array_unref);
+    g_clear_pointer(&folders->counts, g_array_unref);
+}
+
+static void folders_start(struct job *job)
+{
+    struct folders *folders = (struct folders *)job;
+    folders_clear(job);
+    folders->entries = g_ptr_array_new_with_free_func((GDestroyNotify)folder_entry_free);
+    folders->counts = g_array_new(FALSE, TRUE, sizeof(struct folder_count));
+    g_array_set_clear_func(folders->counts, (GDestroyNotify)folder_count_clear);
+    job_send_list(job, 0, true);
+}
+
+static void folders_list(struct job *job, const struct imap_list *list)
+{
+    struct folders *folders = (struct folders *)job;
+    if (folders->entries->len < ENTRIES_MAX && list->wire[0] != '\0')
+        g_ptr_array_add(folders->entries, folder_entry_new(list));
+}
+
+static void folders_status(struct job *job, const struct imap_status *status)
+{
+    struct folders *folders = (struct folders *)job;
+    if (folders->counts->len >= ENTRIES_MAX)
+        return;
+    struct folder_count count = {.wire = g_strdup(status->wire), .status = *status};
+    g_array_append_val(folders->counts, count);
+}
+
+/* A mailbox whose STATUS is what is stored has just been checked (IMAP.md 6.2). */
+static void folders_freshen(struct folders *folders)
+{
+    struct engine *engine = folders->job.engine;
+    g_autoptr(cache_txn) txn = cache_txn_read(engine->cache);
+    gint64 now = engine_now(engine);
+    for (guint i = 0; i < folders->counts->len; i++) {
+        const struct folder_count *count = &g_array_index(folders->counts, struct folder_count, i);
+        struct cache_mailbox mailbox;
+        if (cache_mailbox_by_wire(txn, count->wire, &mailbox) != CACHE_OK)
+            continue;
+        const struct imap_status *status = &count->status;
+        bool same = (mailbox.flags & CACHE_MAILBOX_COMPLETE) != 0 && mailbox.uidvalidity != 0 &&
+                    mailbox.highestmodseq != 0 && status->uidvalidity == mailbox.uidvalidity &&
+                    status->uidnext == mailbox.uidnext && status->messages == mailbox.count &&
+                    status->highestmodseq == (int64_t)mailbox.highestmodseq;
+        if (same)
+            g_hash_table_insert(engine->fresh, GUINT_TO_POINTER(mailbox.slot),
+                                g_memdup2(&now, sizeof now));
+    }
+}
+
+static void folders_answered(struct job *job, unsigned step, const struct imap_result *result)
+{
+    struct folders *folders = (struct folders *)job;
+    if (result->error != IMAP_OK) {
+        job_end(job, job_error_of(result));
+        return;
+    }
+    if (folders->entries->len == 0) { /* INBOX is always there: this is no list */
+        job_end(job, ENGINE_BROKEN);
+        return;
+    }
+    g_autoptr(GPtrArray) nodes = folders_tree(folders->entries, job->engine->account);
+    enum engine_error error = folders_store(job->engine, nodes);
+    gint64 now = engine_now(job->engine);
+    if (error == ENGINE_OK) {
+        folders_freshen(folders);
+        g_hash_table_insert(job->engine->fresh, FRESH_KEY, g_memdup2(&now, sizeof now));
+    }
+    job_end(job, error);
+}
+
+static enum engine_error folders_offline(struct job *job, enum engine_error why)
+{
+    return why;
+}
+
+const struct job_class FOLDERS_CLASS = {
+    .name = "folders",
+    .size = sizeof(struct folders),
+    .satisfied = folders_satisfied,
+    .start = folders_start,
+    .answered = folders_answered,
+    .list = folders_list,
+    .status = folders_status,
+    .offline = folders_offline,
+    .clear = folders_clear,
+    .mailless = true,
+};

@@ -1,0 +1,34 @@
+/* The list of mailboxes: the server's LIST replies to cache_mailbox records. */
+#pragma once
+
+#include <stdbool.h>
+
+#include "fs/account.h"
+#include "fs/engine/state.h"
+#include "imap/imap.h"
+
+/* One mailbox on its way from LIST to the cache. */
+struct folder_entry {
+    char *wire, *name; /* the server's bytes; decoded */
+    char delimiter;
+    unsigned flags; /* enum imap_list_flag */
+};
+struct folder_entry *folder_entry_new(const struct imap_list *list);
+void folder_entry_free(struct folder_entry *entry);
+
+/* One directory of the tree that LIST makes. */
+struct folder_node {
+    char *wire, *label; /* the server's bytes up to this level; this level decoded */
+    char *path;         /* decoded levels with "/" between: what patterns see */
+    char *name;         /* the directory entry */
+    int parent;         /* index, -1: the root */
+    char delimiter;
+    unsigned flags; /* enum imap_list_flag; NOSELECT for a level that LIST did not name */
+    bool shown;
+};
+void folder_node_free(struct folder_node *node);
+
+/* The tree of `entries` (struct folder_entry), as struct folder_node, parents before children and
+ * siblings in the order that their names were given: levels that LIST left out are there, only what
+ * the account wants is `shown`, names are unique among siblings. Free with g_ptr_array_unref(). */
+GPtrArray *folders_tree(GPtrArray *entries, const struct account *account);

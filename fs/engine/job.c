@@ -1,0 +1,397 @@
+#include "fs/engine/job.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define ATTEMPTS_MAX 3
+
+static const struct job_class *const CLASSES[] = {
+    [ENGINE_FOLDERS] = &FOLDERS_CLASS, [ENGINE_MAILBOX] = &SYNC_CLASS,
+    [ENGINE_PARTS] = &STRUCTURE_CLASS, [ENGINE_REPARTS] = &STRUCTURE_CLASS,
+    [ENGINE_BYTES] = &READER_CLASS,
+};
+
+/* ---- life ------------------------------------------------------------------------------------ */
+
+struct job *job_ref(struct job *job)
+{
+    job->references++;
+    return job;
+}
+
+void job_unref(struct job *job)
+{
+    if (--job->references > 0)
+        return;
+    if (job->class->clear != NULL)
+        job->class->clear(job);
+    g_queue_clear(&job->wishes);
+    g_free(job->key);
+    g_free(job->mailbox);
+    g_free((char *)job->wish.section);
+    g_free(job);
+}
+
+static char *job_key(const struct engine_wish *what)
+{
+    if (what->want == ENGINE_FOLDERS)
+        return g_strdup("F");
+    if (what->want == ENGINE_MAILBOX)
+        return g_strdup_printf("M%u", what->folder);
+    if (what->want != ENGINE_BYTES)
+        return g_strdup_printf("%c%u/%u", what->want == ENGINE_PARTS ? 'P' : 'R', what->messages,
+                               what->uid);
+    return g_strdup_printf("B%u/%u/%s/%" G_GUINT64_FORMAT "/%" G_GUINT64_FORMAT, what->messages,
+                           what->uid, what->section, what->offset, what->length);
+}
+
+static struct job *job_new(struct engine *engine, const struct engine_wish *what)
+{
+    const struct job_class *class = CLASSES[what->want];
+    struct job *job = g_malloc0(class->size);
+    job->class = class;
+    job->engine = engine;
+    job->references = 1;
+    job->wish = *what;
+    job->wish.section = g_strdup(what->section);
+    job->folder = what->folder;
+    job->ahead = what->ahead;
+    g_queue_init(&job->wishes);
+    return job;
+}
+
+static GQueue *job_queue(struct job *job)
+{
+    return job->ahead ? &job->engine->waiting_ahead : &job->engine->waiting;
+}
+
+static void job_wait(struct job *job, bool first)
+{
+    job->state = JOB_WAITING;
+    if (first)
+        g_queue_push_head(job_queue(job), job);
+    else
+        g_queue_push_tail(job_queue(job), job);
+    job_schedule(job->engine);
+}
+
+/* Somebody waits for what was asked ahead. */
+static void job_hurry(struct job *job)
+{
+    if (!job->ahead)
+        return;
+    bool waits = job->state == JOB_WAITING && g_queue_remove(job_queue(job), job);
+    job->ahead = false;
+    if (waits)
+        job_wait(job, false);
+}
+
+static void job_add(struct job *job, struct wish *wish)
+{
+    wish->job = job;
+    g_queue_push_tail(&job->wishes, wish);
+    if (!wish->ahead)
+        job_hurry(job);
+}
+
+/* Whether a new job needs not run: it cannot, the cache will do, or there is no server. */
+static bool job_is_settled(struct job *job, enum engine_error *error)
+{
+    const struct job_class *class = job->class;
+    struct engine *engine = job->engine;
+    if (class->prepare != NULL)
+        *error = class->prepare(job);
+    if (*error != ENGINE_OK || (class->satisfied != NULL && class->satisfied(job)))
+        return true;
+    job->state = class->alone != NULL && class->alone(job) ? JOB_PARKED : JOB_WAITING;
+    if (job->state == JOB_PARKED || !engine->pool.failing)
+        return false;
+    *error = class->offline(job, engine->pool.why);
+    pool_nudge(engine);
+    return true;
+}
+
+void job_join(struct engine *engine, const struct engine_wish *what, struct wish *wish)
+{
+    g_autofree char *key = job_key(what);
+    struct job *job = g_hash_table_lookup(engine->jobs, key);
+    if (job != NULL) {
+        job_add(job, wish);
+        return;
+    }
+
+    job = job_new(engine, what);
+    enum engine_error error = ENGINE_OK;
+    if (job_is_settled(job, &error)) {
+        job_unref(job);
+        engine_answer(engine, wish, error);
+        return;
+    }
+    job->key = g_steal_pointer(&key);
+    g_hash_table_insert(engine->jobs, job->key, job);
+    job_add(job, wish);
+    if (job->state != JOB_PARKED)
+        job_wait(job, false);
+    else
+        job->class->start(job);
+}
+
+static void job_forget_key(struct job *job)
+{
+    if (job->key != NULL && g_hash_table_lookup(job->engine->jobs, job->key) == job)
+        g_hash_table_remove(job->engine->jobs, job->key);
+}
+
+static void job_leave_line(struct job *job)
+{
+    struct line *line = job->line;
+    job->line = NULL;
+    if (line == NULL)
+        return;
+    g_queue_remove(&line->jobs, job);
+    line->used_us = engine_now(job->engine);
+    job_schedule(job->engine);
+}
+
+/* Gives back the reference that the queue or the line held. */
+static void job_drained(struct job *job)
+{
+    job_leave_line(job);
+    job_unref(job);
+}
+
+void job_answer_early(struct job *job, enum engine_error error)
+{
+    job_forget_key(job);
+    struct wish *wish;
+    while ((wish = g_queue_pop_head(&job->wishes)) != NULL) {
+        wish->job = NULL;
+        engine_answer(job->engine, wish, error);
+    }
+}
+
+void job_end(struct job *job, enum engine_error error)
+{
+    if (job->state == JOB_ENDED)
+        return;
+    job_ref(job);
+    enum job_state before = job->state;
+    if (before == JOB_WAITING)
+        g_queue_remove(job_queue(job), job);
+    job->state = JOB_ENDED;
+    job_forget_key(job);
+    if (before != JOB_RUNNING || job->in_flight == 0)
+        job_drained(job);
+
+    job_answer_early(job, error);
+    job_schedule(job->engine); /* what clashed with it may run now */
+    job_unref(job);
+}
+
+void job_park(struct job *job)
+{
+    g_return_if_fail(job->state == JOB_RUNNING && job->in_flight == 0);
+    job->state = JOB_PARKED;
+    job_leave_line(job);
+}
+
+void job_leave(struct wish *wish)
+{
+    struct job *job = wish->job;
+    wish->job = NULL;
+    if (job == NULL)
+        return;
+    g_queue_remove(&job->wishes, wish);
+    if (g_queue_is_empty(&job->wishes) && job->state == JOB_WAITING)
+        job_end(job, ENGINE_INTERRUPTED);
+}
+
+/* ---- errors ---------------------------------------------------------------------------------- */
+
+static const struct {
+    enum imap_error imap;
+    enum engine_error engine;
+} ERRORS[] = {
+    {IMAP_OK, ENGINE_OK},
+    {IMAP_ERROR_TIMEOUT, ENGINE_TIMEOUT},
+    {IMAP_ERROR_NO, ENGINE_REFUSED},
+    {IMAP_ERROR_NOPERM, ENGINE_REFUSED},
+    {IMAP_ERROR_CANNOT, ENGINE_REFUSED},
+    {IMAP_ERROR_NONEXISTENT, ENGINE_GONE},
+};
+
+/* A refusal that is the server's trouble, not a matter of rights (RFC 5530). */
+static bool job_server_trouble(const char *code)
+{
+    static const char *const CODES[] = {"UNAVAILABLE", "SERVERBUG",    "INUSE",
+                                        "CORRUPTION",  "CONTACTADMIN", NULL};
+    return code != NULL && g_strv_contains(CODES, code);
+}
+
+enum engine_error job_error_of(const struct imap_result *result)
+{
+    if (job_server_trouble(result->code))
+        return ENGINE_BROKEN;
+    for (size_t i = 0; i < G_N_ELEMENTS(ERRORS); i++)
+        if (ERRORS[i].imap == result->error)
+            return ERRORS[i].engine;
+    return ENGINE_BROKEN;
+}
+
+static bool job_is_loss(enum imap_error error)
+{
+    return error == IMAP_ERROR_LOST || error == IMAP_ERROR_TIMEOUT ||
+           error == IMAP_ERROR_PROTOCOL || error == IMAP_ERROR_CANCELLED;
+}
+
+/* "Suggested Backoff Time: 299961 milliseconds" (Exchange): nothing is sent until then. At most
+ * five minutes; false if the text says nothing of the kind. */
+static bool job_throttled(struct engine *engine, const struct imap_result *result)
+{
+    const char *at = result->error >= IMAP_ERROR_NO ? strstr(result->text, "Backoff Time:") : NULL;
+    if (at == NULL)
+        return false;
+    guint64 milliseconds = g_ascii_strtoull(at + strlen("Backoff Time:"), NULL, 10);
+    milliseconds = MIN(milliseconds, 300 * 1000);
+    engine->pause_until_us = engine_now(engine) + (gint64)milliseconds * 1000;
+    g_message("the server asks for a pause of %" G_GUINT64_FORMAT " ms", milliseconds);
+    return true;
+}
+
+/* ---- commands -------------------------------------------------------------------------------- */
+
+struct command {
+    struct job *job; /* a reference */
+    unsigned step;
+    uint64_t bytes;
+    bool examine;
+};
+
+static void job_again(struct job *job, bool blameless)
+{
+    job->lost = false;
+    if (g_queue_is_empty(&job->wishes)) {
+        job_end(job, ENGINE_INTERRUPTED);
+        return;
+    }
+    if (!blameless && ++job->attempts >= ATTEMPTS_MAX) {
+        job_end(job, ENGINE_BROKEN);
+        return;
+    }
+    job_leave_line(job);
+    job_wait(job, true);
+}
+
+void job_lost(struct job *job, bool blameless)
+{
+    if (job->state == JOB_ENDED)
+        job_unref(job);
+    else
+        job_again(job, blameless);
+}
+
+static void job_examined(struct job *job, unsigned step, const struct imap_result *result)
+{
+    struct line *line = job->line;
+    line->examining--;
+    if (result->error == IMAP_OK)
+        line->uidvalidity = imap_session_state(line->session)->uidvalidity;
+    else if (line->examining == 0)
+        line->folder = line->uidvalidity = 0;
+    if (step != JOB_STEP_SELECT || job->state == JOB_ENDED)
+        return;
+    if (result->error != IMAP_OK)
+        job_end(job, job_error_of(result));
+    else if (line->uidvalidity != job->uidvalidity)
+        job_end(job, ENGINE_GONE);
+}
+
+static void job_answered(struct command *command, const struct imap_result *result)
+{
+    struct job *job = command->job;
+    if (job_is_loss(result->error)) {
+        job->lost = true;
+        return;
+    }
+    if (command->examine)
+        job_examined(job, command->step, result);
+    if (job_throttled(job->engine, result))
+        job->lost = true;
+    else if (job->state == JOB_RUNNING && !job->lost && command->step != JOB_STEP_SELECT)
+        job->class->answered(job, command->step, result);
+}
+
+static void job_command_done(struct imap_session *session, const struct imap_result *result,
+                             void *data)
+{
+    struct command *command = data;
+    struct job *job = command->job;
+    job->in_flight--;
+    job->owed -= command->bytes;
+    if (job->line != NULL)
+        job->line->owed -= command->bytes;
+    job_answered(command, result);
+
+    bool line_lost = job_is_loss(result->error);
+    if (job->in_flight == 0 && !line_lost) {
+        if (job->state == JOB_ENDED && job->line != NULL)
+            job_drained(job);
+        else if (job->state == JOB_RUNNING && job->lost)
+            job_again(job, true);
+        else if (job->state == JOB_RUNNING && command->step != JOB_STEP_SELECT)
+            job_end(job, ENGINE_BROKEN); /* its class lost the thread */
+    }
+    job_unref(job);
+    g_free(command);
+}
+
+static struct command *job_command(struct job *job, unsigned step, uint64_t bytes)
+{
+    struct line *line = job->line;
+    struct command *command = g_new0(struct command, 1);
+    command->job = job_ref(job);
+    command->step = step;
+    command->bytes = bytes;
+    if (imap_session_in_flight(line->session) == 0)
+        line->heard_us = engine_now(job->engine);
+    job->in_flight++;
+    job->owed += bytes;
+    line->owed += bytes;
+    job->engine->commands++;
+    return command;
+}
+
+void job_send_examine(struct job *job, unsigned step)
+{
+    struct command *command = job_command(job, step, 0);
+    struct line *line = job->line;
+    command->examine = true;
+    line->folder = job->folder;
+    line->examining++;
+    imap_send_examine(line->session, job->mailbox, job_command_done, command);
+}
+
+void job_send_fetch(struct job *job, unsigned step, const struct imap_uidset *uids,
+                    const struct imap_fetch_request *request, uint64_t bytes)
+{
+    struct command *command = job_command(job, step, bytes);
+    imap_send_uid_fetch(job->line->session, uids, request, job_command_done, command);
+}
+
+void job_send_search(struct job *job, unsigned step, uint32_t first, uint32_t last)
+{
+    struct command *command = job_command(job, step, 0);
+    imap_send_uid_search(job->line->session, first, last, job_command_done, command);
+}
+
+void job_send_noop(struct job *job, unsigned step)
+{
+    struct command *command = job_command(job, step, 0);
+    imap_send_noop(job->line->session, job_command_done, command);
+}
+
+void job_send_list(struct job *job, unsigned step, bool status)
+{
+    struct command *command = job_command(job, step, 0);
+    imap_send_list(job->line->session, status, job_command_done, command);
+}

@@ -1,0 +1,309 @@
+/* Which job runs on which line, and what a line's session says while they run. */
+#include "fs/engine/job.h"
+#include "fs/engine/mirror.h"
+
+/* Bytes on the way on one line at once. Counted in bytes, since a window of messages is either too
+ * small for the small ones or too big for the big. */
+#define WINDOW (4u << 20)
+/* Commands of one line at once, whatever they ask for. */
+#define WINDOW_JOBS 256
+
+/* ---- placing --------------------------------------------------------------------------------- */
+
+static bool job_selected_on(const struct job *job, const struct line *line)
+{
+    return !job->class->mailless && line->folder == job->folder && line->folder != 0;
+}
+
+static bool line_has_ahead(const struct line *line)
+{
+    for (GList *at = line->jobs.head; at != NULL; at = at->next)
+        if (((struct job *)at->data)->ahead)
+            return true;
+    return false;
+}
+
+/* How well a line fits: 0 best, 3 not at all. */
+static unsigned job_fit(const struct job *job, const struct line *line)
+{
+    if (line->doomed)
+        return 3;
+    if (line->jobs.length == 0)
+        return job_selected_on(job, line) ? 0 : 1;
+    bool room =
+        (line->owed == 0 || line->owed + job->cost <= WINDOW) && line->jobs.length < WINDOW_JOBS;
+    if (!room || !(job->class->mailless || job_selected_on(job, line)))
+        return 3;
+    return line_has_ahead(line) && !job->ahead ? 2 : 0;
+}
+
+/* Whether a job that nobody waits for leaves a line, or room for one, to those that somebody does.
+ */
+static bool job_ahead_may(const struct engine *engine, const struct line *line)
+{
+    const struct pool *pool = &engine->pool;
+    if (pool->cap <= 1 || pool->lines->len + pool->openings->len < pool->cap)
+        return true;
+    for (guint i = 0; i < pool->lines->len; i++) {
+        const struct line *other = pool->lines->pdata[i];
+        if (other != line && !other->doomed && !line_has_ahead(other))
+            return true;
+    }
+    return false;
+}
+
+static struct line *job_choose(const struct job *job)
+{
+    const struct pool *pool = &job->engine->pool;
+    struct line *best = NULL;
+    unsigned best_fit = 3;
+    for (guint i = 0; i < pool->lines->len; i++) {
+        struct line *line = pool->lines->pdata[i];
+        unsigned fit = job_fit(job, line);
+        if (fit == 3 || (job->ahead && !job_ahead_may(job->engine, line)))
+            continue;
+        if (best == NULL || fit < best_fit || (fit == best_fit && line->owed < best->owed)) {
+            best = line;
+            best_fit = fit;
+        }
+    }
+    return best;
+}
+
+static bool job_clashes(const struct job *job)
+{
+    const struct pool *pool = &job->engine->pool;
+    for (guint i = 0; job->class->clashes != NULL && i < pool->lines->len; i++) {
+        const struct line *line = pool->lines->pdata[i];
+        for (GList *at = line->jobs.head; at != NULL; at = at->next) {
+            const struct job *running = at->data;
+            if (running->class == job->class && running->wish.messages == job->wish.messages &&
+                job->class->clashes(job, running))
+                return true;
+        }
+    }
+    return false;
+}
+
+static void line_forget_mirror(struct line *line)
+{
+    if (line->mirror != NULL)
+        mirror_flush(line->mirror);
+    g_clear_pointer(&line->mirror, mirror_free);
+}
+
+static void job_start(struct job *job, struct line *line)
+{
+    job_ref(job);
+    job->state = JOB_RUNNING;
+    job->line = line;
+    g_queue_push_tail(&line->jobs, job);
+    bool selected = job_selected_on(job, line) && imap_session_mailbox(line->session) != NULL;
+    if (!job->class->mailless && !selected)
+        line_forget_mirror(line);
+    if (!job->class->mailless && !job->class->examines) {
+        if (!selected)
+            job_send_examine(job, JOB_STEP_SELECT);
+        else if (line->examining == 0 && line->uidvalidity != job->uidvalidity)
+            job_end(job, ENGINE_GONE);
+    }
+    if (job->state == JOB_RUNNING)
+        job->class->start(job);
+    if (job->state == JOB_RUNNING && job->in_flight == 0 && !job->lost)
+        job_end(job, ENGINE_BROKEN);
+    job_unref(job);
+}
+
+/* Returns 1 if the job waits for want of a line. */
+static unsigned job_place(GQueue *queue, struct job *job)
+{
+    if (job->class->satisfied != NULL && job->class->satisfied(job)) {
+        job_end(job, ENGINE_OK);
+        return 0;
+    }
+    struct line *line = job_choose(job);
+    if (line == NULL)
+        return 1;
+    if (g_queue_remove(queue, job))
+        job_start(job, line);
+    return 0;
+}
+
+/* Runs what can run of one queue. Returns how many wait for want of a line. */
+static unsigned job_place_all(GQueue *queue)
+{
+    unsigned left = 0;
+    g_autoptr(GPtrArray) waiting = g_ptr_array_sized_new(queue->length);
+    for (GList *at = queue->head; at != NULL; at = at->next)
+        g_ptr_array_add(waiting, job_ref(at->data));
+    for (guint i = 0; i < waiting->len; i++) {
+        struct job *job = waiting->pdata[i];
+        if (job->state == JOB_WAITING && !job_clashes(job))
+            left += job_place(queue, job);
+        job_unref(job);
+    }
+    return left;
+}
+
+static gboolean job_schedule_now(gpointer data)
+{
+    struct engine *engine = data;
+    engine->schedule_queued = false;
+    g_clear_pointer(&engine->schedule_source, g_source_unref);
+    if (engine->pause_until_us > engine_now(engine))
+        return G_SOURCE_REMOVE;
+    unsigned left = job_place_all(&engine->waiting);
+    unsigned ahead = left == 0 ? job_place_all(&engine->waiting_ahead) : 0;
+    const struct pool *pool = &engine->pool;
+    if (pool->lines->len == 0)
+        pool_open(engine, left + ahead > 0 ? 1 : 0);
+    else
+        pool_open(engine, left > 0 ? left : ahead > 0 && pool->lines->len < 2 ? 1 : 0);
+    engine_publish(engine);
+    return G_SOURCE_REMOVE;
+}
+
+void job_schedule(struct engine *engine)
+{
+    if (engine->schedule_queued || g_atomic_int_get(&engine->stopping))
+        return;
+    engine->schedule_queued = true;
+    engine->schedule_source = g_idle_source_new();
+    g_source_set_priority(engine->schedule_source, G_PRIORITY_DEFAULT);
+    g_source_set_callback(engine->schedule_source, job_schedule_now, engine, NULL);
+    g_source_attach(engine->schedule_source, engine->context);
+}
+
+/* ---- failure --------------------------------------------------------------------------------- */
+
+static void job_fail_queue(GQueue *queue, enum engine_error why)
+{
+    GQueue waiting = *queue;
+    g_queue_init(queue);
+    struct job *job;
+    while ((job = g_queue_pop_head(&waiting)) != NULL)
+        job_end(job, job->class->offline(job, why));
+}
+
+void job_fail_waiting(struct engine *engine, enum engine_error why)
+{
+    job_fail_queue(&engine->waiting, why);
+    job_fail_queue(&engine->waiting_ahead, why);
+}
+
+void job_line_lost(struct line *line, bool blameless)
+{
+    line_forget_mirror(line);
+    GQueue jobs = line->jobs;
+    g_queue_init(&line->jobs);
+    line->jobs = (GQueue)G_QUEUE_INIT;
+    struct job *job;
+    while ((job = g_queue_pop_tail(&jobs)) != NULL) {
+        job->line = NULL;
+        job_lost(job, blameless);
+    }
+}
+
+/* ---- what the session says ------------------------------------------------------------------- */
+
+/* Changes by others in the mailbox that is selected here, batched until the loop's next turn. */
+static struct mirror *line_mirror(struct line *line)
+{
+    if (line->folder == 0 || line->examining > 0)
+        return NULL;
+    if (line->mirror == NULL)
+        line->mirror = mirror_new(line->engine, line->folder, line->uidvalidity);
+    return line->mirror;
+}
+
+static void line_fetch(struct imap_session *session, const struct imap_fetch *fetch, void *data)
+{
+    struct line *line = data;
+    GList *next;
+    for (GList *at = line->jobs.head; at != NULL; at = next) {
+        struct job *job = at->data;
+        next = at->next;
+        if (job->state != JOB_RUNNING || job->class->fetch == NULL || job->lost)
+            continue;
+        if (job->class->fetch(job, fetch))
+            return;
+    }
+    struct mirror *mirror = line_mirror(line);
+    if (mirror == NULL || (fetch->items & IMAP_ITEM_FLAGS) == 0)
+        return;
+    if (fetch->uid == 0)
+        g_hash_table_remove(line->engine->fresh, GUINT_TO_POINTER(line->folder));
+    else
+        mirror_flags(mirror, fetch);
+}
+
+static void line_expunged(struct imap_session *session, uint32_t uid, void *data)
+{
+    struct line *line = data;
+    g_hash_table_remove(line->engine->fresh, GUINT_TO_POINTER(line->folder));
+    struct mirror *mirror = line_mirror(line);
+    if (mirror != NULL && uid != 0)
+        mirror_remove(mirror, uid);
+}
+
+static void line_exists(struct imap_session *session, uint32_t count, void *data)
+{
+    struct line *line = data;
+    g_hash_table_remove(line->engine->fresh, GUINT_TO_POINTER(line->folder));
+}
+
+static struct job *line_asker(struct line *line, bool search)
+{
+    for (GList *at = line->jobs.head; at != NULL; at = at->next) {
+        struct job *job = at->data;
+        if (job->state == JOB_RUNNING && !job->lost &&
+            (search ? job->class->search != NULL : job->class->list != NULL))
+            return job;
+    }
+    return NULL;
+}
+
+static void line_search(struct imap_session *session, const struct imap_uidset *uids, void *data)
+{
+    struct job *job = line_asker(data, true);
+    if (job != NULL)
+        job->class->search(job, uids);
+}
+
+static void line_list(struct imap_session *session, const struct imap_list *list, void *data)
+{
+    struct job *job = line_asker(data, false);
+    if (job != NULL)
+        job->class->list(job, list);
+}
+
+static void line_status(struct imap_session *session, const struct imap_status *status, void *data)
+{
+    struct job *job = line_asker(data, false);
+    if (job != NULL && job->class->status != NULL)
+        job->class->status(job, status);
+}
+
+static void line_alert(struct imap_session *session, const char *text, void *data)
+{
+    g_message("the server says: %s", text);
+}
+
+static void line_closed(struct imap_session *session, enum imap_error error, const char *text,
+                        void *data)
+{
+    struct line *line = data;
+    g_info("connection %u closed: %s", imap_session_number(session), text != NULL ? text : "");
+    pool_doom(line, error);
+}
+
+const struct imap_events JOB_EVENTS = {
+    .fetch = line_fetch,
+    .expunged = line_expunged,
+    .exists = line_exists,
+    .list = line_list,
+    .status = line_status,
+    .search = line_search,
+    .alert = line_alert,
+    .closed = line_closed,
+};

@@ -1,0 +1,38 @@
+/* Records on their way into the cache: what FETCH replies and EXPUNGEs say about one mailbox,
+ * gathered and written some hundred at a time, and told to the file side afterwards. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "fs/engine/state.h"
+#include "imap/imap.h"
+
+/* So many changes are gathered at most; then they are written. */
+#define MIRROR_BATCH 512
+
+struct mirror;
+/* For the mailbox with this directory slot. NULL if it is not in the cache, or not with this
+ * UIDVALIDITY. */
+struct mirror *mirror_new(struct engine *engine, uint32_t folder, uint32_t uidvalidity);
+/* Drops what was not flushed. NULL is fine. */
+void mirror_free(struct mirror *mirror);
+
+/* A message's record from a FETCH reply; what the reply lacks is empty. `header`: the block of
+ * MIME_LIST_FIELDS, or NULL. */
+void mirror_add(struct mirror *mirror, const struct imap_fetch *fetch, GBytes *header);
+/* A message of which nothing but its UID is known. */
+void mirror_add_bare(struct mirror *mirror, uint32_t uid);
+/* New flags of a message; if it has no record nothing happens. */
+void mirror_flags(struct mirror *mirror, const struct imap_fetch *fetch);
+void mirror_remove(struct mirror *mirror, uint32_t uid);
+
+/* Writes what was gathered and tells the file side. Returns ENGINE_CACHE if it, or one before,
+ * could not be written. */
+enum engine_error mirror_flush(struct mirror *mirror);
+/* Whether names have been added or removed; the newest INTERNALDATE of those added. */
+bool mirror_named(const struct mirror *mirror);
+int64_t mirror_newest(const struct mirror *mirror);
+/* Whether the list was complete when the mirror was made: then each flush that changes names
+ * updates the mailbox's count and time. Else whoever completes the list does. */
+void mirror_set_quiet(struct mirror *mirror, bool quiet);

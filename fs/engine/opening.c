@@ -1,0 +1,228 @@
+#include "fs/engine/opening.h"
+
+#include <string.h>
+
+#include "fs/engine/state.h"
+
+/* ---- the crew -------------------------------------------------------------------------------- */
+
+struct crew {
+    gint references; /* atomic */
+    GMutex lock;
+    GCond changed;
+    unsigned running; /* under `lock` */
+};
+
+struct crew *crew_new(void)
+{
+    struct crew *crew = g_new0(struct crew, 1);
+    crew->references = 1;
+    g_mutex_init(&crew->lock);
+    g_cond_init(&crew->changed);
+    return crew;
+}
+
+void crew_unref(struct crew *crew)
+{
+    if (!g_atomic_int_dec_and_test(&crew->references))
+        return;
+    g_mutex_clear(&crew->lock);
+    g_cond_clear(&crew->changed);
+    g_free(crew);
+}
+
+static struct crew *crew_enter(struct crew *crew)
+{
+    g_atomic_int_inc(&crew->references);
+    g_mutex_lock(&crew->lock);
+    crew->running++;
+    g_mutex_unlock(&crew->lock);
+    return crew;
+}
+
+static void crew_leave(struct crew *crew)
+{
+    g_mutex_lock(&crew->lock);
+    crew->running--;
+    g_cond_broadcast(&crew->changed);
+    g_mutex_unlock(&crew->lock);
+}
+
+void crew_wait(struct crew *crew, gint64 wait_us)
+{
+    gint64 until = g_get_monotonic_time() + wait_us;
+    g_mutex_lock(&crew->lock);
+    while (crew->running > 0)
+        if (!g_cond_wait_until(&crew->changed, &crew->lock, until))
+            break;
+    g_mutex_unlock(&crew->lock);
+}
+
+/* ---- the account's copy ---------------------------------------------------------------------- */
+
+/* The thread may outlive the engine's account: it works on copies of the strings that it needs. */
+static const size_t ACCOUNT_STRINGS[] = {
+    offsetof(struct account, name),
+    offsetof(struct account, source),
+    offsetof(struct account, host),
+    offsetof(struct account, user),
+    offsetof(struct account, auth),
+    offsetof(struct account, password_command),
+    offsetof(struct account, token_command),
+    offsetof(struct account, tls_ca),
+    offsetof(struct account, tls_fingerprint),
+};
+
+static char **account_string(struct account *account, size_t i)
+{
+    return (char **)(void *)((char *)account + ACCOUNT_STRINGS[i]);
+}
+
+static void account_copy(struct account *to, const struct account *from)
+{
+    *to = *from;
+    to->folders = NULL;
+    to->cache_dir = to->state_dir = to->trash = NULL;
+    for (size_t i = 0; i < G_N_ELEMENTS(ACCOUNT_STRINGS); i++)
+        *account_string(to, i) = g_strdup(*account_string(to, i));
+}
+
+static void account_drop(struct account *account)
+{
+    for (size_t i = 0; i < G_N_ELEMENTS(ACCOUNT_STRINGS); i++)
+        g_free(*account_string(account, i));
+}
+
+/* ---- opening --------------------------------------------------------------------------------- */
+
+void opening_unref(struct opening *opening)
+{
+    if (!g_atomic_int_dec_and_test(&opening->references))
+        return;
+    if (opening->session != NULL)
+        imap_session_free(opening->session);
+    g_clear_error(&opening->error);
+    g_object_unref(opening->cancel);
+    account_drop(&opening->account);
+    secret_unref(opening->secret);
+    g_clear_pointer(&opening->context, g_main_context_unref);
+    crew_unref(opening->crew);
+    g_free(opening);
+}
+
+static void opening_transcript(unsigned connection, bool from_server, const char *line, void *data)
+{
+    g_debug("%u %s %s", connection, from_server ? "<" : ">", line);
+}
+
+static const enum imap_tls TLS[] = {
+    [ACCOUNT_TLS_IMPLICIT] = IMAP_TLS_IMPLICIT,
+    [ACCOUNT_TLS_STARTTLS] = IMAP_TLS_STARTTLS,
+    [ACCOUNT_TLS_NONE] = IMAP_TLS_NONE,
+};
+
+static void opening_try(struct opening *opening)
+{
+    const struct account *account = &opening->account;
+    const struct imap_server server = {
+        .host = account->host,
+        .port = account->port,
+        .tls = TLS[account->tls],
+        .ca_file = account->tls_ca,
+        .fingerprint = account->tls_fingerprint,
+        .timeout_s = account->timeout_s,
+        .transcript = opening->transcript ? opening_transcript : NULL,
+    };
+    const struct imap_login login = {
+        .user = account->user,
+        .secret = opening->secret != NULL ? secret_text(opening->secret) : NULL,
+        .auth = account->auth != NULL ? account->auth : "auto",
+    };
+    g_clear_error(&opening->error);
+    opening->session = imap_session_open(&server, &login, opening->cancel, &opening->error);
+}
+
+/* Gets a secret anew. False if there is none, or if it is the one that was refused. */
+static bool opening_ask(struct opening *opening, GError **error)
+{
+    g_autoptr(secret) fresh = secret_ask(&opening->account, false, error);
+    if (fresh == NULL)
+        return false;
+    if (opening->secret != NULL && strcmp(secret_text(fresh), secret_text(opening->secret)) == 0)
+        return false;
+    secret_unref(opening->secret);
+    opening->secret = g_steal_pointer(&fresh);
+    return true;
+}
+
+static void opening_sign_in(struct opening *opening)
+{
+    bool fresh = opening->secret == NULL;
+    if (fresh && opening->account.password_command != NULL) {
+        g_autoptr(GError) why = NULL;
+        if (!opening_ask(opening, &why)) {
+            g_set_error(&opening->error, IMAP_ERROR, IMAP_ERROR_LOGIN, "%s",
+                        why != NULL ? why->message : "there is no password");
+            return;
+        }
+    }
+    opening_try(opening);
+    bool refused =
+        opening->session == NULL && g_error_matches(opening->error, IMAP_ERROR, IMAP_ERROR_LOGIN);
+    if (!refused || fresh || opening->account.password_command == NULL)
+        return;
+    g_autoptr(GError) ignored = NULL;
+    if (!g_cancellable_is_cancelled(opening->cancel) && opening_ask(opening, &ignored))
+        opening_try(opening);
+}
+
+void opening_abandon(struct opening *opening)
+{
+    g_cancellable_cancel(opening->cancel);
+    g_mutex_lock(&opening->crew->lock);
+    g_clear_pointer(&opening->context, g_main_context_unref);
+    g_mutex_unlock(&opening->crew->lock);
+    opening_unref(opening);
+}
+
+static GMainContext *opening_context(struct opening *opening)
+{
+    g_mutex_lock(&opening->crew->lock);
+    GMainContext *context = opening->context != NULL ? g_main_context_ref(opening->context) : NULL;
+    g_mutex_unlock(&opening->crew->lock);
+    return context;
+}
+
+static gpointer opening_run(gpointer data)
+{
+    struct opening *opening = data;
+    struct crew *crew = opening->crew;
+    g_atomic_int_inc(&crew->references);
+    opening_sign_in(opening);
+    g_autoptr(GMainContext) context = opening_context(opening);
+    if (context != NULL)
+        engine_post(context, opening->ready, opening, (GDestroyNotify)opening_unref);
+    else
+        opening_unref(opening);
+    crew_leave(crew);
+    crew_unref(crew);
+    return NULL;
+}
+
+struct opening *opening_start(const struct account *account, struct secret *secret, bool transcript,
+                              struct crew *crew, GMainContext *context, GSourceFunc ready,
+                              void *owner)
+{
+    struct opening *opening = g_new0(struct opening, 1);
+    opening->references = 2; /* the caller's and the thread's */
+    opening->cancel = g_cancellable_new();
+    account_copy(&opening->account, account);
+    opening->secret = secret != NULL ? secret_ref(secret) : NULL;
+    opening->transcript = transcript;
+    opening->crew = crew_enter(crew);
+    opening->context = g_main_context_ref(context);
+    opening->ready = ready;
+    opening->owner = owner;
+    g_thread_unref(g_thread_new("imap-open", opening_run, opening));
+    return opening;
+}

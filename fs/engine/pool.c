@@ -1,0 +1,307 @@
+#include "fs/engine/pool.h"
+
+#include <string.h>
+
+#include "fs/engine/job.h"
+#include "fs/engine/mirror.h"
+#include "fs/engine/opening.h"
+
+#define SECOND G_USEC_PER_SEC
+#define BACKOFF_FIRST SECOND
+#define BACKOFF_MOST (60 * SECOND)
+#define BACKOFF_LOGIN (300 * SECOND)
+#define NUDGE_AFTER (3 * SECOND)
+#define CAP_RISES (300 * SECOND)
+/* An unused line beyond the first is closed, and the first says NOOP, after so long. */
+#define LINE_UNUSED (120 * SECOND)
+
+/* ---- lines ----------------------------------------------------------------------------------- */
+
+static struct line *line_new(struct engine *engine, struct imap_session *session)
+{
+    struct line *line = g_new0(struct line, 1);
+    line->engine = engine;
+    line->id = ++engine->pool.last_line;
+    line->session = session;
+    g_queue_init(&line->jobs);
+    line->heard_us = line->used_us = engine_now(engine);
+    g_ptr_array_add(engine->pool.lines, line);
+    imap_session_attach(session, engine->context, &JOB_EVENTS, line);
+    return line;
+}
+
+struct line *pool_line(const struct engine *engine, uint32_t id)
+{
+    for (guint i = 0; i < engine->pool.lines->len; i++) {
+        struct line *line = engine->pool.lines->pdata[i];
+        if (line->id == id)
+            return line;
+    }
+    return NULL;
+}
+
+static void line_drop(struct line *line, bool blameless)
+{
+    struct engine *engine = line->engine;
+    line->doomed = true;
+    engine->bytes_closed += imap_session_bytes_in(line->session);
+    imap_session_free(g_steal_pointer(&line->session));
+    g_ptr_array_remove(engine->pool.lines, line);
+    job_line_lost(line, blameless);
+    g_free(line);
+}
+
+struct doom {
+    struct engine *engine;
+    uint32_t line;
+};
+
+static gboolean line_drop_later(gpointer data)
+{
+    const struct doom *doom = data;
+    struct engine *engine = doom->engine;
+    struct line *line = pool_line(engine, doom->line);
+    if (line == NULL)
+        return G_SOURCE_REMOVE;
+    /* An idle line that the server closes costs nobody an attempt. */
+    line_drop(line, false);
+    struct pool *pool = &engine->pool;
+    if (pool->lines->len == 0 && pool->openings->len == 0 && pool->next_us == 0) {
+        pool->backoff_us = BACKOFF_FIRST;
+        pool->next_us = engine_now(engine) + g_random_int_range(0, SECOND);
+    }
+    job_schedule(engine);
+    return G_SOURCE_REMOVE;
+}
+
+void pool_doom(struct line *line, enum imap_error reason)
+{
+    if (line->doomed)
+        return;
+    line->doomed = true;
+    line->reason = reason;
+    struct doom *doom = g_new0(struct doom, 1);
+    doom->engine = line->engine;
+    doom->line = line->id;
+    engine_post(line->engine->context, line_drop_later, doom, g_free);
+}
+
+gint64 pool_progress(const struct engine *engine)
+{
+    gint64 newest = 0;
+    for (guint i = 0; i < engine->pool.lines->len; i++) {
+        const struct line *line = engine->pool.lines->pdata[i];
+        newest = MAX(newest, line->heard_us);
+    }
+    for (guint i = 0; i < engine->pool.openings->len; i++) {
+        const struct opening *opening = engine->pool.openings->pdata[i];
+        newest = MAX(newest, opening->began_us);
+    }
+    return newest;
+}
+
+/* ---- attempts -------------------------------------------------------------------------------- */
+
+static void pool_opened(struct engine *engine, struct opening *opening)
+{
+    struct pool *pool = &engine->pool;
+    if (opening->secret != NULL && opening->secret != pool->secret) {
+        secret_unref(pool->secret);
+        pool->secret = secret_ref(opening->secret);
+    }
+    struct line *line = line_new(engine, g_steal_pointer(&opening->session));
+    pool->failing = false;
+    pool->backoff_us = 0;
+    pool->next_us = 0;
+    g_mutex_lock(&engine->lock);
+    g_strlcpy(engine->status.server, imap_session_server_name(line->session),
+              sizeof engine->status.server);
+    g_clear_error(&engine->open_error);
+    g_mutex_unlock(&engine->lock);
+}
+
+/* Servers say this in many ways, some as a failed login (Gmail, Dovecot). */
+static bool error_is_crowd(const GError *error)
+{
+    static const char *const WORDS[] = {"too many", "maximum number of", "simultaneous",
+                                        "connection limit", "[limit]"};
+    if (g_error_matches(error, IMAP_ERROR, IMAP_ERROR_UNAVAILABLE))
+        return true;
+    g_autofree char *text = g_ascii_strdown(error->message, -1);
+    for (size_t i = 0; i < G_N_ELEMENTS(WORDS); i++)
+        if (strstr(text, WORDS[i]) != NULL)
+            return true;
+    return false;
+}
+
+static gint64 pool_backoff(struct pool *pool)
+{
+    pool->backoff_us = CLAMP(pool->backoff_us * 2, BACKOFF_FIRST, BACKOFF_MOST);
+    return pool->backoff_us / 2 + (gint64)(g_random_double() * (double)pool->backoff_us);
+}
+
+static void pool_refused(struct engine *engine, const GError *error)
+{
+    struct pool *pool = &engine->pool;
+    gint64 now = engine_now(engine);
+    engine_note_error(engine, error);
+    if (pool->lines->len > 0) { /* those that are open must do */
+        pool->cap = pool->lines->len;
+        pool->cap_until_us = now + CAP_RISES;
+        return;
+    }
+    bool login = (g_error_matches(error, IMAP_ERROR, IMAP_ERROR_LOGIN) ||
+                  g_error_matches(error, IMAP_ERROR, IMAP_ERROR_MECHANISM)) &&
+                 !error_is_crowd(error);
+    pool->why = login ? ENGINE_LOGIN : ENGINE_OFFLINE;
+    pool->next_us = now + (login ? BACKOFF_LOGIN : pool_backoff(pool));
+    if (pool->openings->len > 0)
+        return; /* another may still succeed */
+    pool->failing = true;
+    job_fail_waiting(engine, pool->why);
+}
+
+static gboolean pool_ready(gpointer data)
+{
+    struct opening *opening = data;
+    struct engine *engine = opening->owner;
+    if (!g_ptr_array_remove(engine->pool.openings, opening))
+        return G_SOURCE_REMOVE; /* abandoned: suspended meanwhile, or stopping */
+    engine->pool.attempt_us = engine_now(engine);
+    if (opening->session != NULL)
+        pool_opened(engine, opening);
+    else
+        pool_refused(engine, opening->error);
+    job_schedule(engine);
+    engine_publish(engine);
+    return G_SOURCE_REMOVE;
+}
+
+bool pool_may_open(const struct engine *engine)
+{
+    const struct pool *pool = &engine->pool;
+    return !g_atomic_int_get(&engine->stopping) &&
+           pool->lines->len + pool->openings->len < pool->cap;
+}
+
+static void pool_attempt(struct engine *engine)
+{
+    struct pool *pool = &engine->pool;
+    struct opening *opening = opening_start(engine->account, pool->secret, engine->transcript,
+                                            pool->crew, engine->context, pool_ready, engine);
+    opening->began_us = engine_now(engine);
+    g_ptr_array_add(pool->openings, opening);
+}
+
+void pool_open(struct engine *engine, unsigned count)
+{
+    if (engine->pool.failing && engine->pool.lines->len == 0)
+        return; /* pool_tick() and pool_nudge() say when */
+    while (engine->pool.openings->len < count && pool_may_open(engine))
+        pool_attempt(engine);
+}
+
+void pool_nudge(struct engine *engine)
+{
+    const struct pool *pool = &engine->pool;
+    gint64 after = pool->why == ENGINE_LOGIN ? BACKOFF_LOGIN : NUDGE_AFTER;
+    bool due = engine_now(engine) - pool->attempt_us >= after;
+    if (pool->lines->len == 0 && pool->openings->len == 0 && due && pool_may_open(engine))
+        pool_attempt(engine);
+}
+
+/* ---- time ------------------------------------------------------------------------------------ */
+
+static void line_tick(struct line *line, gint64 now)
+{
+    struct engine *engine = line->engine;
+    uint64_t bytes = imap_session_bytes_in(line->session);
+    if (bytes != line->bytes) {
+        line->bytes = bytes;
+        line->heard_us = now;
+    }
+    gint64 limit = (gint64)engine->account->timeout_s * SECOND;
+    if (imap_session_in_flight(line->session) > 0) {
+        if (now - line->heard_us >= limit)
+            pool_doom(line, IMAP_ERROR_TIMEOUT);
+    } else if (g_queue_is_empty(&line->jobs) && now - line->used_us >= LINE_UNUSED) {
+        line->used_us = now;
+        if (engine->pool.lines->len > 1)
+            pool_doom(line, IMAP_OK);
+        else
+            imap_send_noop(line->session, NULL, NULL);
+        line->heard_us = now;
+    }
+}
+
+void pool_tick(struct engine *engine, gint64 now)
+{
+    struct pool *pool = &engine->pool;
+    for (guint i = 0; i < pool->lines->len; i++) {
+        struct line *line = pool->lines->pdata[i];
+        if (!line->doomed)
+            line_tick(line, now);
+    }
+    if (pool->cap < engine->account->connections && now >= pool->cap_until_us)
+        pool->cap = MAX(engine->account->connections, 1);
+    if (pool->next_us == 0 || now < pool->next_us)
+        return;
+    pool->next_us = 0;
+    if (pool->lines->len == 0 && pool->openings->len == 0 && pool_may_open(engine))
+        pool_attempt(engine);
+}
+
+static void pool_abandon(struct pool *pool)
+{
+    while (pool->openings->len > 0)
+        opening_abandon(g_ptr_array_steal_index(pool->openings, pool->openings->len - 1));
+}
+
+void pool_wake(struct engine *engine)
+{
+    struct pool *pool = &engine->pool;
+    g_info("the machine was suspended; connecting anew");
+    pool_abandon(pool);
+    while (pool->lines->len > 0)
+        line_drop(pool->lines->pdata[pool->lines->len - 1], true);
+    pool->failing = false;
+    pool->backoff_us = 0;
+    pool->next_us = 0;
+    if (pool_may_open(engine))
+        pool_attempt(engine);
+    job_schedule(engine);
+}
+
+/* ---- start and stop -------------------------------------------------------------------------- */
+
+void pool_init(struct engine *engine, struct secret *secret)
+{
+    struct pool *pool = &engine->pool;
+    pool->lines = g_ptr_array_new();
+    pool->openings = g_ptr_array_new_with_free_func((GDestroyNotify)opening_unref);
+    pool->crew = crew_new();
+    pool->cap = MAX(engine->account->connections, 1);
+    pool->secret = secret != NULL ? secret_ref(secret) : NULL;
+}
+
+void pool_clear(struct engine *engine)
+{
+    struct pool *pool = &engine->pool;
+    pool_abandon(pool);
+    while (pool->lines->len > 0)
+        line_drop(pool->lines->pdata[pool->lines->len - 1], true);
+}
+
+void pool_join(struct engine *engine, gint64 wait_us)
+{
+    crew_wait(engine->pool.crew, wait_us);
+}
+
+void pool_free(struct engine *engine)
+{
+    struct pool *pool = &engine->pool;
+    crew_unref(pool->crew);
+    g_ptr_array_unref(pool->lines);
+    g_ptr_array_unref(pool->openings);
+    secret_unref(pool->secret);
+}

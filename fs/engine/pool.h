@@ -1,0 +1,77 @@
+/* The engine's connections: which exist, how new ones are opened, and when not to.
+ *
+ * A *line* is one open session with the jobs that run on it. It is made when a short-lived thread
+ * hands over a signed-in session, and dropped when the session has closed, is stalled, or the
+ * machine was suspended. Dropping is always deferred to the loop: nobody frees a session that is
+ * calling him.
+ */
+#pragma once
+
+#include <gio/gio.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "fs/engine/engine.h"
+#include "imap/imap.h"
+
+struct job;
+struct opening;
+struct mirror;
+
+struct line {
+    struct engine *engine;
+    uint32_t id;
+    struct imap_session *session;
+    /* the mailbox that is selected or about to be */
+    uint32_t folder; /* the directory's slot, 0: none */
+    uint32_t uidvalidity;
+    unsigned examining;     /* EXAMINEs not answered: what comes unasked is of no known mailbox */
+    struct mirror *mirror;  /* what came unasked and is not in the cache yet, NULL: nothing */
+    GQueue jobs;            /* running here, in the order of their first command */
+    uint64_t owed;          /* bytes asked for and not answered */
+    uint64_t bytes;         /* received when last looked at */
+    gint64 heard_us;        /* when that changed, or the first command went out */
+    gint64 used_us;         /* when a job last ran here */
+    bool doomed;            /* will be dropped in the loop's next turn */
+    enum imap_error reason; /* why it closed */
+};
+
+struct pool {
+    GPtrArray *lines;    /* struct line */
+    GPtrArray *openings; /* struct opening, references */
+    struct crew *crew;   /* counts the threads that open */
+    unsigned cap;        /* at most so many lines and openings */
+    gint64 cap_until_us; /* when a lowered cap may rise again */
+    uint32_t last_line;
+    struct secret *secret;
+    /* the last attempt */
+    bool failing;          /* it failed, and no line is open */
+    enum engine_error why; /* while failing: ENGINE_OFFLINE or ENGINE_LOGIN */
+    gint64 attempt_us;     /* when it ended */
+    gint64 next_us;        /* the next one in the background, 0: none is due */
+    gint64 backoff_us;
+};
+
+void pool_init(struct engine *engine, struct secret *secret);
+/* Ends every connection and attempt; jobs are answered by the caller before. */
+void pool_clear(struct engine *engine);
+/* Waits for the threads that open connections, at most `wait_us`. After the loop has ended. */
+void pool_join(struct engine *engine, gint64 wait_us);
+void pool_free(struct engine *engine);
+
+/* Opens connections until `count` attempts are under way, as far as the cap allows. */
+void pool_open(struct engine *engine, unsigned count);
+/* Whether one more may be opened now. */
+bool pool_may_open(const struct engine *engine);
+/* A new wish while out of reach: an attempt is due if the last was a few seconds ago. */
+void pool_nudge(struct engine *engine);
+/* Drops the line in the loop's next turn; its jobs go elsewhere. */
+void pool_doom(struct line *line, enum imap_error reason);
+/* Looks at time: lines stalled or long unused, attempts due. */
+void pool_tick(struct engine *engine, gint64 now);
+/* The machine was suspended: no connection can be trusted. */
+void pool_wake(struct engine *engine);
+/* The line with this id, NULL: it is gone. */
+struct line *pool_line(const struct engine *engine, uint32_t id);
+/* When something last moved on any line or attempt, monotonic; 0: never. */
+gint64 pool_progress(const struct engine *engine);

@@ -1,0 +1,86 @@
+/* What the rooms of fs/engine/ share: the engine itself, its wishes and its settings.
+ *
+ * One thread owns everything here but what stands under `lock`. Other threads reach it through the
+ * inbox (engine_ask, engine_cancel) and through idle sources on its context (sessions opened,
+ * messages parsed). Between two turns of its loop nothing holds a pointer into the cache.
+ */
+#pragma once
+
+#include "fs/engine/engine.h"
+#include "fs/engine/pool.h"
+
+/* A wish while it is not answered; the engine thread's own. */
+struct wish {
+    uint64_t id;
+    engine_done done;
+    void *data;
+    bool ahead;
+    gint64 asked_us;
+    struct job *job; /* what will answer it */
+};
+
+struct engine {
+    /* fixed at creation */
+    const struct account *account;
+    struct cache *cache;
+    const struct engine_events *events; /* NULL: nobody listens */
+    void *events_data;
+    const struct engine_clock *clock;
+    bool transcript;
+    GMainContext *context;
+    GSource *inbox_source;
+    GThread *thread;
+
+    /* under `lock` */
+    GMutex lock;
+    GCond changed;
+    GQueue inbox; /* struct letter */
+    bool stopped; /* nothing more is taken */
+    uint64_t last_id;
+    struct engine_status status;
+    GError *open_error; /* why the last attempt to connect failed */
+
+    /* atomic */
+    gint sizes;    /* enum engine_sizes */
+    gint stopping; /* the loop shall end */
+
+    /* the engine thread's */
+    GHashTable *wishes;    /* by id */
+    GHashTable *jobs;      /* by key: not ended, wishes may still join */
+    GQueue waiting;        /* jobs without a connection that somebody waits for */
+    GQueue waiting_ahead;  /* and those that nobody waits for */
+    struct pool pool;      /* the connections */
+    GHashTable *fresh;     /* folder -> gint64 *, monotonic time of the last complete check */
+    GHashTable *zero;      /* folders without UIDVALIDITY that were listed in this run */
+    GHashTable *partial;   /* folders whose EXISTS is above what FETCH gives */
+    GHashTable *windows;   /* messages slot -> how many neighbours' structures to ask for */
+    GHashTable *proofs;    /* objects whose RFC822.SIZE was right */
+    GQueue ledger;         /* facts of bodies read, written together: see reader.c */
+    GThreadPool *parsers;  /* GMime over whole messages; made when first needed */
+    GSource *timer;        /* 250 ms while wishes or connections exist */
+    gint64 pause_until_us; /* the server asked for silence until then */
+    gint64 skew_us;        /* boottime - monotonic when last looked at */
+    uint64_t commands, bytes_closed;
+    bool schedule_queued;
+    GSource *schedule_source;
+};
+
+static inline gint64 engine_now(const struct engine *engine)
+{
+    return engine->clock->monotonic();
+}
+
+/* ---- engine.c ---- */
+
+/* Asks from within the engine's thread, also while it is out of reach. */
+void engine_ask_inside(struct engine *engine, const struct engine_wish *wish, engine_done done,
+                       void *data);
+/* Runs `run` once in the engine's thread, or never if it ends before; `free` comes after, once, in
+ * whichever thread. From any thread; `context` is the engine's. */
+void engine_post(GMainContext *context, GSourceFunc run, void *data, GDestroyNotify free);
+/* Takes a wish out of the table and answers it. */
+void engine_answer(struct engine *engine, struct wish *wish, enum engine_error error);
+/* Brings the status up to date. */
+void engine_publish(struct engine *engine);
+/* What went wrong last, for the status and for engine_start(). */
+void engine_note_error(struct engine *engine, const GError *error);

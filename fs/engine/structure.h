@@ -1,0 +1,23 @@
+/* The job behind ENGINE_PARTS and ENGINE_REPARTS: a message's part tree.
+ *
+ * BODYSTRUCTURE is asked for, with that of the neighbours that have none yet in a second command
+ * behind it: who enters one message directory enters the next. Where the server's word is broken,
+ * missing or doubtful (mime_structure_doubt()), and for ENGINE_REPARTS, the whole message is
+ * fetched into the content cache and parsed by GMime in a pool of two threads.
+ */
+#pragma once
+
+#include "fs/engine/state.h"
+#include "imap/imap.h"
+
+/* Waits for the parsers and frees them; their results are dropped. */
+void structure_stop(struct engine *engine);
+
+/* What mime_tree_build() takes, made of BODYSTRUCTURE. The strings of `structure` are borrowed. */
+struct structure_entities {
+    struct mime_entity *entities;
+    size_t count;
+    GPtrArray *names; /* decoded, owned */
+};
+void structure_convert(const struct imap_structure *structure, struct structure_entities *out);
+void structure_entities_clear(struct structure_entities *entities);

@@ -1,0 +1,435 @@
+#include "fs/engine/sync.h"
+
+#include "fs/mime.h"
+
+#define FRESH_US G_USEC_PER_SEC
+
+/* ---- what is stored -------------------------------------------------------------------------- */
+
+static enum engine_error sync_prepare(struct job *job)
+{
+    g_autoptr(cache_txn) txn = cache_txn_read(job->engine->cache);
+    struct cache_mailbox mailbox;
+    if (job->folder == 0) /* the root holds no messages */
+        return ENGINE_OK;
+    if (cache_mailbox_get(txn, job->folder, &mailbox) != CACHE_OK)
+        return ENGINE_GONE;
+    job->mailbox = g_strdup(mailbox.wire);
+    return ENGINE_OK;
+}
+
+static bool sync_satisfied(struct job *job)
+{
+    g_autoptr(cache_txn) txn = cache_txn_read(job->engine->cache);
+    struct cache_mailbox mailbox;
+    if (job->folder == 0)
+        return true;
+    if (cache_mailbox_get(txn, job->folder, &mailbox) != CACHE_OK)
+        return false;
+    if ((mailbox.flags & CACHE_MAILBOX_NOSELECT) != 0)
+        return true;
+    const gint64 *at = g_hash_table_lookup(job->engine->fresh, GUINT_TO_POINTER(job->folder));
+    return at != NULL && (mailbox.flags & CACHE_MAILBOX_COMPLETE) != 0 &&
+           engine_now(job->engine) - *at < FRESH_US;
+}
+
+static enum engine_error sync_offline(struct job *job, enum engine_error why)
+{
+    g_autoptr(cache_txn) txn = cache_txn_read(job->engine->cache);
+    struct cache_mailbox mailbox;
+    bool whole = cache_mailbox_get(txn, job->folder, &mailbox) == CACHE_OK &&
+                 (mailbox.flags & CACHE_MAILBOX_COMPLETE) != 0;
+    return whole ? ENGINE_OK : why;
+}
+
+static bool sync_load(struct sync *sync)
+{
+    g_autoptr(cache_txn) txn = cache_txn_read(sync->job.engine->cache);
+    struct cache_mailbox mailbox;
+    if (cache_mailbox_get(txn, sync->job.folder, &mailbox) != CACHE_OK)
+        return false;
+    sync->messages = mailbox.messages;
+    sync->stored_uidvalidity = mailbox.uidvalidity;
+    sync->stored_modseq = mailbox.highestmodseq;
+    sync->stored_synced_us = mailbox.synced_us;
+    sync->complete = (mailbox.flags & CACHE_MAILBOX_COMPLETE) != 0 && mailbox.messages != 0;
+    sync->last = sync->messages != 0 ? cache_message_last(txn, sync->messages) : 0;
+    sync->had = sync->messages != 0 ? cache_message_count(txn, sync->messages) : 0;
+    return true;
+}
+
+/* Changes the mailbox's record: `change` works on a copy of it. */
+static enum engine_error sync_record(struct sync *sync,
+                                     bool (*change)(struct sync *sync, struct cache_txn *txn,
+                                                    struct cache_mailbox *mailbox))
+{
+    struct cache_txn *txn = cache_txn_write(sync->job.engine->cache);
+    struct cache_mailbox mailbox;
+    if (cache_mailbox_get(txn, sync->job.folder, &mailbox) != CACHE_OK) {
+        cache_txn_end(txn);
+        return ENGINE_GONE;
+    }
+    g_autofree char *wire = g_strdup(mailbox.wire);
+    g_autofree char *name = g_strdup(mailbox.name);
+    mailbox.wire = wire;
+    mailbox.name = name;
+    if (!change(sync, txn, &mailbox)) {
+        cache_txn_end(txn);
+        return ENGINE_OK;
+    }
+    int rc = cache_mailbox_put(txn, &mailbox);
+    if (rc == CACHE_OK)
+        rc = cache_txn_commit(txn);
+    else
+        cache_txn_end(txn);
+    return rc == CACHE_OK ? ENGINE_OK : ENGINE_CACHE;
+}
+
+/* ---- another UIDVALIDITY --------------------------------------------------------------------- */
+
+static bool record_adopt(struct sync *sync, struct cache_txn *txn, struct cache_mailbox *mailbox)
+{
+    mailbox->messages = sync->messages;
+    mailbox->uidvalidity = sync->state.uidvalidity;
+    mailbox->flags &= ~(uint32_t)CACHE_MAILBOX_COMPLETE;
+    mailbox->highestmodseq = 0;
+    mailbox->uidnext = 0;
+    mailbox->count = 0;
+    return true;
+}
+
+/* Every record of the old list, told as removed; the objects keep their content. */
+static enum engine_error sync_drop_records(struct sync *sync)
+{
+    struct mirror *mirror =
+        mirror_new(sync->job.engine, sync->job.folder, sync->stored_uidvalidity);
+    if (mirror == NULL)
+        return ENGINE_OK;
+    g_autoptr(imap_uidset) nothing = imap_uidset_new();
+    struct imap_uidset *listed = sync->listed;
+    struct mirror *current = sync->mirror;
+    sync->listed = nothing;
+    sync->mirror = mirror;
+    mirror_set_quiet(mirror, true);
+    enum engine_error error = sync_reconcile(sync);
+    sync->listed = listed;
+    sync->mirror = current;
+    mirror_free(mirror);
+    return error;
+}
+
+/* Gives the messages of this UIDVALIDITY their slot. The old ones, if any, are dropped. */
+static enum engine_error sync_adopt(struct sync *sync)
+{
+    struct engine *engine = sync->job.engine;
+    if (sync->messages != 0) {
+        g_message("%s: UIDVALIDITY is %u now, was %u: listing it anew", sync->job.mailbox,
+                  sync->state.uidvalidity, sync->stored_uidvalidity);
+        enum engine_error error = sync_drop_records(sync);
+        if (error != ENGINE_OK)
+            return error;
+    }
+    sync->messages =
+        cache_slot_of_messages(engine->cache, sync->job.mailbox, sync->state.uidvalidity);
+    if (sync->messages == 0)
+        return ENGINE_CACHE;
+    sync->complete = false;
+    sync->last = sync->had = 0;
+    sync->stored_uidvalidity = sync->state.uidvalidity;
+    if (sync->state.uidvalidity == 0)
+        g_hash_table_add(engine->zero, GUINT_TO_POINTER(sync->job.folder));
+    return sync_record(sync, record_adopt);
+}
+
+static bool sync_is_stale(const struct sync *sync)
+{
+    bool zero = sync->state.uidvalidity == 0 &&
+                !g_hash_table_contains(sync->job.engine->zero, GUINT_TO_POINTER(sync->job.folder));
+    return sync->messages == 0 || zero || sync->state.uidvalidity != sync->stored_uidvalidity;
+}
+
+/* ---- the end --------------------------------------------------------------------------------- */
+
+static bool record_complete(struct sync *sync, struct cache_txn *txn, struct cache_mailbox *mailbox)
+{
+    gint64 wall = sync->job.engine->clock->wall();
+    uint32_t count = cache_message_count(txn, sync->messages);
+    uint32_t uidnext = MAX(sync->state.uidnext, cache_message_last(txn, sync->messages) + 1);
+    uint64_t modseq = sync->flags_unknown ? mailbox->highestmodseq : sync->state.highestmodseq;
+    bool same = sync->complete && mailbox->count == count && mailbox->uidnext == uidnext &&
+                mailbox->highestmodseq == modseq;
+    if (same)
+        return false; /* saves a write to the disk */
+    if (!sync->complete)
+        mailbox->mtime_ns = count > 0 && mirror_newest(sync->mirror) > 0
+                                ? mirror_newest(sync->mirror) * 1000000000
+                                : wall * 1000;
+    mailbox->flags |= CACHE_MAILBOX_COMPLETE;
+    mailbox->highestmodseq = modseq;
+    mailbox->uidnext = uidnext;
+    mailbox->count = count;
+    mailbox->synced_us = wall;
+    return true;
+}
+
+static uint32_t sync_records(const struct sync *sync)
+{
+    g_autoptr(cache_txn) txn = cache_txn_read(sync->job.engine->cache);
+    return cache_message_count(txn, sync->messages);
+}
+
+/* EXISTS as told; what came or went while we looked is not held against the list. */
+static bool sync_counts(const struct sync *sync, bool exactly)
+{
+    uint32_t records = sync_records(sync);
+    uint32_t now = imap_session_state(sync->job.line->session)->exists;
+    if (exactly)
+        return records == sync->state.exists || records == now;
+    return records >= MIN(sync->state.exists, now);
+}
+
+static void sync_note_partial(struct sync *sync)
+{
+    struct engine *engine = sync->job.engine;
+    gpointer key = GUINT_TO_POINTER(sync->job.folder);
+    if (sync_counts(sync, false)) {
+        g_hash_table_remove(engine->partial, key);
+    } else if (g_hash_table_add(engine->partial, key)) {
+        g_warning("%s: the server has %u messages and lists only %u of them", sync->job.mailbox,
+                  sync->state.exists, sync_records(sync));
+    }
+}
+
+static void sync_finish(struct sync *sync)
+{
+    struct engine *engine = sync->job.engine;
+    bool first = !sync->complete;
+    sync_note_partial(sync);
+    enum engine_error error = sync_record(sync, record_complete);
+    if (error == ENGINE_OK) {
+        gint64 now = engine_now(engine);
+        g_hash_table_insert(engine->fresh, GUINT_TO_POINTER(sync->job.folder),
+                            g_memdup2(&now, sizeof now));
+    }
+    const struct engine_events *events = engine->events;
+    if (error == ENGINE_OK && first && events != NULL && events->mailbox_changed != NULL)
+        events->mailbox_changed(sync->job.folder, engine->events_data);
+    job_end(&sync->job, error);
+}
+
+/* ---- commands -------------------------------------------------------------------------------- */
+
+static void sync_reset(struct sync *sync)
+{
+    sync_batch_clear(sync);
+    g_clear_pointer(&sync->listed, imap_uidset_free);
+    g_clear_pointer(&sync->mirror, mirror_free);
+    sync->examined = sync->stale = sync->flags_unknown = sync->reconciled = false;
+    sync->refusals = 0;
+    sync->last_step = 0;
+}
+
+static void sync_ask_flags(struct sync *sync)
+{
+    g_autoptr(imap_uidset) uids = imap_uidset_new();
+    imap_uidset_add(uids, 1, sync->last);
+    struct imap_fetch_request request = {.items = IMAP_ITEM_UID | IMAP_ITEM_FLAGS};
+    unsigned capabilities = imap_session_capabilities(sync->job.line->session);
+    if ((capabilities & IMAP_CAP_CONDSTORE) != 0 && !sync->flags_plain)
+        request.changed_since = sync->stored_modseq;
+    job_send_fetch(&sync->job, SYNC_FLAGS, uids, &request, 0);
+}
+
+static void sync_ask_news(struct sync *sync)
+{
+    if (sync->last == UINT32_MAX)
+        return;
+    g_autoptr(imap_uidset) uids = imap_uidset_new();
+    imap_uidset_add(uids, sync->last + 1, UINT32_MAX);
+    const struct imap_fetch_request request = {.items = sync_items(sync),
+                                               .header_fields = MIME_LIST_FIELDS};
+    job_send_fetch(&sync->job, SYNC_NEWS, uids, &request, 0);
+}
+
+static void sync_start(struct job *job)
+{
+    struct sync *sync = (struct sync *)job;
+    sync_reset(sync);
+    if (!sync_load(sync)) {
+        job_end(job, ENGINE_GONE);
+        return;
+    }
+    job_send_examine(job, SYNC_EXAMINE);
+    if (!sync->complete) {
+        job_send_search(job, SYNC_SEARCH, 1, 0);
+        return;
+    }
+    if (sync->last > 0)
+        sync_ask_flags(sync);
+    sync_ask_news(sync);
+}
+
+/* ---- answers --------------------------------------------------------------------------------- */
+
+static void sync_examined(struct sync *sync, const struct imap_result *result)
+{
+    if (result->error != IMAP_OK) {
+        job_end(&sync->job, job_error_of(result));
+        return;
+    }
+    sync->examined = true;
+    sync->state = *imap_session_state(sync->job.line->session);
+    sync->stale = sync_is_stale(sync);
+    bool first = sync->messages == 0;
+    enum engine_error error = sync->stale ? sync_adopt(sync) : ENGINE_OK;
+    if (error != ENGINE_OK) {
+        job_end(&sync->job, error);
+        return;
+    }
+    if (first)
+        sync->stale = false; /* nothing was asked on the strength of old UIDs */
+    sync->mirror = mirror_new(sync->job.engine, sync->job.folder, sync->state.uidvalidity);
+    if (sync->mirror == NULL)
+        job_end(&sync->job, ENGINE_CACHE);
+}
+
+static bool sync_fetch(struct job *job, const struct imap_fetch *fetch)
+{
+    struct sync *sync = (struct sync *)job;
+    if (!sync->examined || sync->stale || fetch->uid == 0)
+        return false;
+    if (sync_batch_fetch(sync, fetch))
+        return true;
+    bool there;
+    GBytes *header = sync_header(fetch, &there);
+    if (sync->complete && fetch->uid > sync->last && sync_is_whole(fetch)) {
+        mirror_add(sync->mirror, fetch, header);
+        return true;
+    }
+    if ((fetch->items & IMAP_ITEM_FLAGS) == 0 || fetch->body_count > 0)
+        return there;
+    mirror_flags(sync->mirror, fetch);
+    return true;
+}
+
+static void sync_search(struct job *job, const struct imap_uidset *uids)
+{
+    struct sync *sync = (struct sync *)job;
+    if (!sync->examined || sync->stale)
+        return;
+    if (sync->listed == NULL)
+        sync->listed = imap_uidset_new();
+    const struct imap_range *ranges;
+    size_t count = imap_uidset_ranges(uids, &ranges);
+    for (size_t i = 0; i < count; i++)
+        imap_uidset_add(sync->listed, ranges[i].first, ranges[i].last);
+}
+
+/* The list by UID SEARCH is there: makes batches of what is missing. */
+static void sync_begin_batches(struct sync *sync)
+{
+    sync->reconciled = true;
+    enum engine_error error = sync_reconcile(sync);
+    if (error != ENGINE_OK) {
+        job_end(&sync->job, error);
+        return;
+    }
+    /* a list that was never completed may have old flags */
+    if (!sync->complete && sync->had > 0 && sync->last > 0) {
+        sync->stored_modseq = 0;
+        sync_ask_flags(sync);
+    }
+    sync_batch_send(sync);
+}
+
+/* Everything asked for is answered: what next? */
+static void sync_next(struct sync *sync)
+{
+    enum engine_error error = mirror_flush(sync->mirror);
+    if (error != ENGINE_OK) {
+        job_end(&sync->job, error);
+        return;
+    }
+    if (sync->stale) {
+        sync->stale = false;
+        job_send_search(&sync->job, SYNC_SEARCH, 1, 0);
+        return;
+    }
+    if (sync->listed == NULL) {
+        if (sync->complete && sync_counts(sync, true))
+            sync_finish(sync);
+        else
+            job_send_search(&sync->job, SYNC_SEARCH, 1, 0);
+        return;
+    }
+    if (!sync->reconciled)
+        sync_begin_batches(sync);
+    if (sync->job.state == JOB_RUNNING && sync->job.in_flight == 0)
+        sync_finish(sync);
+}
+
+static void sync_flags_answered(struct sync *sync, const struct imap_result *result)
+{
+    if (result->error == IMAP_OK || sync->stale)
+        return;
+    if (sync->flags_plain || sync->stored_modseq == 0) {
+        sync->flags_unknown = true;
+        g_info("%s: flags were refused: %s", sync->job.mailbox, result->text);
+        return;
+    }
+    sync->flags_plain = true; /* some say CONDSTORE and refuse CHANGEDSINCE */
+    sync_ask_flags(sync);
+}
+
+static void sync_search_answered(struct sync *sync, const struct imap_result *result)
+{
+    if (sync->stale)
+        return;
+    if (result->error != IMAP_OK) {
+        job_end(&sync->job, job_error_of(result));
+        return;
+    }
+    if (sync->listed == NULL) /* an empty mailbox may get no SEARCH reply at all */
+        sync->listed = imap_uidset_new();
+    if (imap_uidset_count(sync->listed) == 0 && sync->state.exists > 0 && sync->had > 0)
+        job_end(&sync->job, ENGINE_BROKEN); /* nothing is thrown away on such a word */
+}
+
+static void sync_answered(struct job *job, unsigned step, const struct imap_result *result)
+{
+    struct sync *sync = (struct sync *)job;
+    if (step == SYNC_EXAMINE)
+        sync_examined(sync, result);
+    else if (step == SYNC_FLAGS)
+        sync_flags_answered(sync, result);
+    else if (step == SYNC_SEARCH)
+        sync_search_answered(sync, result);
+    else if (step >= SYNC_BATCH && !sync_batch_answered(sync, step, result))
+        job_end(job, job_error_of(result));
+    /* SYNC_NEWS refused: the count will not fit, and UID SEARCH finds them */
+    if (job->state != JOB_RUNNING || job->lost)
+        return;
+    if (step >= SYNC_BATCH)
+        sync_batch_send(sync);
+    if (job->in_flight == 0)
+        sync_next(sync);
+}
+
+static void sync_clear(struct job *job)
+{
+    sync_reset((struct sync *)job);
+}
+
+const struct job_class SYNC_CLASS = {
+    .name = "sync",
+    .size = sizeof(struct sync),
+    .prepare = sync_prepare,
+    .satisfied = sync_satisfied,
+    .start = sync_start,
+    .answered = sync_answered,
+    .fetch = sync_fetch,
+    .search = sync_search,
+    .offline = sync_offline,
+    .clear = sync_clear,
+    .examines = true,
+};
