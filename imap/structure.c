@@ -13,7 +13,7 @@
 #include <string.h>
 
 #define PARTS_MAX 100000
-#define SECTIONS_MAX ((size_t)16 << 20) /* bytes of all section numbers together */
+#define SECTIONS_MAX ((size_t)20 << 20) /* bytes of all section numbers together */
 #define ELEMENTS_MAX 16
 
 struct reader {

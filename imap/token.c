@@ -213,9 +213,9 @@ bool imap_digits_parse(const char *text, uint64_t max, uint64_t *number)
     if (*text == '\0')
         return false;
     for (; *text != '\0'; text++) {
-        if (!g_ascii_isdigit(*text) || value > (G_MAXUINT64 - 9) / 10)
+        if (!g_ascii_isdigit(*text) || __builtin_mul_overflow(value, 10, &value) ||
+            __builtin_add_overflow(value, (uint64_t)(*text - '0'), &value))
             return false;
-        value = value * 10 + (uint64_t)(*text - '0');
     }
     if (value > max)
         return false;
