@@ -48,7 +48,7 @@ static void parked_free(struct parked *parked)
 
 static void parked_answer(struct parked *parked, int error)
 {
-    fuse_req_interrupt_func(parked->request.fuse, NULL, NULL);
+    /* without an error the step has answered, and libfuse freed its request */
     if (error != 0)
         fuse_reply_err(parked->request.fuse, error);
     need_clear(&parked->request.need);
