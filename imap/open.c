@@ -250,7 +250,11 @@ static bool starttls(struct opening *o)
                     o->server->host);
     imap_capabilities_clear(&session->capabilities);
     g_ptr_array_set_size(session->alerts, 0);
-    return imap_stream_secure(session->stream, o->server, &o->wait, o->error);
+    if (imap_stream_secure(session->stream, o->server, &o->wait, o->error))
+        return true;
+    if (g_error_matches(*o->error, IMAP_ERROR, IMAP_ERROR_NOT_IMAP))
+        (*o->error)->code = IMAP_ERROR_TLS; /* it does speak IMAP, and went on with it */
+    return false;
 }
 
 /* ---- signing in -------------------------------------------------------------------------------

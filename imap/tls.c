@@ -369,13 +369,23 @@ static bool spoke_tls(const struct imap_tls_layer *tls)
            (tls->first[0] >= 0x14 && tls->first[0] <= 0x18 && tls->first[1] == 0x03);
 }
 
-static void handshake_failed(const struct imap_tls_layer *tls, GError **error)
+/* OpenSSL took only a record's head of it. */
+static void first_complete(struct imap_tls_layer *tls)
+{
+    ssize_t n = recv(tls->fd, tls->first + tls->first_length, FIRST_BYTES - tls->first_length,
+                     MSG_DONTWAIT);
+    if (n > 0)
+        tls->first_length += (size_t)n;
+}
+
+static void handshake_failed(struct imap_tls_layer *tls, GError **error)
 {
     unsigned long code = ERR_peek_last_error();
 
     if (tls->verify_error) {
         certificate_refused(tls, error);
     } else if (!spoke_tls(tls)) {
+        first_complete(tls);
         g_autofree char *said = imap_text_line(tls->first, tls->first_length, FIRST_BYTES);
         g_set_error(error, IMAP_ERROR, IMAP_ERROR_NOT_IMAP,
                     "%s speaks no TLS at port %u: it says \"%s\"", tls->host, tls->port, said);
