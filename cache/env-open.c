@@ -133,7 +133,7 @@ static bool env_is_broken(int rc)
 
 /* Makes both files before LMDB does: with their mode, not through a link, and the lock file with
  * its blocks, since LMDB writes it through a map, where a full disk is a SIGBUS. */
-static int env_prepare_files(int directory, const struct env_spec *spec)
+static int env_prepare_files(struct env *env, int directory, const struct env_spec *spec)
 {
     struct stat status;
     int fd = directory_file_open(directory, "data.mdb");
@@ -146,6 +146,7 @@ static int env_prepare_files(int directory, const struct env_spec *spec)
     else if (!env_file_whole(fd, (uint64_t)status.st_size) ||
              (spec->bounded && (uint64_t)status.st_size > spec->map_bytes))
         rc = ENV_BROKEN;
+    env->begun = rc == 0 && status.st_size == 0;
     close(fd);
     if (rc != 0)
         return rc;
@@ -267,7 +268,7 @@ static int env_try(struct env *env, const char *path, const struct env_spec *spe
         faccessat(env->directory, ENV_DAMAGED, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
         rc = ENV_BROKEN;
     if (rc == 0)
-        rc = env_prepare_files(env->directory, spec);
+        rc = env_prepare_files(env, env->directory, spec);
     if (rc == 0)
         rc = env_map_any(env, path, spec);
     if (rc != 0)
@@ -321,6 +322,8 @@ static int env_open_once(struct env *env, int parent, const char *path, const st
     close(env->directory);
     if (env_is_broken(rc))
         return CACHE_CORRUPT;
+    if (env->begun) /* half a new one would look like a damaged one */
+        directory_remove_at(parent, spec->name);
     env_open_error(error, rc, path);
     return rc == ENOSPC || rc == EDQUOT || rc == MDB_MAP_FULL || rc == EIO ? CACHE_FULL : CACHE_IO;
 }

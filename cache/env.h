@@ -44,6 +44,7 @@ struct env {
     uint64_t generation; /* a random number of this environment's beginning */
     uint64_t map_bytes;
     unsigned page_bytes;
+    bool begun;    /* its file was made by env_open() */
     bool fresh;    /* begun anew by env_open() */
     int directory; /* descriptor */
     bool marked;   /* there is a dirty mark to take away */
