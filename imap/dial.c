@@ -5,6 +5,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
+#include <stdatomic.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -73,9 +74,9 @@ bool imap_wait_ready(const struct imap_wait *wait, int fd, short events, GError 
  * behind when we stop waiting for it ----------------------------------------------------------- */
 
 struct lookup {
-    gatomicrefcount refs;
+    atomic_uint refs;
+    atomic_bool done;
     int done_fd; /* eventfd */
-    gint done;   /* atomic */
     char *host;
     char port[8];
     int rc;
@@ -84,7 +85,7 @@ struct lookup {
 
 static void lookup_unref(struct lookup *lookup)
 {
-    if (!g_atomic_ref_count_dec(&lookup->refs))
+    if (atomic_fetch_sub(&lookup->refs, 1) > 1)
         return;
     if (lookup->found)
         freeaddrinfo(lookup->found);
@@ -102,7 +103,7 @@ static gpointer lookup_run(gpointer data)
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV};
 
     lookup->rc = getaddrinfo(lookup->host, lookup->port, &hints, &lookup->found);
-    g_atomic_int_set(&lookup->done, 1);
+    atomic_store(&lookup->done, true);
     if (eventfd_write(lookup->done_fd, 1) < 0)
         g_debug("eventfd: %s", g_strerror(errno));
     lookup_unref(lookup);
@@ -122,7 +123,7 @@ static struct lookup *lookup_new(const char *host, uint16_t port)
 {
     struct lookup *lookup = g_new0(struct lookup, 1);
 
-    g_atomic_ref_count_init(&lookup->refs);
+    atomic_init(&lookup->refs, 1);
     lookup->host = lookup_name(host);
     g_snprintf(lookup->port, sizeof(lookup->port), "%u", port);
     lookup->done_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -148,13 +149,13 @@ static struct lookup *resolve(const char *host, uint16_t port, struct imap_wait 
         resolve_failed(host, lookup->host ? EAI_SYSTEM : EAI_NONAME, error);
         return NULL;
     }
-    g_atomic_ref_count_inc(&lookup->refs);
+    atomic_fetch_add(&lookup->refs, 1);
     g_autoptr(GThread) thread = g_thread_try_new("imap-resolve", lookup_run, lookup, NULL);
     if (!thread)
         lookup_run(lookup);
     if (!imap_wait_ready(wait, lookup->done_fd, POLLIN, error))
         return NULL;
-    if (!g_atomic_int_get(&lookup->done) || lookup->rc != 0) {
+    if (!atomic_load(&lookup->done) || lookup->rc != 0) {
         resolve_failed(host, lookup->rc, error);
         return NULL;
     }

@@ -37,11 +37,13 @@ static void on_fetch(struct imap_session *session, const struct imap_fetch *fetc
     if (fetch->items & IMAP_ITEM_FLAGS)
         for (const char *const *flag = fetch->flags; *flag; flag++)
             g_string_append_printf(text, " %s", *flag);
-    for (uint32_t i = 0; i < fetch->body_count; i++)
-        g_string_append_printf(text, " [%s]=%s", fetch->bodies[i].section,
-                               fetch->bodies[i].bytes
-                                   ? (const char *)g_bytes_get_data(fetch->bodies[i].bytes, NULL)
-                                   : "NIL");
+    for (uint32_t i = 0; i < fetch->body_count; i++) {
+        const struct imap_body *body = &fetch->bodies[i];
+        g_string_append_printf(text, " [%s]=", body->section);
+        if (body->bytes)
+            g_string_append_len(text, g_bytes_get_data(body->bytes, NULL),
+                                (gssize)g_bytes_get_size(body->bytes));
+    }
     note(data, "fetch %u%s", fetch->uid, text->str);
 }
 
