@@ -245,14 +245,6 @@ static const char *source_shown(const struct program *program)
     return source_is_url(program->command.source) ? first->source : program->command.source;
 }
 
-static bool all_read_only(const struct program *program)
-{
-    for (guint i = 0; i < program->accounts->len; i++)
-        if (!((const struct account *)g_ptr_array_index(program->accounts, i))->read_only)
-            return false;
-    return true;
-}
-
 static int mount_status(enum mount_error error)
 {
     static const int STATUS[] = {[MOUNT_OK] = 0,
@@ -264,10 +256,10 @@ static int mount_status(enum mount_error error)
     return (size_t)error < G_N_ELEMENTS(STATUS) ? STATUS[error] : EXIT_MOUNT;
 }
 
+/* The mount is always read-only: there is no operation that changes mail. */
 static int worker_mount(struct program *program, struct secret **secrets)
 {
-    g_auto(GStrv) options =
-        command_fuse_options(&program->command, source_shown(program), all_read_only(program));
+    g_auto(GStrv) options = command_fuse_options(&program->command, source_shown(program), true);
     g_autoptr(GError) error = NULL;
     const struct mount_config config = {
         .accounts = (struct account **)program->accounts->pdata,
