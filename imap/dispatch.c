@@ -104,7 +104,7 @@ static void on_enabled(struct imap_session *session, struct imap_reply *reply)
 
 static void on_list(struct imap_session *session, struct imap_reply *reply)
 {
-    imap_listing_reply(session, imap_queue_oldest(&session->queue), &reply->list);
+    imap_listing_reply(session, &reply->list);
 }
 
 static void on_status(struct imap_session *session, struct imap_reply *reply)

@@ -102,9 +102,9 @@ struct imap_server {
     const char *ca_file;     /* PEM; NULL: the system's store */
     const char *fingerprint; /* SHA-256 of the leaf certificate in hex, colons allowed: exactly this
                                 certificate instead of chain and name; NULL: verify */
-    unsigned timeout_s;      /* without progress while opening */
-    size_t literal_max;      /* bytes of a literal that are kept; longer ones are skipped and their
-                                item is marked `oversized`; 0: 64 MiB */
+    unsigned timeout_s; /* without progress while opening, four times that for all of it; 0: 30 */
+    size_t literal_max; /* bytes of a literal that are kept; longer ones are skipped and their
+                           item is marked `oversized`; 0: 64 MiB */
     imap_transcript transcript; /* NULL: none */
     void *transcript_data;
 };
@@ -187,7 +187,7 @@ struct imap_body {
  * Strings are the server's bytes, not checked to be UTF-8; NULL where the server said NIL. */
 enum imap_part_kind { IMAP_PART_LEAF, IMAP_PART_MULTIPART, IMAP_PART_MESSAGE };
 struct imap_parameter {
-    const char *name, *value;
+    const char *name, *value; /* never NULL; the name in lower case */
 };
 struct imap_part {
     enum imap_part_kind kind;
@@ -273,7 +273,7 @@ struct imap_events {
     void (*fetch)(struct imap_session *session, const struct imap_fetch *fetch, void *data);
     /* The message with this UID is gone (EXPUNGE, VANISHED). uid 0: one whose UID is not known. */
     void (*expunged)(struct imap_session *session, uint32_t uid, void *data);
-    /* The number of messages changed. */
+    /* The number of messages changed; not the one that EXAMINE tells, which is in the state. */
     void (*exists)(struct imap_session *session, uint32_t count, void *data);
     void (*list)(struct imap_session *session, const struct imap_list *list, void *data);
     void (*status)(struct imap_session *session, const struct imap_status *status, void *data);
@@ -320,6 +320,7 @@ void imap_send_status(struct imap_session *session, const char *mailbox, imap_do
  * error, unsent or refused, if it does not. */
 void imap_send_examine(struct imap_session *session, const char *mailbox, imap_done done,
                        void *data);
+/* Without UNSELECT the session only forgets the mailbox: CLOSE is never sent. */
 void imap_send_unselect(struct imap_session *session, imap_done done, void *data);
 
 /* What to fetch. Everything else off: zero it first. */

@@ -146,9 +146,21 @@ static void mark_subscribed(struct imap_listing *listing, const struct imap_list
         entry->flags |= IMAP_LIST_SUBSCRIBED;
 }
 
-void imap_listing_reply(struct imap_session *session, struct imap_command *command,
-                        const struct imap_list *list)
+/* The LIST or LSUB that the server is answering: the first that is not answered, which need not be
+ * the oldest command, as servers may overtake (RFC 9051, 5.5). NULL: none. */
+static const struct imap_command *listing_command(const struct imap_session *session)
 {
+    for (const GList *link = session->queue.commands.head; link; link = link->next) {
+        const struct imap_command *command = link->data;
+        if (command->begun && command->request->listing)
+            return command;
+    }
+    return NULL;
+}
+
+void imap_listing_reply(struct imap_session *session, const struct imap_list *list)
+{
+    const struct imap_command *command = listing_command(session);
     struct imap_listing *listing = command ? command->request->listing : NULL;
 
     if (!listing || !listing->subscribed_too)

@@ -9,7 +9,6 @@ void imap_listing_free(struct imap_listing *listing);
 
 /* Queues the commands of one imap_send_list(). */
 void imap_listing_start(struct imap_session *session, struct imap_request *request, bool status);
-/* A LIST, LSUB or XLIST reply while the session's oldest command is `command` (or NULL): handed to
- * the `list` event, now or, where subscriptions come apart, when all are there. */
-void imap_listing_reply(struct imap_session *session, struct imap_command *command,
-                        const struct imap_list *list);
+/* A LIST, LSUB or XLIST reply: handed to the `list` event, now or, where subscriptions come apart,
+ * when all are there. */
+void imap_listing_reply(struct imap_session *session, const struct imap_list *list);

@@ -388,7 +388,8 @@ static void handshake_failed(struct imap_tls_layer *tls, GError **error)
         first_complete(tls);
         g_autofree char *said = imap_text_line(tls->first, tls->first_length, FIRST_BYTES);
         g_set_error(error, IMAP_ERROR, IMAP_ERROR_NOT_IMAP,
-                    "%s speaks no TLS at port %u: it says \"%s\"", tls->host, tls->port, said);
+                    "%s speaks no TLS at port %u: it says \"%s\"%s", tls->host, tls->port, said,
+                    g_str_has_prefix(said, "* OK") ? "; use imap:// (STARTTLS)" : "");
     } else if (tls->first_length == 0 && code == 0) {
         g_set_error(error, IMAP_ERROR, IMAP_ERROR_LOST,
                     "%s closed the connection at port %u before TLS was made", tls->host,

@@ -46,6 +46,12 @@ static void ask_list(struct client *client)
     imap_send_noop(client->session, client_done, client_note(client, "noop"));
 }
 
+static void ask_list_behind(struct client *client)
+{
+    imap_send_noop(client->session, client_done, client_note(client, "noop"));
+    imap_send_list(client->session, true, client_done, client_note(client, "list"));
+}
+
 static void ask_status(struct client *client)
 {
     imap_send_status(client->session, "Entw\"\xc3\xbcrfe", client_done,
@@ -150,6 +156,10 @@ static const struct dialogue DIALOGUES[] = {
                       "S:* LIST () \"/\" A\r\n* LIST (\\Noselect) \"/\" B\r\n$1 OK done",
                       "S:* LSUB () \"/\" A\r\n* LSUB () \"/\" Gone\r\n$2 BAD lsub?\r\n$3 OK", NULL},
      "noop", "list A subscribed\nlist B noselect\nlist ok done\nnoop ok \n"},
+    {"LIST overtakes", ask_list_behind,
+     (const char *[]){HELLO, "C:NOOP", "C:LIST \"\" \"*\"", "C:LSUB \"\" \"*\"",
+                      "S:* LIST () \"/\" A\r\n$2 OK\r\n* LSUB () \"/\" A\r\n$3 OK\r\n$1 OK", NULL},
+     "list ok", "list A subscribed\nnoop ok \nlist ok \n"},
     {"extended LIST is refused", ask_list,
      (const char *[]){HELLO_("LIST-EXTENDED"), "C:LIST \"\" \"*\" RETURN (SUBSCRIBED CHILDREN)",
                       "C:NOOP", "S:$1 BAD what?\r\n$2 OK", "C:LIST \"\" \"*\"", "C:LSUB \"\" \"*\"",
