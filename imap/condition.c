@@ -15,18 +15,18 @@ static const char *const *words_split(struct imap_decoder *decoder, char *text)
     size_t size = 2;
     for (const char *c = text; *c != '\0'; c++)
         size += *c == ' ';
-    char **words = imap_arena_alloc(decoder->parser->arena, size * sizeof(*words));
+    const char **words = imap_arena_alloc(decoder->parser->arena, size * sizeof(*words));
     size_t count = 0;
     upper(text);
     for (char *save, *word = strtok_r(text, " ", &save); word != NULL;
          word = strtok_r(NULL, " ", &save)) {
-        if (count > 0 && strcmp(word, "+") == 0)
-            memcpy(words[count - 1] + strlen(words[count - 1]), "+", 2);
+        if (count > 0 && strcmp(word, "+") == 0 && strcmp(words[count - 1], "LITERAL") == 0)
+            words[count - 1] = "LITERAL+";
         else
             words[count++] = word;
     }
     words[count] = NULL;
-    return (const char *const *)words;
+    return words;
 }
 
 enum imap_outcome imap_read_words(struct imap_decoder *decoder)

@@ -53,8 +53,8 @@ struct imap_reply {
     const char *code;       /* upper-case atom of the response code, NULL: none */
     const char *code_value; /* the rest of it as text ("1 4:7" of "[X 1 4:7]"), NULL: none */
     uint64_t code_number; /* its first number, where it starts with one (UIDNEXT, HIGHESTMODSEQ) */
-    const char *text;
-    /* CAPABILITY, ENABLED: NULL-terminated words. Also a CAPABILITY response code's */
+    const char *text; /* the server's bytes, never NULL in these kinds; not checked to be UTF-8 */
+    /* CAPABILITY, ENABLED: NULL-terminated words in upper case. Also a CAPABILITY code's */
     const char *const *words;
     uint32_t number;          /* EXISTS, EXPUNGE */
     struct imap_uidset *uids; /* SEARCH, VANISHED */

@@ -13,13 +13,13 @@ static bool is_blank(char c)
     return c == ' ' || c == '\r' || c == '\t' || c == '\n';
 }
 
-/* Goes to `pos`; the literals before it are behind it then. */
 static void cursor_move(struct imap_cursor *cursor, size_t pos)
 {
     cursor->pos = pos;
     cursor->c = cursor->text[pos];
 }
 
+/* Finds where the piece of text that is read next ends: at cursor->literal. */
 static void cursor_limit(struct imap_cursor *cursor)
 {
     const GArray *literals = cursor->parser->literals;

@@ -153,11 +153,11 @@ static void test_random(void)
         g_assert_cmpint(imap_uidset_contains(set, uid), ==, truth[uid]);
 }
 
-/* A million UIDs apart from each other, in the order of a walk that visits each once. Quadratic
+/* 300,000 UIDs apart from each other, in the order of a walk that visits each once. Quadratic
  * work would not end while somebody watches. */
-static void test_million(void)
+static void test_scattered(void)
 {
-    enum { COUNT = 1000000 };
+    enum { COUNT = 300000 };
     g_autoptr(imap_uidset) ascending = imap_uidset_new();
     g_autoptr(imap_uidset) scattered = imap_uidset_new();
     const struct imap_range *a, *b;
@@ -196,7 +196,7 @@ int main(int argc, char **argv)
     g_test_add_func("/imap/uidset/add-refuses", test_add_refuses);
     g_test_add_func("/imap/uidset/write", test_write);
     g_test_add_func("/imap/uidset/random", test_random);
-    g_test_add_func("/imap/uidset/million", test_million);
+    g_test_add_func("/imap/uidset/scattered", test_scattered);
     g_test_add_func("/imap/uidset/range-limit", test_range_limit);
     return g_test_run();
 }

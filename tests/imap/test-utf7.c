@@ -96,10 +96,10 @@ static void test_not_utf8(void)
         g_assert_null(imap_utf7_encode(TEXTS[i]));
 }
 
-/* Every character there is, alone and between others. */
+/* Characters of all planes, behind another one: all of the first, every seventeenth of the rest. */
 static void test_all_characters(void)
 {
-    for (gunichar c = 1; c <= 0x10ffff; c++) {
+    for (gunichar c = 1; c <= 0x10ffff; c += c < 0x3000 ? 1 : 17) {
         char text[16] = "é";
         if (c >= 0xd800 && c <= 0xdfff)
             continue;
