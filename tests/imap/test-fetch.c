@@ -146,7 +146,8 @@ static void test_cases(void)
 {
     for (size_t i = 0; i < G_N_ELEMENTS(CASES); i++) {
         struct imap_reply reply;
-        g_autoptr(imap_parser) parser = parser_of(CASES[i].line, strlen(CASES[i].line), &reply);
+        G_GNUC_UNUSED g_autoptr(imap_parser) parser =
+            parser_of(CASES[i].line, strlen(CASES[i].line), &reply);
         g_autofree char *said = describe(&reply.fetch);
         g_assert_cmpstr(said, ==, CASES[i].said);
     }
@@ -185,7 +186,7 @@ static void test_nul(void)
 {
     static const char LINE[] = "* 3 FETCH (EMAILID {3}\r\na\0b FLAGS (x\0y \"z\0\"))";
     struct imap_reply reply;
-    g_autoptr(imap_parser) parser = parser_of(LINE, sizeof(LINE) - 1, &reply);
+    G_GNUC_UNUSED g_autoptr(imap_parser) parser = parser_of(LINE, sizeof(LINE) - 1, &reply);
     g_assert_cmpstr(reply.fetch.emailid, ==,
                     "a\x1a"
                     "b");

@@ -59,7 +59,7 @@ static void test_conditions(void)
 {
     for (size_t i = 0; i < G_N_ELEMENTS(CONDITIONS); i++) {
         struct imap_reply reply;
-        g_autoptr(imap_parser) parser = parser_of(CONDITIONS[i].line, false, &reply);
+        G_GNUC_UNUSED g_autoptr(imap_parser) parser = parser_of(CONDITIONS[i].line, false, &reply);
         g_assert_cmpint(reply.kind, ==, CONDITIONS[i].kind);
         g_assert_cmpint(reply.condition, ==, CONDITIONS[i].condition);
         g_assert_cmpstr(reply.tag, ==, CONDITIONS[i].tag);
@@ -160,7 +160,7 @@ static void test_words(void)
 {
     for (size_t i = 0; i < G_N_ELEMENTS(WORDS); i++) {
         struct imap_reply reply;
-        g_autoptr(imap_parser) parser = parser_of(WORDS[i].line, false, &reply);
+        G_GNUC_UNUSED g_autoptr(imap_parser) parser = parser_of(WORDS[i].line, false, &reply);
         g_assert_cmpint(reply.kind, ==, WORDS[i].kind);
         g_assert_nonnull(reply.words);
         g_autofree char *words = g_strjoinv("|", (char **)reply.words);
@@ -215,7 +215,8 @@ static void test_list(void)
 {
     for (size_t i = 0; i < G_N_ELEMENTS(LISTS); i++) {
         struct imap_reply reply;
-        g_autoptr(imap_parser) parser = parser_of(LISTS[i].line, LISTS[i].utf8, &reply);
+        G_GNUC_UNUSED g_autoptr(imap_parser) parser =
+            parser_of(LISTS[i].line, LISTS[i].utf8, &reply);
         g_assert_cmpint(reply.kind, ==, IMAP_REPLY_LIST);
         g_assert_cmpstr(reply.list.wire, ==, LISTS[i].wire);
         g_assert_cmpstr(reply.list.name, ==, LISTS[i].name);
@@ -230,9 +231,9 @@ static void test_list_name_bounded(void)
     g_autofree char *list = g_strdup_printf("* LIST () \"/\" %s", name);
     g_autofree char *status = g_strdup_printf("* STATUS %s (UNSEEN 1)", name);
     struct imap_reply reply;
-    g_autoptr(imap_parser) first = parser_of(list, false, &reply);
+    G_GNUC_UNUSED g_autoptr(imap_parser) first = parser_of(list, false, &reply);
     g_assert_cmpint(reply.kind, ==, IMAP_REPLY_IGNORED);
-    g_autoptr(imap_parser) second = parser_of(status, false, &reply);
+    G_GNUC_UNUSED g_autoptr(imap_parser) second = parser_of(status, false, &reply);
     g_assert_cmpint(reply.kind, ==, IMAP_REPLY_IGNORED);
 }
 
@@ -259,7 +260,7 @@ static void test_status(void)
 {
     for (size_t i = 0; i < G_N_ELEMENTS(STATUSES); i++) {
         struct imap_reply reply;
-        g_autoptr(imap_parser) parser = parser_of(STATUSES[i].line, false, &reply);
+        G_GNUC_UNUSED g_autoptr(imap_parser) parser = parser_of(STATUSES[i].line, false, &reply);
         g_assert_cmpint(reply.kind, ==, IMAP_REPLY_STATUS);
         g_assert_cmpstr(reply.status.wire, ==, STATUSES[i].wire);
         g_assert_cmpint(reply.status.messages, ==, STATUSES[i].messages);
@@ -299,7 +300,7 @@ static void test_sets(void)
 {
     for (size_t i = 0; i < G_N_ELEMENTS(SETS); i++) {
         struct imap_reply reply;
-        g_autoptr(imap_parser) parser = parser_of(SETS[i].line, false, &reply);
+        G_GNUC_UNUSED g_autoptr(imap_parser) parser = parser_of(SETS[i].line, false, &reply);
         g_autoptr(GString) uids = g_string_new(NULL);
         g_assert_cmpint(reply.kind, ==, SETS[i].kind);
         g_assert_nonnull(reply.uids);
@@ -341,7 +342,7 @@ static void test_numbers(void)
 {
     for (size_t i = 0; i < G_N_ELEMENTS(NUMBERS); i++) {
         struct imap_reply reply;
-        g_autoptr(imap_parser) parser = parser_of(NUMBERS[i].line, false, &reply);
+        G_GNUC_UNUSED g_autoptr(imap_parser) parser = parser_of(NUMBERS[i].line, false, &reply);
         g_assert_cmpint(reply.kind, ==, NUMBERS[i].kind);
         g_assert_cmpuint(reply.number, ==, NUMBERS[i].number);
     }
@@ -366,7 +367,7 @@ static void test_namespace(void)
 {
     for (size_t i = 0; i < G_N_ELEMENTS(NAMESPACES); i++) {
         struct imap_reply reply;
-        g_autoptr(imap_parser) parser = parser_of(NAMESPACES[i].line, false, &reply);
+        G_GNUC_UNUSED g_autoptr(imap_parser) parser = parser_of(NAMESPACES[i].line, false, &reply);
         g_assert_cmpint(reply.kind, ==, IMAP_REPLY_NAMESPACE);
         g_assert_cmpstr(reply.personal_prefix, ==, NAMESPACES[i].prefix);
         g_assert_cmpint(reply.personal_delimiter, ==, NAMESPACES[i].delimiter);
@@ -390,7 +391,7 @@ static void test_id(void)
 {
     for (size_t i = 0; i < G_N_ELEMENTS(IDS); i++) {
         struct imap_reply reply;
-        g_autoptr(imap_parser) parser = parser_of(IDS[i].line, false, &reply);
+        G_GNUC_UNUSED g_autoptr(imap_parser) parser = parser_of(IDS[i].line, false, &reply);
         g_assert_cmpint(reply.kind, ==, IMAP_REPLY_ID);
         g_assert_cmpstr(reply.id_name, ==, IDS[i].name);
     }

@@ -176,7 +176,7 @@ static void test_cases(void)
 {
     for (size_t i = 0; i < G_N_ELEMENTS(CASES); i++) {
         struct imap_reply reply;
-        g_autoptr(imap_parser) parser = parser_of(CASES[i].structure, NULL, &reply);
+        G_GNUC_UNUSED g_autoptr(imap_parser) parser = parser_of(CASES[i].structure, NULL, &reply);
         g_autofree char *said = describe(&reply.fetch);
         g_assert_cmpstr(said, ==, CASES[i].said);
     }
@@ -206,7 +206,7 @@ static void test_depth(void)
         const struct imap_limits limits = {.depth_max = DEPTHS[i].depth_max};
         g_autofree char *structure = nested("(", DEPTHS[i].levels, " \"mixed\")");
         struct imap_reply reply;
-        g_autoptr(imap_parser) parser = parser_of(structure, &limits, &reply);
+        G_GNUC_UNUSED g_autoptr(imap_parser) parser = parser_of(structure, &limits, &reply);
         unsigned item = DEPTHS[i].broken ? IMAP_ITEM_STRUCTURE_BROKEN : IMAP_ITEM_STRUCTURE;
         g_assert_cmpuint(reply.fetch.items, ==, IMAP_ITEM_UID | IMAP_ITEM_SIZE | item);
         if (DEPTHS[i].broken)
@@ -223,7 +223,7 @@ static void test_messages_deep(void)
     g_autofree char *structure =
         nested("(\"message\" \"rfc822\" NIL NIL NIL \"7bit\" 99 NIL ", 1000, " 7)");
     struct imap_reply reply;
-    g_autoptr(imap_parser) parser = parser_of(structure, NULL, &reply);
+    G_GNUC_UNUSED g_autoptr(imap_parser) parser = parser_of(structure, NULL, &reply);
     g_assert_cmpuint(reply.fetch.structure.count, ==, 1001);
     g_assert_cmpuint(strlen(reply.fetch.structure.parts[1000].section), ==, 2001);
 }
@@ -240,7 +240,7 @@ static void test_wide(void)
         for (size_t j = 0; j < WIDTHS[i].parts; j++)
             g_string_append(structure, TEXT);
         g_string_append(structure, " \"mixed\")");
-        g_autoptr(imap_parser) parser = parser_of(structure->str, NULL, &reply);
+        G_GNUC_UNUSED g_autoptr(imap_parser) parser = parser_of(structure->str, NULL, &reply);
         g_assert_true(!(reply.fetch.items & IMAP_ITEM_STRUCTURE) == WIDTHS[i].broken);
         if (WIDTHS[i].broken)
             continue;
@@ -261,7 +261,7 @@ static void test_sections_bounded(void)
         g_string_append(structure, TEXT);
     for (int i = 0; i < 4000; i++)
         g_string_append(structure, " \"mixed\")");
-    g_autoptr(imap_parser) parser = parser_of(structure->str, NULL, &reply);
+    G_GNUC_UNUSED g_autoptr(imap_parser) parser = parser_of(structure->str, NULL, &reply);
     g_assert_true(reply.fetch.items & IMAP_ITEM_STRUCTURE_BROKEN);
     g_assert_cmpuint(reply.fetch.structure.count, ==, 0);
 }
@@ -270,10 +270,10 @@ static void test_sections_bounded(void)
 static void test_twice(void)
 {
     struct imap_reply reply;
-    g_autoptr(imap_parser) first = parser_of(TEXT " BODYSTRUCTURE ()", NULL, &reply);
+    G_GNUC_UNUSED g_autoptr(imap_parser) first = parser_of(TEXT " BODYSTRUCTURE ()", NULL, &reply);
     g_assert_cmpuint(reply.fetch.items & (IMAP_ITEM_STRUCTURE | IMAP_ITEM_STRUCTURE_BROKEN), ==,
                      IMAP_ITEM_STRUCTURE_BROKEN);
-    g_autoptr(imap_parser) second =
+    G_GNUC_UNUSED g_autoptr(imap_parser) second =
         parser_of("() BODYSTRUCTURE (" TEXT " \"mixed\")", NULL, &reply);
     g_assert_cmpuint(reply.fetch.items & (IMAP_ITEM_STRUCTURE | IMAP_ITEM_STRUCTURE_BROKEN), ==,
                      IMAP_ITEM_STRUCTURE);
