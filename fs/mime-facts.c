@@ -18,47 +18,6 @@ static void facts_date(struct mime_facts *facts, const char *value)
     g_date_time_unref(date);
 }
 
-/* The first mailbox of a list, inside a group too; NULL: none. Borrowed. */
-static InternetAddressMailbox *first_mailbox(InternetAddressList *list)
-{
-    for (int i = 0; i < internet_address_list_length(list); i++) {
-        InternetAddress *address = internet_address_list_get_address(list, i);
-        if (INTERNET_ADDRESS_IS_MAILBOX(address))
-            return INTERNET_ADDRESS_MAILBOX(address);
-        InternetAddressList *members =
-            internet_address_group_get_members(INTERNET_ADDRESS_GROUP(address));
-        if (internet_address_list_length(members) == 0)
-            continue;
-        address = internet_address_list_get_address(members, 0);
-        if (INTERNET_ADDRESS_IS_MAILBOX(address))
-            return INTERNET_ADDRESS_MAILBOX(address);
-    }
-    return NULL;
-}
-
-static char *text_or_null(const char *text)
-{
-    return text && *text ? g_utf8_make_valid(text, -1) : NULL;
-}
-
-/* Who an address field names first: the display name, else the address, else the field's text. The
- * caller's; NULL: nobody. */
-static char *facts_who(const char *value)
-{
-    InternetAddressList *list = internet_address_list_parse(mime_options(), value);
-    char *who = NULL;
-    InternetAddressMailbox *mailbox = list ? first_mailbox(list) : NULL;
-    if (mailbox) {
-        who = text_or_null(internet_address_get_name(INTERNET_ADDRESS(mailbox)));
-        if (!who)
-            who = text_or_null(internet_address_mailbox_get_addr(mailbox));
-    }
-    g_clear_object(&list);
-    if (who || !*value)
-        return who;
-    return mime_words_decode(value);
-}
-
 static char *facts_message_id(const char *value)
 {
     const char *open = strchr(value, '<');
@@ -89,8 +48,8 @@ static void facts_gather(const void *bytes, size_t length, char *values[FACTS])
 /* The first of two address fields that names anybody. */
 static char *facts_who_of(const char *first, const char *second)
 {
-    char *who = first ? facts_who(first) : NULL;
-    return who || !second ? who : facts_who(second);
+    char *who = first ? mime_address_who(first) : NULL;
+    return who || !second ? who : mime_address_who(second);
 }
 
 void mime_facts_read(const void *bytes, size_t length, struct mime_facts *facts)

@@ -1,4 +1,3 @@
-#include <gmime/gmime.h>
 #include <string.h>
 
 #include "fs/mime-private.h"
@@ -121,12 +120,4 @@ char *mime_field_find(const void *bytes, size_t length, const char *name, unsign
     if (count)
         *count = found;
     return value;
-}
-
-char *mime_words_decode(const char *value)
-{
-    if (g_str_is_ascii(value) && !strstr(value, "=?"))
-        return g_strdup(value);
-    g_autofree char *decoded = g_mime_utils_header_decode_text(mime_options(), value);
-    return g_utf8_make_valid(decoded ? decoded : value, -1);
 }

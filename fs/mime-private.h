@@ -35,8 +35,15 @@ size_t mime_line(const char *bytes, size_t length, size_t at, size_t *next);
 /* Whether a line is "Name:" and what follows. */
 bool mime_line_is_field(const char *line, size_t length);
 
-/* RFC 2047 decoded, valid UTF-8. The caller's. */
-char *mime_words_decode(const char *value);
+/* ---- mime-words.c, mime-address.c -------------------------------------------------------------
+ */
+
+/* Text with its encoded words decoded (RFC 2047): valid UTF-8. The caller's. */
+char *mime_words_decode(const char *text);
+/* Whom an address field names first: the display name, else the address. NULL: nobody. The
+ * caller's.
+ */
+char *mime_address_who(const char *value);
 
 /* ---- mime-parameter.c: structured values ----------------------------------------------------- */
 
@@ -75,5 +82,3 @@ uint8_t mime_base64_digit(uint8_t c);
 
 /* The limits of what is taken apart. */
 enum { MIME_DEPTH_MAX = 1024, MIME_ENTITIES_MAX = 50000 };
-/* GMimeParserOptions, for the rooms that include GMime. */
-void *mime_options(void);

@@ -5,26 +5,16 @@
 
 #define BOM "\xef\xbb\xbf"
 
-static GMimeParserOptions *OPTIONS;
-
 static gpointer mime_begin(gpointer unused)
 {
-    static const char *charsets[] = {"utf-8", "windows-1252", NULL};
     g_mime_init();
-    OPTIONS = g_mime_parser_options_new();
-    g_mime_parser_options_set_fallback_charsets(OPTIONS, charsets);
-    return OPTIONS;
+    return NULL;
 }
 
 void mime_init(void)
 {
     static GOnce once = G_ONCE_INIT;
     g_once(&once, mime_begin, NULL);
-}
-
-void *mime_options(void)
-{
-    return OPTIONS;
 }
 
 /* ---- text ----------------------------------------------------------------------------------- */

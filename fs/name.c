@@ -98,6 +98,8 @@ static char *text_normal(const char *text, size_t max)
             length--;
     }
     g_autofree char *valid = g_utf8_make_valid(text, (gssize)length);
+    if (g_str_is_ascii(valid))
+        return g_steal_pointer(&valid);
     return g_utf8_normalize(valid, -1, G_NORMALIZE_NFC);
 }
 
