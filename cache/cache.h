@@ -22,7 +22,8 @@
 enum cache_error {
     CACHE_OK = 0,
     CACHE_NOT_FOUND,
-    CACHE_CORRUPT, /* the record does not make sense; treat it as not there */
+    CACHE_CORRUPT, /* the record does not make sense; treat it as not there, or, if it was to be
+                      stored: it was not, and the transaction is as before */
     CACHE_FULL,    /* no space on the disk, or in the map */
     CACHE_LOCKED,  /* another process uses this account's cache */
     CACHE_IO,      /* anything else from LMDB or the disk; logged */
@@ -156,7 +157,8 @@ int cache_message_remove(struct cache_txn *txn, uint32_t messages, uint32_t uid)
 /* ---- objects: what belongs to a message wherever it lies ------------------------------------ */
 
 /* An object id names a message's content through moves and renumbering. It is found by the server's
- * own id (kind 'E': EMAILID, 'G': X-GM-MSGID), or new. 0 on failure. Objects that no message uses
+ * own id (kind 'E': EMAILID, 'G': X-GM-MSGID; at most 255 bytes, else it is as if there were none),
+ * or new. 0 on failure. Objects that no message uses
  * any more keep what is stored under them until cache_collect(). */
 uint64_t cache_object_new(struct cache_txn *txn);
 uint64_t cache_object_for(struct cache_txn *txn, char kind, const char *server_id);
@@ -229,7 +231,8 @@ int cache_note_get(struct cache_txn *txn, const char *key, const char **value);
  * thread for longer than the call. */
 
 /* Stores a range; what is stored already is overwritten. Evicts what was used least recently when
- * the bound is near. CACHE_FULL: it could not be stored; nothing of it is. */
+ * the bound is near. CACHE_FULL: it could not be stored; nothing of it is. CACHE_CORRUPT: the
+ * section has over 64 bytes, or the range lies beyond 16 TiB. */
 int cache_content_put(struct cache *cache, uint64_t object, const char *section, uint64_t offset,
                       const void *bytes, size_t length);
 /* States the exact size of the whole section: no byte lies at or beyond it. */
@@ -245,5 +248,5 @@ size_t cache_content_have(struct cache *cache, uint64_t object, const char *sect
                           uint64_t offset, size_t length);
 /* Forgets every section of an object. */
 int cache_content_forget(struct cache *cache, uint64_t object);
-/* Bytes that the content takes on the disk now. */
+/* Bytes that the content takes on the disk now: pages in use; the file itself never shrinks. */
 uint64_t cache_content_used(struct cache *cache);

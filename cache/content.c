@@ -1,6 +1,7 @@
 #include "cache/evict.h"
 
 #define SECTION_MAX 64 /* bytes of a section's name */
+#define PUT_TURNS 5    /* with waits of 31 ms in all */
 #define CONTENT_OFFSET_MAX ((uint64_t)(UINT32_MAX - 2) * CONTENT_BLOCK) /* 16 TiB */
 
 /* ---- sections ------------------------------------------------------------------------------- */
@@ -169,13 +170,18 @@ int cache_content_put(struct cache *cache, uint64_t object, const char *section,
         return CACHE_OK;
     if (offset >= CONTENT_OFFSET_MAX || length > CONTENT_OFFSET_MAX - offset)
         return CACHE_CORRUPT;
-    int rc = evict_for(cache, length, false);
-    if (rc == CACHE_OK)
-        rc = range_put(&range);
-    if (rc != CACHE_FULL)
-        return rc;
-    rc = evict_for(cache, length, true);
-    return rc == CACHE_OK ? range_put(&range) : rc;
+    if (!evict_can(cache, length))
+        return CACHE_FULL;
+    /* A reader that was interrupted may hold the pages that could be used; it does not for long. */
+    for (unsigned turn = 0;; turn++) {
+        int rc = evict_for(cache, length, turn == 1);
+        if (rc == CACHE_OK)
+            rc = range_put(&range);
+        if (rc != CACHE_FULL || turn == PUT_TURNS)
+            return rc;
+        if (turn > 0)
+            g_usleep(500ul << turn);
+    }
 }
 
 /* ---- the end -------------------------------------------------------------------------------- */

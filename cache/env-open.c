@@ -335,7 +335,7 @@ int env_open(struct env *env, int parent, const char *path, const struct env_spe
     g_autoptr(GError) reason = NULL;
 
     *env = (struct env){.directory = -1, .walked = spec->walked};
-    g_mutex_init(&env->lock);
+    pthread_mutex_init(&env->lock, NULL);
     if (spec->begin_anew)
         env_set_aside(parent, spec);
     int rc = env_open_once(env, parent, whole, spec, &reason);
@@ -373,6 +373,6 @@ void env_close(struct env *env)
     if (env->marked && synced && unlinkat(env->directory, DIRTY_MARK, 0) == 0)
         fsync(env->directory);
     close(env->directory);
-    g_mutex_clear(&env->lock);
+    pthread_mutex_destroy(&env->lock);
     *env = (struct env){.directory = -1};
 }

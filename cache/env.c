@@ -22,10 +22,10 @@ static const struct error_map {
 
 static void env_mark_damaged(struct env *env)
 {
-    g_mutex_lock(&env->lock);
+    pthread_mutex_lock(&env->lock);
     bool known = env->damaged;
     env->damaged = true;
-    g_mutex_unlock(&env->lock);
+    pthread_mutex_unlock(&env->lock);
     int fd = known ? -1 : directory_file_open(env->directory, ENV_DAMAGED);
     if (fd >= 0)
         close(fd);
@@ -67,12 +67,12 @@ int env_read_begin(struct env *env, struct env_reader *reader)
 {
     bool idle = false;
 
-    g_mutex_lock(&env->lock);
+    pthread_mutex_lock(&env->lock);
     if (env->idle_count > 0) {
         *reader = env->idle[--env->idle_count];
         idle = true;
     }
-    g_mutex_unlock(&env->lock);
+    pthread_mutex_unlock(&env->lock);
     if (!idle)
         return env_reader_new(env, reader);
     int rc = mdb_txn_renew(reader->txn);
@@ -87,11 +87,11 @@ int env_read_begin(struct env *env, struct env_reader *reader)
 void env_read_end(struct env *env, struct env_reader *reader)
 {
     mdb_txn_reset(reader->txn);
-    g_mutex_lock(&env->lock);
+    pthread_mutex_lock(&env->lock);
     bool kept = env->idle_count < ENV_IDLE_MAX;
     if (kept)
         env->idle[env->idle_count++] = *reader;
-    g_mutex_unlock(&env->lock);
+    pthread_mutex_unlock(&env->lock);
     if (!kept)
         env_reader_free(reader);
 }

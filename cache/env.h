@@ -10,6 +10,7 @@
 #include "cache/record.h"
 #include "cache/table.h"
 #include <lmdb.h>
+#include <pthread.h>
 
 #define ENV_LAYOUT 1          /* another number in the file: moved aside */
 #define ENV_DAMAGED "damaged" /* a file of this name: moved aside */
@@ -48,8 +49,8 @@ struct env {
     bool fresh;    /* begun anew by env_open() */
     int directory; /* descriptor */
     bool marked;   /* there is a dirty mark to take away */
-    /* under `lock` */
-    GMutex lock;
+    /* under `lock`, which is pthread's: ThreadSanitizer does not see GLib's */
+    pthread_mutex_t lock;
     struct env_reader idle[ENV_IDLE_MAX];
     unsigned idle_count;
     bool damaged; /* there is a mark that says so */

@@ -130,14 +130,22 @@ static int evict_turn(struct cache *cache)
     return rc;
 }
 
+/* What a range takes, with branch pages and records. */
+static uint64_t evict_need(uint64_t bytes)
+{
+    return bytes + bytes / 8 + (64 << 10);
+}
+
+bool evict_can(struct cache *cache, uint64_t bytes)
+{
+    return evict_need(bytes) <= cache->content.map_bytes / 100 * DOWN_PERCENT;
+}
+
 int evict_for(struct cache *cache, uint64_t bytes, bool hard)
 {
-    uint64_t bound = cache->content.map_bytes;
-    uint64_t need = bytes + bytes / 8 + (64 << 10); /* with branch pages and records */
+    uint64_t bound = cache->content.map_bytes, need = evict_need(bytes);
     uint64_t used = cache_content_used(cache), down = bound / 100 * DOWN_PERCENT;
 
-    if (need > down)
-        return CACHE_FULL;
     if (!hard && used + need <= bound / 100 * NEAR_PERCENT)
         return CACHE_OK;
     uint64_t target = down - need;

@@ -24,11 +24,11 @@ struct slots {
     ino_t inode;
     unsigned holds;
     /* under `lock` */
-    GMutex lock;
+    pthread_mutex_t lock;
     GHashTable *unnumbered; /* key's bytes (GBytes) -> slot, for UIDVALIDITY 0 */
 };
 
-static GMutex REGISTRIES_LOCK;
+static pthread_mutex_t REGISTRIES_LOCK = PTHREAD_MUTEX_INITIALIZER;
 static GList *REGISTRIES;
 
 static struct slots *slots_find(const struct stat *status)
@@ -59,7 +59,7 @@ static struct slots *slots_new(int directory, const char *path, const struct sta
     slots->inode = status->st_ino;
     slots->unnumbered =
         g_hash_table_new_full(g_bytes_hash, g_bytes_equal, (GDestroyNotify)g_bytes_unref, NULL);
-    g_mutex_init(&slots->lock);
+    pthread_mutex_init(&slots->lock, NULL);
     REGISTRIES = g_list_prepend(REGISTRIES, slots);
     return slots;
 }
@@ -72,13 +72,13 @@ struct slots *slots_open(int directory, const char *path, GError **error)
         g_set_error(error, CACHE_ERROR, CACHE_IO, "cannot examine %s: %s", path, g_strerror(errno));
         return NULL;
     }
-    g_mutex_lock(&REGISTRIES_LOCK);
+    pthread_mutex_lock(&REGISTRIES_LOCK);
     struct slots *slots = slots_find(&status);
     if (slots == NULL)
         slots = slots_new(directory, path, &status, error);
     if (slots != NULL)
         slots->holds++;
-    g_mutex_unlock(&REGISTRIES_LOCK);
+    pthread_mutex_unlock(&REGISTRIES_LOCK);
     return slots;
 }
 
@@ -86,15 +86,15 @@ void slots_close(struct slots *slots)
 {
     if (slots == NULL)
         return;
-    g_mutex_lock(&REGISTRIES_LOCK);
+    pthread_mutex_lock(&REGISTRIES_LOCK);
     if (--slots->holds == 0) {
         REGISTRIES = g_list_remove(REGISTRIES, slots);
         env_close(&slots->env);
         g_hash_table_unref(slots->unnumbered);
-        g_mutex_clear(&slots->lock);
+        pthread_mutex_destroy(&slots->lock);
         g_free(slots);
     }
-    g_mutex_unlock(&REGISTRIES_LOCK);
+    pthread_mutex_unlock(&REGISTRIES_LOCK);
 }
 
 uint64_t slots_generation(const struct slots *slots)
@@ -112,14 +112,14 @@ static uint32_t slots_get_unnumbered(struct slots *slots, const struct key *key)
 {
     g_autoptr(GBytes) name = g_bytes_new(key->bytes, key->length);
 
-    g_mutex_lock(&slots->lock);
+    pthread_mutex_lock(&slots->lock);
     uint32_t slot = GPOINTER_TO_UINT(g_hash_table_lookup(slots->unnumbered, name));
     guint given = g_hash_table_size(slots->unnumbered);
     if (slot == 0 && given < SLOT_UNNUMBERED) {
         slot = SLOT_MAX - given;
         g_hash_table_insert(slots->unnumbered, g_steal_pointer(&name), GUINT_TO_POINTER(slot));
     }
-    g_mutex_unlock(&slots->lock);
+    pthread_mutex_unlock(&slots->lock);
     return slot;
 }
 

@@ -10,7 +10,7 @@ struct touch {
 struct uses {
     struct env *content;
     /* under `lock` */
-    GMutex lock;
+    pthread_mutex_t lock;
     uint64_t stamp;      /* the last one given */
     GHashTable *touched; /* struct touch, by id and segment */
 };
@@ -65,7 +65,7 @@ struct uses *uses_new(struct env *content)
     struct touch last;
 
     uses->content = content;
-    g_mutex_init(&uses->lock);
+    pthread_mutex_init(&uses->lock, NULL);
     uses->touched = g_hash_table_new_full(touch_hash, touch_equal, g_free, NULL);
     if (env_read_begin(content, &reader) == CACHE_OK) {
         if (uses_end(uses, reader.txn, MDB_LAST, &last) == CACHE_OK)
@@ -80,7 +80,7 @@ void uses_free(struct uses *uses)
     if (uses == NULL)
         return;
     g_hash_table_unref(uses->touched);
-    g_mutex_clear(&uses->lock);
+    pthread_mutex_destroy(&uses->lock);
     g_free(uses);
 }
 
@@ -88,7 +88,7 @@ void uses_touch(struct uses *uses, uint64_t id, uint32_t segment)
 {
     struct touch wanted = {.id = id, .segment = segment};
 
-    g_mutex_lock(&uses->lock);
+    pthread_mutex_lock(&uses->lock);
     struct touch *touch = g_hash_table_lookup(uses->touched, &wanted);
     if (touch == NULL && g_hash_table_size(uses->touched) < TOUCHED_MAX) {
         touch = g_memdup2(&wanted, sizeof wanted);
@@ -96,7 +96,7 @@ void uses_touch(struct uses *uses, uint64_t id, uint32_t segment)
     }
     if (touch != NULL)
         touch->stamp = ++uses->stamp;
-    g_mutex_unlock(&uses->lock);
+    pthread_mutex_unlock(&uses->lock);
 }
 
 static int segment_get(struct uses *uses, MDB_txn *txn, uint64_t id, uint32_t segment,
@@ -143,9 +143,9 @@ static int uses_put(struct uses *uses, MDB_txn *txn, uint64_t id, uint32_t segme
 int uses_add(struct uses *uses, MDB_txn *txn, uint64_t id, uint32_t segment, uint64_t object,
              const char *section)
 {
-    g_mutex_lock(&uses->lock);
+    pthread_mutex_lock(&uses->lock);
     struct segment_record record = {++uses->stamp, object, section};
-    g_mutex_unlock(&uses->lock);
+    pthread_mutex_unlock(&uses->lock);
     return uses_put(uses, txn, id, segment, &record);
 }
 
@@ -155,13 +155,13 @@ static GPtrArray *uses_take(struct uses *uses)
     GPtrArray *taken = g_ptr_array_new_with_free_func(g_free);
     gpointer key;
 
-    g_mutex_lock(&uses->lock);
+    pthread_mutex_lock(&uses->lock);
     GHashTableIter iter;
     g_hash_table_iter_init(&iter, uses->touched);
     while (g_hash_table_iter_next(&iter, &key, NULL))
         g_ptr_array_add(taken, key);
     g_hash_table_steal_all(uses->touched);
-    g_mutex_unlock(&uses->lock);
+    pthread_mutex_unlock(&uses->lock);
     return taken;
 }
 
@@ -188,9 +188,9 @@ int uses_flush(struct uses *uses)
 {
     MDB_txn *txn;
 
-    g_mutex_lock(&uses->lock);
+    pthread_mutex_lock(&uses->lock);
     bool none = g_hash_table_size(uses->touched) == 0;
-    g_mutex_unlock(&uses->lock);
+    pthread_mutex_unlock(&uses->lock);
     if (none)
         return CACHE_OK;
     int rc = env_write_begin(uses->content, &txn);
