@@ -264,7 +264,7 @@ static int env_try(struct env *env, const char *path, const struct env_spec *spe
     MDB_envinfo info;
     int rc = 0;
 
-    if ((spec->volatile_ && !env_mark_survived(env->directory)) ||
+    if ((spec->unsynced && !env_mark_survived(env->directory)) ||
         faccessat(env->directory, ENV_DAMAGED, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
         rc = ENV_BROKEN;
     if (rc == 0)
@@ -274,7 +274,7 @@ static int env_try(struct env *env, const char *path, const struct env_spec *spe
     if (rc != 0)
         return rc;
     rc = env_open_txn(env, spec);
-    if (rc == 0 && spec->volatile_) {
+    if (rc == 0 && spec->unsynced) {
         rc = env_mark_put(env->directory);
         env->marked = true;
     }

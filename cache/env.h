@@ -25,7 +25,7 @@ struct env_spec {
     unsigned flags;     /* of mdb_env_open() */
     uint64_t map_bytes; /* size of the map */
     bool bounded;       /* the map is a bound: a bigger file is begun anew */
-    bool volatile_;     /* not synced: dirty after a crash of the machine is begun anew */
+    bool unsynced;      /* not synced: dirty after a crash of the machine is begun anew */
     bool keep_broken;   /* move aside to NAME.broken instead of removing */
     bool begin_anew;    /* even if nothing is wrong with it */
     uint64_t tie;       /* the generation this one depends on; another in it: begun anew */

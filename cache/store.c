@@ -55,7 +55,7 @@ static int cache_open_envs(struct cache *cache, int directory, const char *path,
         .flags = MDB_NOSYNC,
         .map_bytes = MAX(options->content_bytes, CONTENT_BYTES_MIN) & ~(uint64_t)0xffff,
         .bounded = true,
-        .volatile_ = true,
+        .unsynced = true,
         .begin_anew = options->begin_anew,
         .tie = cache->meta.generation,
     };
