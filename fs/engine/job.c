@@ -248,7 +248,7 @@ static bool job_is_loss(enum imap_error error)
  * five minutes; false if the text says nothing of the kind. */
 static bool job_throttled(struct engine *engine, const struct imap_result *result)
 {
-    const char *at = result->error >= IMAP_ERROR_NO ? strstr(result->text, "Backoff Time:") : NULL;
+    const char *at = result->error != IMAP_OK ? strstr(result->text, "Backoff Time:") : NULL;
     if (at == NULL)
         return false;
     guint64 milliseconds = g_ascii_strtoull(at + strlen("Backoff Time:"), NULL, 10);

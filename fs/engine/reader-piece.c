@@ -148,7 +148,8 @@ static struct piece *reader_piece_of(struct reader *reader, const struct imap_bo
         if (piece->got)
             continue;
         bool whole = piece->length == PIECE_WHOLE;
-        if (body->origin < 0 || (uint64_t)body->origin == piece->origin)
+        bool nothing = !whole && body->size == 0; /* past the end, whatever origin they name */
+        if (body->origin < 0 || nothing || (uint64_t)body->origin == piece->origin)
             return piece;
         if (whole)
             return NULL;

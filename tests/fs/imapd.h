@@ -1,0 +1,70 @@
+/* A tiny IMAP server in threads of the test, with a table of mailboxes and flaws to switch on. It
+ * knows the commands that fs/engine/ sends and counts them. */
+#pragma once
+
+#include <gio/gio.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+struct imapd_message {
+    uint32_t uid;
+    uint64_t modseq;
+    char *flags; /* "\\Seen work" */
+    GString *bytes;
+    char *structure; /* BODYSTRUCTURE; NULL: one text/plain part */
+    int64_t claimed; /* RFC822.SIZE; -1: the truth */
+    bool refused;    /* FETCH of it is answered NO */
+    bool bare;       /* META comes without header and date */
+    bool gone;       /* expunged by another, which this session was not told */
+};
+struct imapd_box {
+    char *name, *list_flags;
+    uint32_t uidvalidity, uidnext;
+    uint64_t modseq;
+    GPtrArray *messages; /* struct imapd_message, by UID */
+};
+
+struct imapd {
+    /* fixed while it runs */
+    uint16_t port;
+    GSocketListener *listener;
+    GThread *thread;
+    GCancellable *cancel;
+    /* under `lock` */
+    GMutex lock;
+    GPtrArray *boxes;   /* struct imapd_box */
+    GPtrArray *sockets; /* open connections */
+    GPtrArray *threads;
+    /* flaws */
+    const char *capabilities; /* beside IMAP4rev1 */
+    const char *password;
+    unsigned connections_max;
+    bool stall;           /* reads commands and says nothing */
+    bool placeholder;     /* OK and a made-up body for a message that is gone (Courier) */
+    int64_t cut_after;    /* bytes sent; then the connection is cut, once; -1: never */
+    unsigned nil_bodies;  /* so many bodies come as NIL */
+    bool no_partial;      /* ranges are ignored, origins not echoed */
+    unsigned search_most; /* UIDs that SEARCH and FETCH give at most (RFC 9738); 0: all */
+    const char *throttle; /* the next FETCH is answered NO with this, once */
+    /* counted */
+    unsigned signed_in, flights, examines, lists, searches, fetches, structures, bodies, noops;
+    uint64_t body_bytes;
+};
+
+struct imapd *imapd_start(void);
+/* Ends connections and threads, frees everything. */
+void imapd_stop(struct imapd *imapd);
+/* Ends connections and refuses new ones; and takes them again at the same port. */
+void imapd_down(struct imapd *imapd);
+void imapd_up(struct imapd *imapd);
+/* Ends all open connections. */
+void imapd_hang_up(struct imapd *imapd);
+void imapd_forget_counts(struct imapd *imapd);
+
+struct imapd_box *imapd_add_box(struct imapd *imapd, const char *name, const char *list_flags);
+struct imapd_box *imapd_box(struct imapd *imapd, const char *name);
+/* A message of about `size` bytes whose Subject is "message UID"; the next UID. */
+struct imapd_message *imapd_add(struct imapd_box *box, size_t size);
+struct imapd_message *imapd_add_bytes(struct imapd_box *box, const char *bytes, gssize length);
+struct imapd_message *imapd_message(struct imapd_box *box, uint32_t uid);
+void imapd_remove(struct imapd_box *box, uint32_t uid);

@@ -1,0 +1,337 @@
+/* The engine's lists: mailboxes, messages, flags, what vanishes. */
+#include <string.h>
+
+#include "fs/engine/folders.h"
+#include "tests/fs/engine-fixture.h"
+
+#define ADD(path, function) \
+    g_test_add(path, struct fixture, NULL, fixture_setup, function, fixture_teardown)
+
+/* ---- mailbox names --------------------------------------------------------------------------- */
+
+struct tree_case {
+    const char *listed;   /* "WIRE" or "WIRE!" (\Noselect), "WIRE+" (subscribed), spaces between */
+    const char *patterns; /* ";" between */
+    bool subscribed;
+    const char *shown; /* names with "/" between levels, "!" behind mere places, sorted */
+};
+static const struct tree_case TREES[] = {
+    {"INBOX A/B", NULL, false, "A! A!/B INBOX"},
+    {"inbox Inbox/Sub", NULL, false, "INBOX INBOX/Sub"},
+    {"INBOX A! A/B/C", NULL, false, "A! A!/B! A!/B!/C INBOX"},
+    {"INBOX A/ A//B", NULL, false, NULL},
+    {"INBOX Foo foo FOO", NULL, false, "FOO Foo (2) INBOX foo (3)"},
+    {"INBOX Entw&APw-rfe", NULL, false, "Entwürfe INBOX"},
+    {"INBOX A&AC8-B", NULL, false, "A&AC8-B INBOX"},
+    {"INBOX .hidden", NULL, false, "%2Ehidden INBOX"},
+    {"INBOX A A/B C", "A/*", false, "A! A!/B"},
+    {"INBOX A A/B C", "!A*", false, "C INBOX"},
+    {"INBOX A A/B C", "*;!A/*", false, "A C INBOX"},
+    {"INBOX A+ B C/D+", NULL, true, "A C! C!/D INBOX"},
+};
+
+static GPtrArray *entries_of(const char *listed)
+{
+    GPtrArray *entries = g_ptr_array_new_with_free_func((GDestroyNotify)folder_entry_free);
+    g_auto(GStrv) words = g_strsplit(listed, " ", -1);
+    for (char **at = words; *at != NULL; at++) {
+        struct imap_list list = {.delimiter = '/'};
+        size_t length = strlen(*at);
+        if ((*at)[length - 1] == '!')
+            list.flags = IMAP_LIST_NOSELECT;
+        else if ((*at)[length - 1] == '+')
+            list.flags = IMAP_LIST_SUBSCRIBED;
+        if (list.flags != 0)
+            (*at)[length - 1] = '\0';
+        g_autofree char *name = imap_utf7_decode(*at);
+        list.wire = *at;
+        list.name = name != NULL ? name : *at;
+        g_ptr_array_add(entries, folder_entry_new(&list));
+    }
+    return entries;
+}
+
+static char *node_path(const GPtrArray *nodes, guint i)
+{
+    const struct folder_node *node = nodes->pdata[i];
+    const char *mark = (node->flags & IMAP_LIST_NOSELECT) != 0 ? "!" : "";
+    if (node->parent < 0)
+        return g_strconcat(node->name, mark, NULL);
+    g_autofree char *above = node_path(nodes, (guint)node->parent);
+    return g_strconcat(above, "/", node->name, mark, NULL);
+}
+
+static gint path_order(gconstpointer a, gconstpointer b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+static void test_tree(void)
+{
+    for (size_t i = 0; i < G_N_ELEMENTS(TREES); i++) {
+        g_auto(GStrv) patterns =
+            TREES[i].patterns != NULL ? g_strsplit(TREES[i].patterns, ";", -1) : NULL;
+        const struct account wanted = {.folders = patterns,
+                                       .folders_subscribed = TREES[i].subscribed};
+        g_autoptr(GPtrArray) entries = entries_of(TREES[i].listed);
+        g_autoptr(GPtrArray) nodes = folders_tree(entries, &wanted);
+        g_autoptr(GPtrArray) paths = g_ptr_array_new_with_free_func(g_free);
+        for (guint k = 0; k < nodes->len; k++)
+            if (((const struct folder_node *)nodes->pdata[k])->shown)
+                g_ptr_array_add(paths, node_path(nodes, k));
+        g_ptr_array_sort(paths, path_order);
+        g_ptr_array_add(paths, NULL);
+        g_autofree char *shown = g_strjoinv(" ", (char **)paths->pdata);
+        if (TREES[i].shown != NULL)
+            g_assert_cmpstr(shown, ==, TREES[i].shown);
+    }
+}
+
+static void test_folders(struct fixture *fixture, gconstpointer data)
+{
+    imapd_add_box(fixture->imapd, "Sent", "\\Sent");
+    imapd_add_box(fixture->imapd, "A/B/C", "");
+    fixture_start(fixture);
+    struct cache_mailbox box = fixture_mailbox(fixture, "A/B/C");
+    struct cache_mailbox above = fixture_mailbox(fixture, "A/B");
+    g_assert_cmpuint(box.parent, ==, above.slot);
+    g_assert_cmpuint(above.flags & CACHE_MAILBOX_NOSELECT, !=, 0);
+    g_assert_cmpuint(fixture_mailbox(fixture, "Sent").flags & CACHE_MAILBOX_SENT, !=, 0);
+    g_assert_cmpint(fixture_list(fixture, "A/B"), ==, ENGINE_OK); /* a mere place holds nothing */
+
+    g_mutex_lock(&fixture->imapd->lock);
+    g_ptr_array_remove(fixture->imapd->boxes, imapd_box(fixture->imapd, "A/B/C"));
+    g_mutex_unlock(&fixture->imapd->lock);
+    gint before = g_atomic_int_get(&fixture->folders_changed);
+    const struct engine_wish again = {.want = ENGINE_FOLDERS};
+    g_assert_cmpint(fixture_ask(fixture, &again), ==, ENGINE_OK); /* fresh: not asked */
+    g_assert_cmpint(g_atomic_int_get(&fixture->folders_changed), ==, before);
+    fixture_pass(2);
+    g_assert_cmpint(fixture_ask(fixture, &again), ==, ENGINE_OK);
+    g_assert_cmpint(g_atomic_int_get(&fixture->folders_changed), ==, before + 1);
+    g_autoptr(cache_txn) txn = cache_txn_read(fixture->cache);
+    struct cache_mailbox gone;
+    g_assert_cmpint(cache_mailbox_by_wire(txn, "A/B/C", &gone), ==, CACHE_NOT_FOUND);
+    g_assert_cmpint(cache_mailbox_by_wire(txn, "A", &gone), ==, CACHE_NOT_FOUND);
+    g_assert_cmpint(cache_mailbox_by_wire(txn, "Sent", &gone), ==, CACHE_OK);
+}
+
+/* ---- message lists --------------------------------------------------------------------------- */
+
+static void fill(struct fixture *fixture, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++)
+        imapd_add(fixture_inbox(fixture), 200);
+}
+
+static uint32_t records(struct fixture *fixture)
+{
+    uint32_t messages = fixture_mailbox(fixture, "INBOX").messages;
+    g_autoptr(cache_txn) txn = cache_txn_read(fixture->cache);
+    return cache_message_count(txn, messages);
+}
+
+static void test_first(struct fixture *fixture, gconstpointer data)
+{
+    fill(fixture, 2500);
+    g_mutex_lock(&fixture->imapd->lock);
+    for (uint32_t uid = 3; uid < 2500; uid += 7)
+        imapd_remove(fixture_inbox(fixture), uid);
+    uint32_t there = fixture_inbox(fixture)->messages->len;
+    imapd_message(fixture_inbox(fixture), 2)->flags[0] = '\0';
+    g_mutex_unlock(&fixture->imapd->lock);
+    fixture_start(fixture);
+    g_assert_cmpint(fixture_list(fixture, "INBOX"), ==, ENGINE_OK);
+    g_assert_cmpuint(records(fixture), ==, there);
+    struct cache_mailbox box = fixture_mailbox(fixture, "INBOX");
+    g_assert_cmpuint(box.flags & CACHE_MAILBOX_COMPLETE, !=, 0);
+    g_assert_cmpuint(box.count, ==, there);
+    g_assert_cmpuint(box.uidnext, ==, 2501);
+    g_assert_cmpuint(box.highestmodseq, ==, fixture_inbox(fixture)->modseq);
+    g_assert_cmpint(box.mtime_ns, ==, 1795176000000000000); /* the newest INTERNALDATE */
+
+    struct cache_message message;
+    g_autofree char *name = NULL;
+    g_assert_true(fixture_message(fixture, "INBOX", 1, &message, &name, NULL));
+    g_assert_cmpstr(name, ==, "2026-11-20 Alice - message 1 [1]");
+    g_assert_cmpuint(message.size, ==, imapd_message(fixture_inbox(fixture), 1)->bytes->len);
+    g_assert_false(fixture_message(fixture, "INBOX", 3, &message, NULL, NULL));
+}
+
+/* What changes, by server: with CONDSTORE, without it. */
+static void check_changes(struct fixture *fixture)
+{
+    fill(fixture, 50);
+    fixture_start(fixture);
+    g_assert_cmpint(fixture_list(fixture, "INBOX"), ==, ENGINE_OK);
+    imapd_forget_counts(fixture->imapd);
+    g_assert_cmpint(fixture_list(fixture, "INBOX"), ==, ENGINE_OK);
+    g_assert_cmpuint(fixture->imapd->flights, ==, 0); /* fresh for a second */
+    fixture_pass(2);
+    g_assert_cmpint(fixture_list(fixture, "INBOX"), ==, ENGINE_OK);
+    g_assert_cmpuint(fixture->imapd->flights, ==, 1);
+    g_assert_cmpuint(fixture->imapd->searches, ==, 0);
+
+    g_mutex_lock(&fixture->imapd->lock);
+    struct imapd_message *message = imapd_message(fixture_inbox(fixture), 7);
+    g_free(message->flags);
+    message->flags = g_strdup("\\Seen work $Later \\Recent");
+    message->modseq = ++fixture_inbox(fixture)->modseq;
+    imapd_remove(fixture_inbox(fixture), 9);
+    fill(fixture, 2);
+    g_mutex_unlock(&fixture->imapd->lock);
+    fixture_pass(2);
+    gint named = g_atomic_int_get(&fixture->mailbox_changed);
+    g_assert_cmpint(fixture_list(fixture, "INBOX"), ==, ENGINE_OK);
+    struct cache_message record;
+    g_autofree char *keywords = NULL;
+    g_assert_true(fixture_message(fixture, "INBOX", 7, &record, NULL, &keywords));
+    g_assert_cmpuint(record.flags, ==, CACHE_FLAG_SEEN);
+    g_assert_cmpstr(keywords, ==, "$Later work");
+    g_assert_false(fixture_message(fixture, "INBOX", 9, &record, NULL, NULL));
+    g_assert_true(fixture_message(fixture, "INBOX", 52, &record, NULL, NULL));
+    g_assert_cmpuint(records(fixture), ==, 51);
+    g_assert_cmpuint(fixture_mailbox(fixture, "INBOX").count, ==, 51);
+    g_assert_cmpint(g_atomic_int_get(&fixture->removed), ==, 1);
+    g_assert_cmpint(g_atomic_int_get(&fixture->flags_changed), ==, 1);
+    g_assert_cmpint(g_atomic_int_get(&fixture->mailbox_changed), >, named);
+}
+
+static void test_condstore(struct fixture *fixture, gconstpointer data)
+{
+    check_changes(fixture);
+}
+
+static void test_plain(struct fixture *fixture, gconstpointer data)
+{
+    fixture->imapd->capabilities = "";
+    check_changes(fixture);
+}
+
+static void test_remount(struct fixture *fixture, gconstpointer data)
+{
+    fill(fixture, 30);
+    fixture_start(fixture);
+    g_assert_cmpint(fixture_list(fixture, "INBOX"), ==, ENGINE_OK);
+    fixture_stop(fixture);
+    fixture_start(fixture);
+    imapd_forget_counts(fixture->imapd);
+    g_assert_cmpint(fixture_list(fixture, "INBOX"), ==, ENGINE_OK);
+    g_assert_cmpuint(fixture->imapd->flights, ==, 1);
+    g_assert_cmpuint(records(fixture), ==, 30);
+}
+
+static void test_uidvalidity(struct fixture *fixture, gconstpointer data)
+{
+    fixture->imapd->capabilities = "CONDSTORE OBJECTID"; /* EMAILIDs: equal size, equal message */
+    fill(fixture, 5);
+    imapd_add(fixture_inbox(fixture), 999);
+    fixture_start(fixture);
+    g_assert_cmpint(fixture_list(fixture, "INBOX"), ==, ENGINE_OK);
+    struct cache_mailbox before = fixture_mailbox(fixture, "INBOX");
+    uint64_t object = fixture_object(fixture, "INBOX", 6);
+    g_mutex_lock(&fixture->imapd->lock);
+    struct imapd_box *box = fixture_inbox(fixture);
+    box->uidvalidity = 77;
+    for (guint i = 0; i < box->messages->len; i++)
+        ((struct imapd_message *)box->messages->pdata[i])->uid += 10;
+    box->uidnext += 10;
+    g_mutex_unlock(&fixture->imapd->lock);
+    fixture_pass(2);
+    g_assert_cmpint(fixture_list(fixture, "INBOX"), ==, ENGINE_OK);
+    struct cache_mailbox after = fixture_mailbox(fixture, "INBOX");
+    g_assert_cmpuint(after.slot, ==, before.slot);
+    g_assert_cmpuint(after.messages, !=, before.messages);
+    g_assert_cmpuint(after.uidvalidity, ==, 77);
+    g_assert_cmpuint(records(fixture), ==, 6);
+    g_assert_cmpint(g_atomic_int_get(&fixture->removed), ==, 6);
+    g_assert_cmpuint(fixture_object(fixture, "INBOX", 16), ==, object);
+}
+
+static void test_uidvalidity_zero(struct fixture *fixture, gconstpointer data)
+{
+    fixture_inbox(fixture)->uidvalidity = 0;
+    fill(fixture, 5);
+    fixture_start(fixture);
+    g_assert_cmpint(fixture_list(fixture, "INBOX"), ==, ENGINE_OK);
+    uint64_t object = fixture_object(fixture, "INBOX", 1);
+    fixture_pass(2);
+    g_assert_cmpint(fixture_list(fixture, "INBOX"), ==, ENGINE_OK);
+    g_assert_cmpuint(fixture_object(fixture, "INBOX", 1), ==, object);
+    fixture_stop(fixture);
+    fixture_start(fixture); /* another session: the same numbers may be other messages */
+    g_assert_cmpint(fixture_list(fixture, "INBOX"), ==, ENGINE_OK);
+    g_assert_cmpuint(fixture_object(fixture, "INBOX", 1), !=, object);
+    g_assert_cmpuint(records(fixture), ==, 5);
+}
+
+static void test_refused(struct fixture *fixture, gconstpointer data)
+{
+    fill(fixture, 600);
+    imapd_message(fixture_inbox(fixture), 123)->refused = true;
+    imapd_message(fixture_inbox(fixture), 600)->refused = true;
+    imapd_message(fixture_inbox(fixture), 300)->bare = true;
+    fixture_start(fixture);
+    g_assert_cmpint(fixture_list(fixture, "INBOX"), ==, ENGINE_OK);
+    g_assert_cmpuint(records(fixture), ==, 600);
+    struct cache_message message;
+    g_autofree char *name = NULL, *bare = NULL;
+    g_assert_true(fixture_message(fixture, "INBOX", 123, &message, &name, NULL));
+    g_assert_nonnull(strstr(name, "[123]"));
+    g_assert_true(fixture_message(fixture, "INBOX", 300, &message, &bare, NULL));
+    g_assert_nonnull(strstr(bare, "[300]"));
+}
+
+static void test_partial(struct fixture *fixture, gconstpointer data)
+{
+    fill(fixture, 40);
+    fixture->imapd->search_most = 25;
+    fixture_start(fixture);
+    g_test_expect_message("fs", G_LOG_LEVEL_WARNING, "*lists only 25 of them*");
+    g_assert_cmpint(fixture_list(fixture, "INBOX"), ==, ENGINE_OK);
+    g_test_assert_expected_messages();
+    struct engine_status status;
+    engine_status_read(fixture->engine, &status);
+    g_assert_cmpuint(status.mailboxes_incomplete, ==, 1);
+}
+
+static void test_cut(struct fixture *fixture, gconstpointer data)
+{
+    fill(fixture, 1500);
+    fixture_start(fixture);
+    g_mutex_lock(&fixture->imapd->lock);
+    fixture->imapd->cut_after = 100000; /* in the midst of the first listing */
+    g_mutex_unlock(&fixture->imapd->lock);
+    g_assert_cmpint(fixture_list(fixture, "INBOX"), ==, ENGINE_OK);
+    g_assert_cmpuint(records(fixture), ==, 1500);
+}
+
+static void test_gone_mailbox(struct fixture *fixture, gconstpointer data)
+{
+    imapd_add_box(fixture->imapd, "Old", "");
+    fixture_start(fixture);
+    g_mutex_lock(&fixture->imapd->lock);
+    g_ptr_array_remove(fixture->imapd->boxes, imapd_box(fixture->imapd, "Old"));
+    g_mutex_unlock(&fixture->imapd->lock);
+    g_assert_cmpint(fixture_list(fixture, "Old"), ==, ENGINE_GONE);
+    g_assert_cmpint(fixture_list(fixture, "INBOX"), ==, ENGINE_OK); /* empty */
+    g_assert_cmpuint(fixture_mailbox(fixture, "INBOX").count, ==, 0);
+}
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    g_test_add_func("/engine/folders/tree", test_tree);
+    ADD("/engine/folders/list", test_folders);
+    ADD("/engine/list/first", test_first);
+    ADD("/engine/list/condstore", test_condstore);
+    ADD("/engine/list/plain", test_plain);
+    ADD("/engine/list/remount", test_remount);
+    ADD("/engine/list/uidvalidity", test_uidvalidity);
+    ADD("/engine/list/uidvalidity-zero", test_uidvalidity_zero);
+    ADD("/engine/list/refused", test_refused);
+    ADD("/engine/list/partial", test_partial);
+    ADD("/engine/list/cut", test_cut);
+    ADD("/engine/list/gone-mailbox", test_gone_mailbox);
+    return g_test_run();
+}
