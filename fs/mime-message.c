@@ -12,7 +12,8 @@
 
 #include "fs/mime-private.h"
 
-enum { SECTION_BYTES_MAX = 8 << 20, NONE = UINT32_MAX };
+enum { SECTION_BYTES_MAX = 8 << 20 };
+#define NONE UINT32_MAX
 
 /* Where an entity's header and body lie; entity i of the message. */
 struct extent {

@@ -4,7 +4,8 @@
 #include "fs/name.h"
 #include "fs/node.h"
 
-enum { TYPE_MAX = 127, NONE = UINT32_MAX };
+enum { TYPE_MAX = 127 };
+#define NONE UINT32_MAX
 
 /* What an unnamed part of a type ends in. */
 static const struct {
