@@ -379,11 +379,17 @@ struct mime_tree *mime_message_tree(struct mime_message *message, uint16_t first
     return tree;
 }
 
+static const char *message_bytes(const struct mime_message *message)
+{
+    const char *bytes = g_bytes_get_data(message->bytes, NULL);
+    return bytes ? bytes : "";
+}
+
 static GBytes *message_headers(struct mime_message *message, uint32_t i)
 {
     if (i >= message->extents->len)
         return g_bytes_new_static("", 0);
-    const char *bytes = g_bytes_get_data(message->bytes, NULL);
+    const char *bytes = message_bytes(message);
     const struct extent *extent = &g_array_index(message->extents, struct extent, i);
     return mime_headers_text(bytes + extent->header, extent->body - extent->header, NULL);
 }
@@ -401,6 +407,6 @@ GBytes *mime_message_part(struct mime_message *message, const struct cache_part 
     const struct extent *extent = &g_array_index(message->extents, struct extent, i);
     if (part->kind == CACHE_PART_MESSAGE)
         return g_bytes_new_from_bytes(message->bytes, extent->body, extent->end - extent->body);
-    const char *bytes = g_bytes_get_data(message->bytes, NULL);
+    const char *bytes = message_bytes(message);
     return mime_part_decode(part, bytes + extent->body, extent->end - extent->body);
 }

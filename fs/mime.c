@@ -34,7 +34,7 @@ static GBytes *text_convert(const struct cache_part *part, GBytes *content)
     gsize length;
     const char *bytes = g_bytes_get_data(content, &length);
     GString *text = g_string_sized_new(length + sizeof BOM);
-    bool known = mime_text_convert(part->charset, bytes, length, text);
+    bool known = length == 0 || mime_text_convert(part->charset, bytes, length, text);
     if (!known)
         g_string_append_len(text, bytes, (gssize)length);
     else if (text->len >= strlen(BOM) && memcmp(text->str, BOM, strlen(BOM)) == 0)
