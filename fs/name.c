@@ -12,11 +12,17 @@ enum { WHO_MAX = 80, EXTENSION_MAX = 32, MARKS_MAX = 16 };
 static const struct {
     gunichar first, last;
 } FORBIDDEN[] = {
-    {0x00, 0x1f}, /* controls */
-    {'"', '"'},   /* what other filesystems refuse */
-    {'*', '*'},         {'/', '/'}, {':', ':'},   {'<', '<'}, {'>', '?'}, /* > ? */
-    {'\\', '\\'},       {'|', '|'}, {0x7f, 0x9f},                         /* DEL and C1 controls */
-    {0x061c, 0x061c},                                                     /* Arabic letter mark */
+    {0x00, 0x1f},       /* controls */
+    {'"', '"'},         /* from here on what other filesystems refuse */
+    {'*', '*'},         /* asterisk */
+    {'/', '/'},         /* slash */
+    {':', ':'},         /* colon */
+    {'<', '<'},         /* less than */
+    {'>', '?'},         /* greater than, question mark */
+    {'\\', '\\'},       /* backslash */
+    {'|', '|'},         /* bar */
+    {0x7f, 0x9f},       /* DEL and C1 controls */
+    {0x061c, 0x061c},   /* Arabic letter mark */
     {0x180e, 0x180e},   /* Mongolian vowel separator */
     {0x200b, 0x200f},   /* zero width, left-to-right and right-to-left marks */
     {0x2028, 0x202e},   /* line and paragraph separators, embeddings and overrides */
