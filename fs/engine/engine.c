@@ -134,6 +134,7 @@ void engine_ask_inside(struct engine *engine, const struct engine_wish *wish, en
 void engine_answer(struct engine *engine, struct wish *wish, enum engine_error error)
 {
     g_hash_table_remove(engine->wishes, &wish->id);
+    engine_publish(engine); /* who has his answer finds the status true */
     wish->done(error, wish->data);
     g_free(wish);
 }
