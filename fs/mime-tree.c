@@ -92,10 +92,15 @@ static const struct {
     {"video/webm", "webm"},
 };
 
+/* Directories go no deeper than this many bytes of path below the message's own: half of PATH_MAX,
+ * so that programs which walk the tree by path can reach all that is listed. */
+#define PATH_MOST 2048
+
 /* The directory of one message, while its parts are named. */
 struct place {
     uint16_t number; /* of the directory */
     unsigned leaves; /* counted so far */
+    size_t path;     /* bytes of its path below the message's directory */
     struct name_set *names;
 };
 
@@ -108,6 +113,7 @@ struct builder {
     struct mime_tree *tree;
     unsigned number; /* the next node's */
     bool local;
+    bool hidden; /* messages too deep for a directory were met */
 };
 
 /* ---- the order ------------------------------------------------------------------------------ */
@@ -144,9 +150,9 @@ static uint32_t builder_next(const struct builder *b, uint32_t i)
 
 /* ---- nodes ---------------------------------------------------------------------------------- */
 
-static uint32_t place_new(struct builder *b, uint16_t number)
+static uint32_t place_new(struct builder *b, uint16_t number, size_t path)
 {
-    struct place place = {.number = number, .names = name_set_new()};
+    struct place place = {.number = number, .path = path, .names = name_set_new()};
     g_free(name_set_add(place.names, "headers.txt", NAME_PART_MAX));
     g_array_append_val(b->places, place);
     return b->places->len - 1;
@@ -249,7 +255,8 @@ static char *message_stem(const char *wanted)
     return name_of_part(name, "forwarded");
 }
 
-/* X.eml, X/ and X/headers.txt. Returns the place of what is in X/, NONE: no room. */
+/* X.eml, X/ and X/headers.txt. Returns the place of what is in X/, NONE: no room, or X.eml alone
+ * because X/ would be too deep. */
 static uint32_t builder_message(struct builder *b, const struct mime_entity *entity, uint32_t at)
 {
     struct place *place = &g_array_index(b->places, struct place, at);
@@ -260,10 +267,15 @@ static uint32_t builder_message(struct builder *b, const struct mime_entity *ent
     g_autofree char *name = name_set_add_message(place->names, stem, NAME_PART_MAX);
     g_autofree char *file = g_strconcat(name, ".eml", NULL);
     uint16_t parent = place->number;
+    size_t path = place->path + strlen(name) + 1;
     builder_add(b, entity, CACHE_PART_MESSAGE, parent, file);
+    if (path > PATH_MOST) {
+        b->hidden = true;
+        return NONE;
+    }
     uint16_t directory = builder_add(b, entity, CACHE_PART_DIRECTORY, parent, name)->number;
     builder_add(b, entity, CACHE_PART_HEADERS, directory, "headers.txt");
-    return place_new(b, directory);
+    return place_new(b, directory, path);
 }
 
 /* ---- the whole ------------------------------------------------------------------------------ */
@@ -279,6 +291,8 @@ static bool builder_visit(struct builder *b, uint32_t i)
         place = builder_message(b, entity, place);
     if (b->tree->truncated)
         return false;
+    if (place == NONE)
+        b->first[i] = NONE;
     for (uint32_t child = b->first[i]; child != NONE; child = b->next[child])
         b->place_of[child] = place;
     return true;
@@ -311,9 +325,10 @@ struct mime_tree *mime_tree_build(const struct mime_entity *entities, size_t cou
         .local = local,
     };
     builder_link(&b);
-    place_new(&b, NODE_PART_DIRECTORY);
+    place_new(&b, NODE_PART_DIRECTORY, 0);
     for (uint32_t i = 0; i != NONE && builder_visit(&b, i);)
         i = builder_next(&b, i);
+    tree->truncated |= b.hidden;
     builder_clear(&b);
     return tree;
 }
