@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "fs/ahead.h"
 #include "fs/control.h"
 #include "fs/mime.h"
 #include "fs/origin.h"
@@ -258,6 +259,8 @@ int content_open(const struct mounted *mounted, struct place *place, struct cont
         *content = content_new(0, control_status(mounted)); /* each opening its own text */
         return 0;
     }
+    if (place->kind == PLACE_MESSAGE && need->round == 0)
+        ahead_opened(place);
     uint64_t size;
     bool known = size_known(place, &size);
     *content = opened_get(node_inode(place->node));

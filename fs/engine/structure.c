@@ -13,6 +13,8 @@
 #define WINDOW_FIRST 8
 #define WINDOW_GROWS 8
 #define WINDOW_MOST 256
+/* Messages up to this size are parsed rather than asked for, if they are in the cache anyway. */
+#define PARSE_AT_HAND_MAX ((uint64_t)1 << 20)
 /* Trees held before they are written. */
 #define TREES_MOST 32
 
@@ -267,11 +269,22 @@ static void structure_choose(struct structure *structure)
     }
 }
 
+/* Whether the whole message is in the cache: then its tree, its sizes and its bytes need no server.
+ */
+static bool structure_at_hand(const struct structure *structure)
+{
+    struct cache *cache = structure->job.engine->cache;
+    uint64_t size;
+    return cache_content_size(cache, structure->object, "", &size) == CACHE_OK &&
+           size <= PARSE_AT_HAND_MAX &&
+           cache_content_have(cache, structure->object, "", 0, (size_t)size) == size;
+}
+
 static void structure_start(struct job *job)
 {
     struct structure *structure = (struct structure *)job;
     g_ptr_array_set_size(structure->trees, 0);
-    if (job->wish.want == ENGINE_REPARTS) {
+    if (job->wish.want == ENGINE_REPARTS || structure_at_hand(structure)) {
         structure_parse(structure);
         return;
     }
