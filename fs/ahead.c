@@ -8,6 +8,8 @@
 #define BYTES_FIRST (256u << 10)
 #define BYTES_MOST (4u << 20)
 #define MESSAGES_MOST 200
+/* For readers of parts only messages of which most is wanted, probably. */
+#define PARTS_MOST (64u << 10)
 /* Messages looked at in one go; most may be in the cache already. */
 #define LOOKED_MOST 400
 
@@ -60,14 +62,14 @@ static bool is_here(const struct place *place, uint64_t object)
 static uint32_t ask(const struct place *place, uint32_t from, uint64_t bytes)
 {
     struct cache_message message;
-    uint64_t sum = 0;
+    uint64_t limit = place->kind == PLACE_MESSAGE ? CONTENT_WHOLE_MAX : PARTS_MOST, sum = 0;
     unsigned asked = 0;
     for (unsigned i = 0; i < LOOKED_MOST && asked < MESSAGES_MOST && sum < bytes; i++) {
         if (from == UINT32_MAX ||
             cache_message_next(place->txn, place->node.slot, from + 1, &message) != CACHE_OK)
             return UINT32_MAX;
         from = message.uid;
-        if (message.size > CONTENT_WHOLE_MAX || is_here(place, message.object))
+        if (message.size > limit || is_here(place, message.object))
             continue;
         struct engine_wish wish = {
             .want = ENGINE_BYTES,

@@ -7,6 +7,7 @@
 #include "fs/control.h"
 #include "fs/mime.h"
 #include "fs/origin.h"
+#include "fs/sizes.h"
 #include "fs/stream.h"
 
 /* Messages that prove a server's RFC822.SIZE: so small at most, looked for among so many
@@ -43,7 +44,7 @@ static uint64_t size_bound(const struct place *place)
 
 static bool size_known(const struct place *place, uint64_t *size)
 {
-    if (cache_size_get(place->txn, place->message.object, place->node.part, size) == CACHE_OK)
+    if (sizes_get(place->account->cache, place->txn, place->message.object, place->node.part, size))
         return true;
     if (place->kind != PLACE_MESSAGE || engine_sizes(place->account->engine) != ENGINE_SIZES_RIGHT)
         return false;
@@ -61,7 +62,7 @@ static int need_proof(const struct place *place, struct need *need)
             break;
         uint64_t known;
         if (message.size <= PROOF_MAX &&
-            cache_size_get(place->txn, message.object, 0, &known) != CACHE_OK) {
+            !sizes_get(place->account->cache, place->txn, message.object, 0, &known)) {
             struct engine_wish wish = {
                 .want = ENGINE_BYTES,
                 .messages = place->node.slot,
@@ -96,7 +97,8 @@ static void ask_siblings(const struct place *place)
         uint64_t known;
         if (part.kind != CACHE_PART_LEAF || (part.flags & CACHE_PART_LOCAL) || part.octets < 0 ||
             part.octets > (int64_t)SIBLING_MAX || part.number == place->node.part ||
-            cache_size_get(place->txn, place->message.object, part.number, &known) == CACHE_OK)
+            sizes_get(place->account->cache, place->txn, place->message.object, part.number,
+                      &known))
             continue;
         struct engine_wish wish = {
             .want = ENGINE_BYTES,
@@ -259,7 +261,7 @@ int content_open(const struct mounted *mounted, struct place *place, struct cont
         *content = content_new(0, control_status(mounted)); /* each opening its own text */
         return 0;
     }
-    if (place->kind == PLACE_MESSAGE && need->round == 0)
+    if (need->round == 0)
         ahead_opened(place);
     uint64_t size;
     bool known = size_known(place, &size);

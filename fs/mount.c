@@ -13,6 +13,7 @@
 #include "fs/parsed.h"
 #include "fs/request.h"
 #include "fs/session.h"
+#include "fs/sizes.h"
 
 #define LOCK_WAIT_MS 5000
 
@@ -147,8 +148,10 @@ static void accounts_free(void)
     for (unsigned i = 0; i < mounted.count; i++) {
         if (mounted.accounts[i].engine != NULL)
             engine_free(mounted.accounts[i].engine);
-        if (mounted.accounts[i].cache != NULL)
+        if (mounted.accounts[i].cache != NULL) {
+            sizes_flush(mounted.accounts[i].cache);
             cache_close(mounted.accounts[i].cache);
+        }
     }
     g_clear_pointer(&mounted.accounts, g_free);
     mounted.count = 0;

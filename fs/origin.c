@@ -6,9 +6,13 @@
 #include "fs/content.h"
 #include "fs/mime.h"
 #include "fs/parsed.h"
+#include "fs/sizes.h"
 
 /* No file that must be decoded whole is bigger: it would have to fit in memory. */
 #define WHOLE_LIMIT (1u << 30)
+/* Of messages up to this size the whole is fetched when a part or the header is wanted: it costs
+ * the same round trip, and the other parts come with it. */
+#define SMALL_MAX ((uint64_t)32 << 10)
 /* Longer section numbers are not asked of servers. */
 #define SECTION_MAX 60
 /* A size record under the part's number with this bit set marks irregular base64. */
@@ -59,17 +63,17 @@ int origin_of(struct place *place, struct origin *origin, struct need *need)
 static bool size_get(const struct origin *origin, uint16_t number, uint64_t *size)
 {
     g_autoptr(cache_txn) txn = cache_txn_read(origin->account->cache);
-    return cache_size_get(txn, origin->object, number, size) == CACHE_OK;
+    return sizes_get(origin->account->cache, txn, origin->object, number, size);
 }
 
+/* The engine keeps the sizes of messages, which it compares with what the server says. */
 void origin_size_store(const struct origin *origin, uint64_t size)
 {
     uint64_t known;
-    if (size_get(origin, origin->node.part, &known) && known == size)
+    if (origin->kind == PLACE_MESSAGE && size == origin->message_size)
         return;
-    g_autoptr(cache_txn) txn = cache_txn_write(origin->account->cache);
-    if (cache_size_put(txn, origin->object, origin->node.part, size) == CACHE_OK)
-        cache_txn_commit(g_steal_pointer(&txn));
+    if (!size_get(origin, origin->node.part, &known) || known != size)
+        sizes_put(origin->account->cache, origin->object, origin->node.part, size);
 }
 
 bool origin_irregular(const struct origin *origin)
@@ -80,10 +84,8 @@ bool origin_irregular(const struct origin *origin)
 
 void origin_irregular_store(const struct origin *origin)
 {
-    g_autoptr(cache_txn) txn = cache_txn_write(origin->account->cache);
-    cache_size_remove(txn, origin->object, origin->node.part);
-    if (cache_size_put(txn, origin->object, origin->node.part | IRREGULAR_BIT, 1) == CACHE_OK)
-        cache_txn_commit(g_steal_pointer(&txn));
+    sizes_remove(origin->account->cache, origin->object, origin->node.part);
+    sizes_put(origin->account->cache, origin->object, origin->node.part | IRREGULAR_BIT, 1);
 }
 
 /* ---- sections of the server's message ---- */
@@ -155,39 +157,51 @@ static size_t header_length(const char *bytes, size_t length)
     return length;
 }
 
-/* Whether the whole message is in the cache anyway, and small. */
-static bool message_at_hand(const struct origin *origin, uint64_t *size)
+/* Whether the whole message is in the cache, or small enough to be fetched for one of its parts. */
+static bool message_at_hand(const struct origin *origin)
 {
     struct cache *cache = origin->account->cache;
-    return cache_content_size(cache, origin->object, "", size) == CACHE_OK &&
-           *size <= CONTENT_WHOLE_MAX &&
-           cache_content_have(cache, origin->object, "", 0, *size) == *size;
+    uint64_t size;
+    if (cache_content_size(cache, origin->object, "", &size) != CACHE_OK)
+        return origin->message_size <= SMALL_MAX &&
+               engine_sizes(origin->account->engine) != ENGINE_SIZES_WRONG;
+    return size <= CONTENT_WHOLE_MAX &&
+           (size <= SMALL_MAX || cache_content_have(cache, origin->object, "", 0, size) == size);
+}
+
+static bool section_at_hand(const struct origin *origin, const char *section)
+{
+    uint64_t size;
+    return cache_content_size(origin->account->cache, origin->object, section, &size) == CACHE_OK;
 }
 
 /* The header block as the server sends it. */
 static int raw_header(const struct origin *origin, const char *section, GBytes **bytes,
                       struct need *need)
 {
-    uint64_t size;
-    if (section[0] == '\0' && message_at_hand(origin, &size)) {
-        g_autoptr(GBytes) message = NULL;
-        int error = origin_section(origin, "", size, &message, need);
-        if (error != 0)
-            return error;
-        gsize length;
-        const char *data = g_bytes_get_data(message, &length);
-        *bytes = g_bytes_new_from_bytes(message, 0, header_length(data, length));
-        return 0;
-    }
     g_autofree char *header =
         section[0] != '\0' ? g_strconcat(section, ".HEADER", NULL) : g_strdup("HEADER");
-    return origin_section(origin, header, MIN(origin->message_size, 64 * 1024), bytes, need);
+    if (section[0] != '\0' || section_at_hand(origin, header) || !message_at_hand(origin))
+        return origin_section(origin, header, MIN(origin->message_size, 64 * 1024), bytes, need);
+    g_autoptr(GBytes) message = NULL;
+    int error = origin_section(origin, "", origin->message_size, &message, need);
+    if (error != 0)
+        return error;
+    gsize length;
+    const char *data = g_bytes_get_data(message, &length);
+    *bytes = g_bytes_new_from_bytes(message, 0, header_length(data, length));
+    return 0;
 }
 
 static int headers_text(const struct origin *origin, GBytes **bytes, struct need *need)
 {
     if (origin->part.flags & CACHE_PART_LOCAL)
         return local_part(origin, bytes, need);
+    if (origin->part.section[0] != '\0' && message_at_hand(origin)) {
+        int error = local_part(origin, bytes, need);
+        if (error != EIO)
+            return error;
+    }
     g_autoptr(GBytes) raw = NULL;
     int error = raw_header(origin, origin->part.section, &raw, need);
     if (error != 0)
@@ -214,6 +228,11 @@ static int remote_part(const struct origin *origin, GBytes **bytes, struct need 
 {
     if (strlen(origin->part.section) > SECTION_MAX)
         return structure_disagrees(origin, need);
+    if (!section_at_hand(origin, origin->part.section) && message_at_hand(origin)) {
+        int error = local_part(origin, bytes, need);
+        if (error != EIO)
+            return error;
+    }
     g_autoptr(GBytes) raw = NULL;
     uint64_t expected = origin->part.octets >= 0 ? (uint64_t)origin->part.octets : 0;
     int error = origin_section(origin, origin->part.section, expected, &raw, need);
