@@ -12,6 +12,8 @@
 #define TICK_IDLE_US (5 * G_USEC_PER_SEC)
 #define SUSPENDED_US (10 * G_USEC_PER_SEC)
 #define STOP_WAIT_US G_USEC_PER_SEC
+#define TIDY_EVERY_US (60 * G_USEC_PER_SEC)
+#define TIDY_MOST 500
 
 /* ---- clocks ---------------------------------------------------------------------------------- */
 
@@ -207,6 +209,16 @@ static void engine_look_for_suspend(struct engine *engine, gint64 now)
         pool_wake(engine);
 }
 
+/* Forgets content that no message uses any more, a little at a time, while nobody waits. Not at
+ * once: a mailbox that is listed anew may want it back. */
+static void engine_tidy(struct engine *engine, gint64 now)
+{
+    if (g_hash_table_size(engine->wishes) > 0 || now - engine->tidied_us < TIDY_EVERY_US)
+        return;
+    engine->tidied_us = now;
+    cache_collect(engine->cache, TIDY_MOST);
+}
+
 static gboolean engine_tick(gpointer data)
 {
     struct engine *engine = data;
@@ -218,6 +230,7 @@ static gboolean engine_tick(gpointer data)
         engine->pause_until_us = 0;
         job_schedule(engine);
     }
+    engine_tidy(engine, now);
     engine_publish(engine);
     bool busy = g_hash_table_size(engine->wishes) > 0 || engine->pool.openings->len > 0 ||
                 engine->pool.next_us != 0 || engine->pause_until_us != 0;
@@ -432,7 +445,8 @@ struct engine *engine_new(const struct engine_config *config)
     engine->events_data = config->events_data;
     engine->clock = config->clock != NULL ? config->clock : &ENGINE_CLOCK;
     engine->transcript = config->transcript;
-    engine->skew_us = engine->clock->boottime() - engine->clock->monotonic();
+    engine->tidied_us = engine->clock->monotonic();
+    engine->skew_us = engine->clock->boottime() - engine->tidied_us;
     g_mutex_init(&engine->lock);
     g_cond_init(&engine->changed);
     engine->context = g_main_context_new();

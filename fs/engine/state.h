@@ -60,6 +60,7 @@ struct engine {
     GSource *timer;        /* 250 ms while wishes or connections exist */
     gint64 pause_until_us; /* the server asked for silence until then */
     gint64 skew_us;        /* boottime - monotonic when last looked at */
+    gint64 tidied_us;      /* when orphaned content was last collected */
     uint64_t commands, bytes_closed;
     bool schedule_queued;
     GSource *schedule_source;

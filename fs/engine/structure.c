@@ -15,8 +15,9 @@
 #define WINDOW_MOST 256
 /* Messages up to this size are parsed rather than asked for, if they are in the cache anyway. */
 #define PARSE_AT_HAND_MAX ((uint64_t)1 << 20)
-/* Trees held before they are written. */
-#define TREES_MOST 32
+/* Trees, and parts in them, held before they are written: a commit costs a write to the disk. */
+#define TREES_MOST WINDOW_MOST
+#define TREES_PARTS_MOST 8192
 
 enum structure_step { STRUCTURE_ASKED, STRUCTURE_NEIGHBOURS };
 
@@ -25,6 +26,7 @@ struct structure {
     uint64_t object;
     GArray *neighbours; /* uint32_t, ascending */
     GPtrArray *trees;   /* struct parse_result: to be written */
+    size_t parts;       /* in them */
     bool have;          /* the asked one is among them, or written */
 };
 
@@ -147,6 +149,7 @@ static enum engine_error structure_write(struct structure *structure)
     else
         cache_txn_end(txn);
     g_ptr_array_set_size(structure->trees, 0);
+    structure->parts = 0;
     return rc == CACHE_OK ? ENGINE_OK : ENGINE_CACHE;
 }
 
@@ -239,9 +242,20 @@ static bool structure_satisfied(struct job *job)
            cache_parts_get(txn, structure->object, &parts) == CACHE_OK;
 }
 
+/* Whether the whole message is in the cache: then its tree, its sizes and its bytes need no server.
+ */
+static bool structure_at_hand(const struct structure *structure)
+{
+    struct cache *cache = structure->job.engine->cache;
+    uint64_t size;
+    return cache_content_size(cache, structure->object, "", &size) == CACHE_OK &&
+           size <= PARSE_AT_HAND_MAX &&
+           cache_content_have(cache, structure->object, "", 0, (size_t)size) == size;
+}
+
 static bool structure_alone(const struct job *job)
 {
-    return job->wish.want == ENGINE_REPARTS;
+    return job->wish.want == ENGINE_REPARTS || structure_at_hand((const struct structure *)job);
 }
 
 /* The next messages without a tree, as many as the folder's window, which grows while they are
@@ -269,22 +283,11 @@ static void structure_choose(struct structure *structure)
     }
 }
 
-/* Whether the whole message is in the cache: then its tree, its sizes and its bytes need no server.
- */
-static bool structure_at_hand(const struct structure *structure)
-{
-    struct cache *cache = structure->job.engine->cache;
-    uint64_t size;
-    return cache_content_size(cache, structure->object, "", &size) == CACHE_OK &&
-           size <= PARSE_AT_HAND_MAX &&
-           cache_content_have(cache, structure->object, "", 0, (size_t)size) == size;
-}
-
 static void structure_start(struct job *job)
 {
     struct structure *structure = (struct structure *)job;
     g_ptr_array_set_size(structure->trees, 0);
-    if (job->wish.want == ENGINE_REPARTS || structure_at_hand(structure)) {
+    if (job->state == JOB_PARKED) {
         structure_parse(structure);
         return;
     }
@@ -328,7 +331,8 @@ static bool structure_fetch(struct job *job, const struct imap_fetch *fetch)
         return true;
     g_ptr_array_add(structure->trees, parse_result_new(object, tree));
     structure->have = structure->have || fetch->uid == job->wish.uid;
-    if (structure->trees->len >= TREES_MOST)
+    structure->parts += tree->parts->len;
+    if (structure->trees->len >= TREES_MOST || structure->parts >= TREES_PARTS_MOST)
         structure_write(structure);
     return true;
 }
