@@ -35,7 +35,9 @@ void folder_entry_free(struct folder_entry *entry)
 
 static char **folder_levels(const char *text, char delimiter)
 {
-    const char separator[] = {delimiter, '\0'};
+    /* without a delimiter the name is flat; g_strsplit() wants some separator, which it then does
+     * not look for */
+    const char separator[] = {delimiter != 0 ? delimiter : '/', '\0'};
     return g_strsplit(text, separator, delimiter != 0 ? LEVELS_MAX : 1);
 }
 
