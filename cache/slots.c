@@ -42,14 +42,16 @@ static struct slots *slots_find(const struct stat *status)
 }
 
 static struct slots *slots_new(int directory, const char *path, const struct stat *status,
-                               GError **error)
+                               bool begin_anew, GError **error)
 {
     struct slots *slots = g_new0(struct slots, 1);
+    struct env_spec spec = SPEC;
+    spec.begin_anew = begin_anew;
 
     /* Two processes must not both find it broken and move each other's aside. */
     while (flock(directory, LOCK_EX) != 0 && errno == EINTR)
         continue;
-    int rc = env_open(&slots->env, directory, path, &SPEC, error);
+    int rc = env_open(&slots->env, directory, path, &spec, error);
     flock(directory, LOCK_UN);
     if (rc != CACHE_OK) {
         g_free(slots);
@@ -64,7 +66,7 @@ static struct slots *slots_new(int directory, const char *path, const struct sta
     return slots;
 }
 
-struct slots *slots_open(int directory, const char *path, GError **error)
+struct slots *slots_open(int directory, const char *path, bool begin_anew, GError **error)
 {
     struct stat status;
 
@@ -75,7 +77,7 @@ struct slots *slots_open(int directory, const char *path, GError **error)
     pthread_mutex_lock(&REGISTRIES_LOCK);
     struct slots *slots = slots_find(&status);
     if (slots == NULL)
-        slots = slots_new(directory, path, &status, error);
+        slots = slots_new(directory, path, &status, begin_anew, error);
     if (slots != NULL)
         slots->holds++;
     pthread_mutex_unlock(&REGISTRIES_LOCK);

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <glib.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #define SLOT_MAX ((1u << 17) - 1)
@@ -14,8 +15,8 @@ enum slot_kind { SLOT_MAILBOX = 'D', SLOT_MESSAGES = 'M' };
 
 struct slots;
 /* Opens the registry in the cache folder `directory` (a descriptor; `path` is its name), or takes
- * another hold on it. NULL with `error` on failure. */
-struct slots *slots_open(int directory, const char *path, GError **error);
+ * another hold on it; `begin_anew` as in struct cache_options. NULL with `error` on failure. */
+struct slots *slots_open(int directory, const char *path, bool begin_anew, GError **error);
 void slots_close(struct slots *slots);
 /* A random number of the registry's beginning: slots mean nothing under another. */
 uint64_t slots_generation(const struct slots *slots);

@@ -75,7 +75,7 @@ static bool cache_open_account(struct cache *cache, int root, const struct cache
                                  options->lock_wait_ms, error);
     bool opened = cache->lock >= 0;
     if (opened)
-        cache->slots = slots_open(root, options->directory, error);
+        cache->slots = slots_open(root, options->directory, options->begin_anew, error);
     if (opened && cache->slots != NULL)
         opened = cache_open_envs(cache, directory, path, options, error) == CACHE_OK;
     close(directory);

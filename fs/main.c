@@ -257,7 +257,7 @@ static int mount_status(enum mount_error error)
 }
 
 /* The mount is always read-only: there is no operation that changes mail. */
-static int worker_mount(struct program *program, struct secret **secrets)
+static int worker_mount(struct program *program, struct secret **secrets, bool anew)
 {
     g_auto(GStrv) options = command_fuse_options(&program->command, source_shown(program), true);
     g_autoptr(GError) error = NULL;
@@ -269,6 +269,7 @@ static int worker_mount(struct program *program, struct secret **secrets)
         .fuse_options = options,
         .foreground = program->command.foreground,
         .transcript = program->command.debug,
+        .begin_anew = anew,
         .ready = worker_ready,
         .data = program,
     };
@@ -279,7 +280,7 @@ static int worker_mount(struct program *program, struct secret **secrets)
     return 0;
 }
 
-static int worker_main(void *data)
+static int worker_main(bool again, void *data)
 {
     struct program *program = data;
     g_autofree struct secret **secrets = g_new0(struct secret *, program->accounts->len + 1);
@@ -287,7 +288,7 @@ static int worker_main(void *data)
 
     process_harden(program->command.debug);
     signals_install();
-    int status = secrets_ask(program, secrets, &error) ? worker_mount(program, secrets)
+    int status = secrets_ask(program, secrets, &error) ? worker_mount(program, secrets, again)
                                                        : program_fail(EXIT_LOGIN, error->message);
     for (guint i = 0; i < program->accounts->len; i++)
         secret_unref(secrets[i]);

@@ -89,6 +89,7 @@ static enum mount_error account_open(unsigned index, GError **error)
         .owner = owner,
         .content_bytes = account->cache_size,
         .lock_wait_ms = LOCK_WAIT_MS,
+        .begin_anew = config->begin_anew,
     };
     mine->account = account;
     mine->cache = cache_open(&options, error);

@@ -18,6 +18,7 @@ struct mount_config {
                                   nosuid, nodev and default_permissions too), quoted for its parser */
     bool foreground;           /* -f */
     bool transcript;           /* -d: protocol lines to the log */
+    bool begin_anew;           /* move the caches aside: a process died with them */
 
     /* Called once, as soon as the mount can be used (INIT is answered), from any thread.
      * `device`: st_dev of the mount's root, made without asking the mount itself. */

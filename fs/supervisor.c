@@ -53,7 +53,7 @@ void supervisor_ready(dev_t device)
     fd_clear(&worker_ready_fd);
 }
 
-static int worker_run(const struct supervisor *supervisor, int ready_fd, pid_t parent)
+static int worker_run(const struct supervisor *supervisor, bool again, int ready_fd, pid_t parent)
 {
     prctl(PR_SET_PDEATHSIG, SIGTERM);
     if (getppid() != parent)
@@ -61,7 +61,7 @@ static int worker_run(const struct supervisor *supervisor, int ready_fd, pid_t p
     unsetenv("NOTIFY_SOCKET");
     worker_ready_fd = ready_fd;
     worker_foreground = supervisor->foreground;
-    return supervisor->work(supervisor->data);
+    return supervisor->work(again, supervisor->data);
 }
 
 /* ---- systemd -------------------------------------------------------------------------------- */
@@ -94,6 +94,7 @@ struct watch {
     int signals;  /* signalfd */
     int ready;    /* from the worker; -1 after it has spoken or closed it */
     int launcher; /* to the launcher; -1 in the foreground and when it is told */
+    bool stopped; /* a signal asked for the end */
     bool usable;  /* the worker said so */
     dev_t device; /* of the mount, if usable */
 };
@@ -134,6 +135,7 @@ static bool signal_take(struct watch *watch, int *status)
     if (info.ssi_signo == SIGCHLD)
         return waitpid(watch->worker, status, WNOHANG) == watch->worker;
     systemd_notify("STOPPING=1");
+    watch->stopped = true;
     kill(watch->worker, SIGTERM);
     return false;
 }
@@ -151,6 +153,7 @@ static int worker_watch(struct watch *watch)
             ready_take(watch);
         if (fds[2].revents != 0 && watch->launcher >= 0) {
             fd_clear(&watch->launcher); /* the user has given up */
+            watch->stopped = true;
             kill(watch->worker, SIGTERM);
         }
         if (fds[0].revents != 0 && signal_take(watch, &status))
@@ -183,35 +186,59 @@ static sigset_t signals_watched(void)
     return set;
 }
 
+/* In the parent: 0, and the watch has a new worker; an exit status if none could be started. In the
+ * child: does not return before the worker's life is over, and says so in `*child`. */
+static int worker_start(struct watch *watch, bool again, const sigset_t *before, bool *child)
+{
+    pid_t parent = getpid();
+    int ready[2];
+
+    watch->usable = false;
+    if (pipe2(ready, O_CLOEXEC) != 0 || (watch->worker = fork()) < 0) {
+        dprintf(STDERR_FILENO, "mailmount: cannot start: %s\n", g_strerror(errno));
+        return SUPERVISOR_CRASHED;
+    }
+    if (watch->worker == 0) {
+        *child = true;
+        close(ready[0]);
+        fd_clear(&watch->signals);
+        fd_clear(&watch->launcher);
+        sigprocmask(SIG_SETMASK, before, NULL);
+        return worker_run(watch->supervisor, again, ready[1], parent);
+    }
+    close(ready[1]);
+    watch->ready = ready[0];
+    return 0;
+}
+
+static bool worker_crashed(int status)
+{
+    return WIFSIGNALED(status) && (WTERMSIG(status) == SIGSEGV || WTERMSIG(status) == SIGBUS ||
+                                   WTERMSIG(status) == SIGABRT);
+}
+
 /* The supervisor's life, and in the child the worker's; both return their exit status. */
 static int supervise(const struct supervisor *supervisor, int launcher)
 {
     struct watch watch = {.supervisor = supervisor, .launcher = launcher};
     sigset_t watched = signals_watched(), before;
-    pid_t parent = getpid();
-    int ready[2];
+    bool child = false, again = false;
+    int result, status;
 
     signal(SIGCHLD, SIG_DFL);
     sigprocmask(SIG_BLOCK, &watched, &before);
     watch.signals = signalfd(-1, &watched, SFD_CLOEXEC);
-    if (watch.signals < 0 || pipe2(ready, O_CLOEXEC) != 0 || (watch.worker = fork()) < 0) {
-        dprintf(STDERR_FILENO, "mailmount: cannot start: %s\n", g_strerror(errno));
-        return SUPERVISOR_CRASHED;
-    }
-    if (watch.worker == 0) {
-        close(ready[0]);
-        fd_clear(&watch.signals);
-        fd_clear(&watch.launcher);
-        sigprocmask(SIG_SETMASK, &before, NULL);
-        return worker_run(supervisor, ready[1], parent);
-    }
-    close(ready[1]);
-    watch.ready = ready[0];
-    if (launcher >= 0)
-        setsid(); /* the worker keeps the terminal */
-    int status = worker_bury(&watch, worker_watch(&watch));
-    launcher_tell(&watch, status);
-    return status;
+    do {
+        result = worker_start(&watch, again, &before, &child);
+        if (child || result != 0)
+            return result;
+        if (launcher >= 0 && !again)
+            setsid(); /* the worker keeps the terminal */
+        status = worker_watch(&watch);
+        result = worker_bury(&watch, status);
+    } while (worker_crashed(status) && !watch.stopped && !again && (again = true));
+    launcher_tell(&watch, result);
+    return result;
 }
 
 /* ---- the launcher --------------------------------------------------------------------------- */

@@ -4,6 +4,9 @@
  *     supervisor    stays: passes signals on, tells systemd, unmounts if the worker dies
  *     worker        mounts and serves; the only one that holds /dev/fuse, threads and secrets
  *
+ * A worker that crashes (SIGSEGV, SIGBUS, SIGABRT) is buried and started once more: a damaged cache
+ * file can crash LMDB, and the second worker begins the caches anew.
+ *
  * In the foreground launcher and supervisor are one. The worker keeps the launcher's terminal until
  * the mount can be used, so that it can ask for a password. No thread may run before
  * supervisor_run(), which forks.
@@ -16,7 +19,9 @@
 struct supervisor {
     const char *mountpoint; /* absolute */
     bool foreground;
-    int (*work)(void *data); /* the worker's life; returns its exit status, after a message */
+    /* The worker's life; returns its exit status, after a message. `again`: another one before it
+     * crashed; what may have made it crash is to be left alone. */
+    int (*work)(bool again, void *data);
     void *data;
 };
 

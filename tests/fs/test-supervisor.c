@@ -15,7 +15,16 @@
 #include <unistd.h>
 
 /* What a worker does in a test. It tells its PID, or what it sees, through `told`. */
-enum deed { DEED_STATUS, DEED_READY, DEED_SERVE, DEED_CRASH, DEED_READY_CRASH, DEED_HANG };
+enum deed {
+    DEED_STATUS,
+    DEED_READY,
+    DEED_SERVE,
+    DEED_CRASH,
+    DEED_READY_CRASH,
+    DEED_FAULT,       /* SIGSEGV in the first life, ready in the second */
+    DEED_FAULT_TWICE, /* in both */
+    DEED_HANG
+};
 
 struct scene {
     enum deed deed;
@@ -52,7 +61,7 @@ static pid_t told(const struct scene *scene)
     return value;
 }
 
-static int work(void *data)
+static int work(bool again, void *data)
 {
     struct scene *scene = data;
     struct sigaction term = {.sa_handler = on_term};
@@ -64,6 +73,12 @@ static int work(void *data)
     sigaction(SIGTERM, &term, NULL);
     if (scene->deed == DEED_CRASH)
         raise(SIGKILL);
+    if (scene->deed == DEED_FAULT_TWICE || (scene->deed == DEED_FAULT && !again)) {
+        signal(SIGSEGV, SIG_DFL);
+        raise(SIGSEGV);
+    }
+    if (scene->deed == DEED_FAULT)
+        supervisor_ready(4711);
     if (scene->deed == DEED_READY || scene->deed == DEED_SERVE || scene->deed == DEED_READY_CRASH)
         supervisor_ready(4711);
     if (scene->deed == DEED_READY_CRASH)
@@ -116,6 +131,8 @@ static void test_statuses(void)
         {{DEED_READY, 4}, 4, 0}, /* too late for the launcher to know */
         {{DEED_CRASH, 0}, SUPERVISOR_CRASHED, SUPERVISOR_CRASHED},
         {{DEED_READY_CRASH, 0}, SUPERVISOR_CRASHED, 0},
+        {{DEED_FAULT, 0}, 0, 0},
+        {{DEED_FAULT_TWICE, 0}, SUPERVISOR_CRASHED, SUPERVISOR_CRASHED},
     };
     for (size_t i = 0; i < G_N_ELEMENTS(CASES); i++) {
         struct scene scene = CASES[i].scene;
