@@ -1,7 +1,7 @@
 /* Listings of fs/tree.h. Offsets name entries, not positions, so that a listing can be taken up
- * anywhere while mail comes and goes: 1 and 2 for the dots, OFFSET_FOLDER + slot for a mailbox
- * below, OFFSET_MESSAGE + 2 x UID + face for a message, OFFSET_PART + number inside a message's
- * directory. */
+ * anywhere while mail comes and goes: 1 and 2 for the dots, 3 for .mailmount, OFFSET_FOLDER + slot
+ * for a mailbox below, OFFSET_MESSAGE + 2 x UID + face for a message, OFFSET_PART + number inside a
+ * message's directory. */
 #include <errno.h>
 #include <string.h>
 
@@ -168,6 +168,15 @@ static void list_control(struct listing *listing)
         put(listing, "status", &child, OFFSET_PART);
 }
 
+/* .mailmount in the root, for those who want to see it. */
+static bool list_listed_control(struct listing *listing)
+{
+    struct place child = {.kind = PLACE_CONTROL, .node = {.part = NODE_CONTROL}};
+    bool shown = node_inode(listing->place->node) == NODE_ROOT &&
+                 listing->mounted->accounts[0].account->control == ACCOUNT_CONTROL_LISTED;
+    return !shown || listing->offset >= 3 || put(listing, ".mailmount", &child, 3);
+}
+
 int tree_list(const struct mounted *mounted, uint64_t inode, uint64_t offset, bool attributes,
               tree_emit emit, void *data)
 {
@@ -183,7 +192,7 @@ int tree_list(const struct mounted *mounted, uint64_t inode, uint64_t offset, bo
     if (!place_is_directory(&place))
         return ENOTDIR;
     struct listing listing = {mounted, &place, offset, attributes, emit, data};
-    if (list_dots(&listing))
+    if (list_dots(&listing) && list_listed_control(&listing))
         LIST[place.kind](&listing);
     return 0;
 }
