@@ -5,6 +5,8 @@
 /* Bytes on the way on one line at once. Counted in bytes, since a window of messages is either too
  * small for the small ones or too big for the big. */
 #define WINDOW (4u << 20)
+/* Behind more than this somebody who waits would rather not stand. */
+#define WINDOW_BEHIND (256u << 10)
 /* Commands of one line at once, whatever they ask for. */
 #define WINDOW_JOBS 256
 
@@ -34,7 +36,8 @@ static unsigned job_fit(const struct job *job, const struct line *line)
         (line->owed == 0 || line->owed + job->cost <= WINDOW) && line->jobs.length < WINDOW_JOBS;
     if (!room || !(job->class->mailless || job_selected_on(job, line)))
         return 3;
-    return line_has_ahead(line) && !job->ahead ? 2 : 0;
+    bool behind = line->owed > WINDOW_BEHIND || line_has_ahead(line);
+    return behind && !job->ahead ? 2 : 0;
 }
 
 /* Whether a job that nobody waits for leaves a line, or room for one, to those that somebody does.

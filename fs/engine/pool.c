@@ -12,6 +12,8 @@
 #define BACKOFF_LOGIN (300 * SECOND)
 #define NUDGE_AFTER (3 * SECOND)
 #define CAP_RISES (300 * SECOND)
+/* A connection that lived so long was a good one: the next failure is the first again. */
+#define LINE_GOOD (10 * SECOND)
 /* An unused line beyond the first is closed, and the first says NOOP, after so long. */
 #define LINE_UNUSED (120 * SECOND)
 
@@ -24,7 +26,7 @@ static struct line *line_new(struct engine *engine, struct imap_session *session
     line->id = ++engine->pool.last_line;
     line->session = session;
     g_queue_init(&line->jobs);
-    line->heard_us = line->used_us = engine_now(engine);
+    line->opened_us = line->heard_us = line->used_us = engine_now(engine);
     g_ptr_array_add(engine->pool.lines, line);
     imap_session_attach(session, engine->context, &JOB_EVENTS, line);
     return line;
@@ -51,6 +53,12 @@ static void line_drop(struct line *line, bool blameless)
     g_free(line);
 }
 
+static gint64 pool_backoff(struct pool *pool)
+{
+    pool->backoff_us = CLAMP(pool->backoff_us * 2, BACKOFF_FIRST, BACKOFF_MOST);
+    return pool->backoff_us / 2 + (gint64)(g_random_double() * (double)pool->backoff_us);
+}
+
 struct doom {
     struct engine *engine;
     uint32_t line;
@@ -63,13 +71,13 @@ static gboolean line_drop_later(gpointer data)
     struct line *line = pool_line(engine, doom->line);
     if (line == NULL)
         return G_SOURCE_REMOVE;
-    /* An idle line that the server closes costs nobody an attempt. */
-    line_drop(line, false);
     struct pool *pool = &engine->pool;
-    if (pool->lines->len == 0 && pool->openings->len == 0 && pool->next_us == 0) {
-        pool->backoff_us = BACKOFF_FIRST;
-        pool->next_us = engine_now(engine) + g_random_int_range(0, SECOND);
-    }
+    gint64 now = engine_now(engine);
+    if (now - line->opened_us >= LINE_GOOD)
+        pool->backoff_us = 0;
+    line_drop(line, false);
+    if (pool->lines->len == 0 && pool->openings->len == 0 && pool->next_us == 0)
+        pool->next_us = now + pool_backoff(pool); /* sooner, if somebody asks */
     job_schedule(engine);
     return G_SOURCE_REMOVE;
 }
@@ -111,7 +119,6 @@ static void pool_opened(struct engine *engine, struct opening *opening)
     }
     struct line *line = line_new(engine, g_steal_pointer(&opening->session));
     pool->failing = false;
-    pool->backoff_us = 0;
     pool->next_us = 0;
     g_mutex_lock(&engine->lock);
     g_strlcpy(engine->status.server, imap_session_server_name(line->session),
@@ -132,12 +139,6 @@ static bool error_is_crowd(const GError *error)
         if (strstr(text, WORDS[i]) != NULL)
             return true;
     return false;
-}
-
-static gint64 pool_backoff(struct pool *pool)
-{
-    pool->backoff_us = CLAMP(pool->backoff_us * 2, BACKOFF_FIRST, BACKOFF_MOST);
-    return pool->backoff_us / 2 + (gint64)(g_random_double() * (double)pool->backoff_us);
 }
 
 static void pool_refused(struct engine *engine, const GError *error)

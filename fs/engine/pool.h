@@ -25,11 +25,12 @@ struct line {
     /* the mailbox that is selected or about to be */
     uint32_t folder; /* the directory's slot, 0: none */
     uint32_t uidvalidity;
-    unsigned examining;     /* EXAMINEs not answered: what comes unasked is of no known mailbox */
-    struct mirror *mirror;  /* what came unasked and is not in the cache yet, NULL: nothing */
-    GQueue jobs;            /* running here, in the order of their first command */
-    uint64_t owed;          /* bytes asked for and not answered */
-    uint64_t bytes;         /* received when last looked at */
+    unsigned examining;    /* EXAMINEs not answered: what comes unasked is of no known mailbox */
+    struct mirror *mirror; /* what came unasked and is not in the cache yet, NULL: nothing */
+    GQueue jobs;           /* running here, in the order of their first command */
+    uint64_t owed;         /* bytes asked for and not answered */
+    uint64_t bytes;        /* received when last looked at */
+    gint64 opened_us;
     gint64 heard_us;        /* when that changed, or the first command went out */
     gint64 used_us;         /* when a job last ran here */
     bool doomed;            /* will be dropped in the loop's next turn */

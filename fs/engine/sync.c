@@ -271,10 +271,24 @@ static void sync_start(struct job *job)
 
 /* ---- answers --------------------------------------------------------------------------------- */
 
+static void sync_folders_listed(enum engine_error error, void *data)
+{
+}
+
+/* A mailbox that is gone: the list of them is old. */
+static void sync_refused(struct sync *sync, enum engine_error error)
+{
+    struct engine *engine = sync->job.engine;
+    job_end(&sync->job, error);
+    const struct engine_wish folders = {.want = ENGINE_FOLDERS, .ahead = true};
+    if (error == ENGINE_GONE)
+        engine_ask_inside(engine, &folders, sync_folders_listed, NULL);
+}
+
 static void sync_examined(struct sync *sync, const struct imap_result *result)
 {
     if (result->error != IMAP_OK) {
-        job_end(&sync->job, job_error_of(result));
+        sync_refused(sync, job_error_of(result));
         return;
     }
     sync->examined = true;

@@ -358,7 +358,9 @@ static void talk_line(struct talk *talk, char *line)
         return;
     *rest++ = '\0';
     g_mutex_lock(&talk->imapd->lock);
-    bool stall = talk->imapd->stall;
+    const char *stuck = talk->imapd->stall_box;
+    bool stall = talk->imapd->stall ||
+                 (stuck != NULL && talk->box != NULL && strcmp(talk->box->name, stuck) == 0);
     const char *words = stall ? NULL : talk_command(talk, rest);
     g_mutex_unlock(&talk->imapd->lock);
     if (!stall)
@@ -490,6 +492,14 @@ void imapd_stop(struct imapd *imapd)
     g_ptr_array_unref(imapd->threads);
     g_mutex_clear(&imapd->lock);
     g_free(imapd);
+}
+
+uint64_t imapd_count(struct imapd *imapd, const uint64_t *counter)
+{
+    g_mutex_lock(&imapd->lock);
+    uint64_t count = *counter;
+    g_mutex_unlock(&imapd->lock);
+    return count;
 }
 
 void imapd_forget_counts(struct imapd *imapd)

@@ -39,15 +39,16 @@ struct imapd {
     const char *capabilities; /* beside IMAP4rev1 */
     const char *password;
     unsigned connections_max;
-    bool stall;           /* reads commands and says nothing */
-    bool placeholder;     /* OK and a made-up body for a message that is gone (Courier) */
-    int64_t cut_after;    /* bytes sent; then the connection is cut, once; -1: never */
-    unsigned nil_bodies;  /* so many bodies come as NIL */
-    bool no_partial;      /* ranges are ignored, origins not echoed */
-    unsigned search_most; /* UIDs that SEARCH and FETCH give at most (RFC 9738); 0: all */
-    const char *throttle; /* the next FETCH is answered NO with this, once */
+    bool stall;            /* reads commands and says nothing */
+    const char *stall_box; /* says nothing any more once this one is selected */
+    bool placeholder;      /* OK and a made-up body for a message that is gone (Courier) */
+    int64_t cut_after;     /* bytes sent; then the connection is cut, once; -1: never */
+    unsigned nil_bodies;   /* so many bodies come as NIL */
+    bool no_partial;       /* ranges are ignored, origins not echoed */
+    unsigned search_most;  /* UIDs that SEARCH and FETCH give at most (RFC 9738); 0: all */
+    const char *throttle;  /* the next FETCH is answered NO with this, once */
     /* counted */
-    unsigned signed_in, flights, examines, lists, searches, fetches, structures, bodies, noops;
+    uint64_t signed_in, flights, examines, lists, searches, fetches, structures, bodies, noops;
     uint64_t body_bytes;
 };
 
@@ -60,6 +61,8 @@ void imapd_up(struct imapd *imapd);
 /* Ends all open connections. */
 void imapd_hang_up(struct imapd *imapd);
 void imapd_forget_counts(struct imapd *imapd);
+/* What a counter says now. */
+uint64_t imapd_count(struct imapd *imapd, const uint64_t *counter);
 
 struct imapd_box *imapd_add_box(struct imapd *imapd, const char *name, const char *list_flags);
 struct imapd_box *imapd_box(struct imapd *imapd, const char *name);

@@ -6,6 +6,11 @@
 #define ADD(path, function) \
     g_test_add(path, struct fixture, NULL, fixture_setup, function, fixture_teardown)
 
+static uint64_t count(struct fixture *fixture, const uint64_t *counter)
+{
+    return imapd_count(fixture->imapd, counter);
+}
+
 static struct engine_wish bytes_wish(struct fixture *fixture, uint32_t uid)
 {
     return (struct engine_wish){.want = ENGINE_BYTES,
@@ -47,10 +52,8 @@ static void wait_online(struct fixture *fixture, bool online)
 
 static void wait_flights(struct fixture *fixture, unsigned flights)
 {
-    for (unsigned now = 0; now < flights;) {
-        g_mutex_lock(&fixture->imapd->lock);
-        now = fixture->imapd->flights;
-        g_mutex_unlock(&fixture->imapd->lock);
+    for (uint64_t now = 0; now < flights;) {
+        now = count(fixture, &fixture->imapd->flights);
         g_usleep(1000);
     }
 }
@@ -64,7 +67,7 @@ static void test_start(struct fixture *fixture, gconstpointer data)
     g_assert_true(status.online);
     g_assert_cmpuint(status.connections, ==, 1);
     g_assert_cmpstr(status.last_error, ==, "");
-    g_assert_cmpuint(fixture->imapd->lists, ==, 1);
+    g_assert_cmpuint(count(fixture, &fixture->imapd->lists), ==, 1);
 }
 
 static void check_start_fails(struct fixture *fixture, enum engine_start_reason expected)
@@ -86,7 +89,8 @@ static void test_start_password(struct fixture *fixture, gconstpointer data)
     check_start_fails(fixture, ENGINE_START_LOGIN);
     const struct engine_wish wish = {.want = ENGINE_FOLDERS};
     g_assert_cmpint(fixture_ask(fixture, &wish), ==, ENGINE_LOGIN);
-    g_assert_cmpuint(fixture->imapd->flights, <, 4); /* not tried again: accounts get locked */
+    g_assert_cmpuint(count(fixture, &fixture->imapd->flights), <,
+                     4); /* not tried again: accounts get locked */
 }
 
 static void test_start_fresh_password(struct fixture *fixture, gconstpointer data)
@@ -94,7 +98,7 @@ static void test_start_fresh_password(struct fixture *fixture, gconstpointer dat
     fixture->imapd->password = "changed";
     fixture->account.password_command = (char *)"echo changed";
     fixture_start(fixture);
-    g_assert_cmpuint(fixture->imapd->signed_in, ==, 1);
+    g_assert_cmpuint(count(fixture, &fixture->imapd->signed_in), ==, 1);
 }
 
 static void test_start_refused(struct fixture *fixture, gconstpointer data)
@@ -143,18 +147,16 @@ static void test_lost(struct fixture *fixture, gconstpointer data)
     list_some(fixture, 3);
     imapd_hang_up(fixture->imapd);
     g_assert_cmpint(fixture_bytes(fixture, "INBOX", 1, "", 0, 10), ==, ENGINE_OK);
-    g_assert_cmpuint(fixture->imapd->signed_in, ==, 1);
+    g_assert_cmpuint(count(fixture, &fixture->imapd->signed_in), ==, 1);
 }
 
 static void test_suspend(struct fixture *fixture, gconstpointer data)
 {
     list_some(fixture, 3);
     fixture_suspend(3600);
-    for (unsigned signed_in = 0; signed_in == 0; g_usleep(2000)) {
+    for (uint64_t signed_in = 0; signed_in == 0; g_usleep(2000)) {
         fixture_bytes(fixture, "INBOX", 1, "", 0, 10);
-        g_mutex_lock(&fixture->imapd->lock);
-        signed_in = fixture->imapd->signed_in;
-        g_mutex_unlock(&fixture->imapd->lock);
+        signed_in = count(fixture, &fixture->imapd->signed_in);
     }
     g_assert_cmpint(fixture_bytes(fixture, "INBOX", 2, "", 0, 10), ==, ENGINE_OK);
 }
@@ -175,7 +177,7 @@ static void test_deadline(struct fixture *fixture, gconstpointer data)
     g_assert_cmpint(fixture_wait(pending), ==, ENGINE_TIMEOUT);
     set_stall(fixture, false); /* that connection is given up; a new one does it */
     g_assert_cmpint(fixture_bytes(fixture, "INBOX", 1, "", 0, 10), ==, ENGINE_OK);
-    g_assert_cmpuint(fixture->imapd->signed_in, ==, 1);
+    g_assert_cmpuint(count(fixture, &fixture->imapd->signed_in), ==, 1);
 }
 
 static void test_cancel(struct fixture *fixture, gconstpointer data)
@@ -202,7 +204,7 @@ static void test_throttle(struct fixture *fixture, gconstpointer data)
     struct pending *pending = fixture_begin(fixture, &wish);
     wait_flights(fixture, 1);
     g_usleep(300000);
-    g_assert_cmpuint(fixture->imapd->bodies, ==, 0);
+    g_assert_cmpuint(count(fixture, &fixture->imapd->bodies), ==, 0);
     fixture_pass(21);
     g_assert_cmpint(fixture_wait(pending), ==, ENGINE_OK);
 }
@@ -234,7 +236,7 @@ static void test_ahead(struct fixture *fixture, gconstpointer data)
     for (size_t i = 0; i < G_N_ELEMENTS(NAMES); i++)
         imapd_add(imapd_add_box(fixture->imapd, NAMES[i], ""), 200);
     list_some(fixture, 1);
-    set_stall(fixture, true);
+    fixture->imapd->stall_box = "A";
     struct pending *pending[G_N_ELEMENTS(NAMES)];
     for (size_t i = 0; i < G_N_ELEMENTS(NAMES); i++) {
         const struct engine_wish wish = {.want = ENGINE_MAILBOX,
@@ -243,7 +245,6 @@ static void test_ahead(struct fixture *fixture, gconstpointer data)
         pending[i] = fixture_begin(fixture, &wish);
     }
     wait_flights(fixture, 1);
-    set_stall(fixture, false); /* the one command stays unanswered */
     g_assert_cmpint(fixture_bytes(fixture, "INBOX", 1, "", 0, 10), ==, ENGINE_OK);
     engine_stop(fixture->engine);
     for (size_t i = 0; i < G_N_ELEMENTS(NAMES); i++) {
