@@ -296,11 +296,11 @@ def attachment_messages():
         subject="Encoded names", day=23)
     yield Message("INBOX", multipart(
         "mixed", text("Mind the names.\n"),
-        attachment("x", b"one", shown=".._.._etc_passwd".lstrip("."),
+        attachment("x", b"one", shown="passwd",
                    disposition=b'attachment; filename="../../etc/passwd"'),
-        attachment("x", b"two", shown="C__windows_cmd.exe",
+        attachment("x", b"two", shown="cmd.exe",
                    disposition=b'attachment; filename="C:\\\\windows\\\\cmd.exe"'),
-        attachment("x", b"three", shown="rf",
+        attachment("x", b"three", shown="_rf",
                    disposition=b'attachment; filename="-rf"')),
         subject="Hostile names", day=24)
     inner = Message("", both, subject="Inner", day=2)
