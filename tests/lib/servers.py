@@ -336,16 +336,16 @@ class Cyrus(Server):
     """Takes alice, bob, and whom add_user() names."""
 
     name = "cyrus"
-    bin = ROOT / "usr/lib/cyrus/bin"
 
     def configure(self):
         user, group = service_user()
+        self.copy_programs()
         for name in ("spool", "sieve", "temp", *("conf/" + n for n in (
                 "socket", "db", "proc", "log", "lock"))):
             (self.folder / name).mkdir(parents=True, exist_ok=True)
         values = {
-            "folder": self.folder, "user": user, "group": group, "bin": self.bin, "ca": self.ca,
-            "certificate": self.certificate[0], "key": self.certificate[1],
+            "folder": self.folder, "user": user, "group": group, "bin": self.folder / "bin",
+            "ca": self.ca, "certificate": self.certificate[0], "key": self.certificate[1],
             "imap_port": self.imap_port, "imaps_port": self.imaps_port}
         (self.folder / "imapd.conf").write_text(CYRUS.format(**values))
         (self.folder / "cyrus.conf").write_text(CYRUS_SERVICES.format(**values))
@@ -355,6 +355,15 @@ class Cyrus(Server):
             for name in ("conf", "spool", "sieve", "temp"):
                 subprocess.run(["chown", "-R", user + ":" + group, self.folder / name], check=True)
 
+    def copy_programs(self):
+        """Root's checkout may be closed to the user that root's server becomes at once."""
+        if (self.folder / "bin").exists():
+            return
+        (self.folder / "lib").mkdir()
+        for library in ROOT.glob("usr/lib/*/libcyrus*.so.*"):
+            shutil.copy(library, self.folder / "lib")
+        shutil.copytree(ROOT / "usr/lib/cyrus/bin", self.folder / "bin", symlinks=True)
+
     def add_user(self, user):
         subprocess.run(
             [ROOT / "usr/sbin/saslpasswd2", "-p", "-c", "-f", self.folder / "conf/sasldb2",
@@ -363,11 +372,10 @@ class Cyrus(Server):
 
     def environment(self):
         user, group = service_user()
-        libraries = next(ROOT.glob("usr/lib/*/libcyrus.so.0")).parent
-        return {"PATH": os.environ["PATH"], "LD_LIBRARY_PATH": str(libraries),
+        return {"PATH": os.environ["PATH"], "LD_LIBRARY_PATH": str(self.folder / "lib"),
                 "CYRUS_USER": user, "CYRUS_GROUP": group}
 
     def command(self):
-        return [self.bin / "master", "-C", self.folder / "imapd.conf",
+        return [self.folder / "bin/master", "-C", self.folder / "imapd.conf",
                 "-M", self.folder / "cyrus.conf", "-p", self.folder / "master.pid",
                 "-D"], self.environment()
