@@ -9,13 +9,10 @@ void account_free(struct account *account)
     g_free(account->host);
     g_free(account->user);
     g_free(account->password_command);
-    g_free(account->token_command);
     g_free(account->auth);
     g_free(account->tls_ca);
     g_free(account->tls_fingerprint);
     g_free(account->cache_dir);
-    g_free(account->state_dir);
     g_strfreev(account->folders);
-    g_free(account->trash);
     g_free(account);
 }

@@ -9,35 +9,29 @@
 
 enum account_tls { ACCOUNT_TLS_IMPLICIT, ACCOUNT_TLS_STARTTLS, ACCOUNT_TLS_NONE };
 enum account_view { ACCOUNT_VIEW_BOTH, ACCOUNT_VIEW_MESSAGES, ACCOUNT_VIEW_PARTS };
-enum account_delete { ACCOUNT_DELETE_TRASH, ACCOUNT_DELETE_EXPUNGE };
 enum account_size { ACCOUNT_SIZE_EXACT, ACCOUNT_SIZE_BOUND };
 enum account_control { ACCOUNT_CONTROL_HIDDEN, ACCOUNT_CONTROL_LISTED };
 
 /* Strings belong to the struct; NULL where nothing was said and there is no default. */
 struct account {
-    char *name; /* the configuration's group, or "user@host" */
-    char
-        *source; /* "imaps://alice@imap.example.org", without a secret; for mountinfo and the log */
+    char *name;   /* the configuration's group, or "user@host" */
+    char *source; /* "imaps://alice@imap.example.org", no secret; for mountinfo and the log */
     char *host;
     uint16_t port;
     enum account_tls tls;
     char *user;
-    char *password_command, *token_command;
+    char *password_command;
     char *auth; /* "auto", "login", or a SASL mechanism */
     char *tls_ca, *tls_fingerprint;
-    char *cache_dir, *state_dir;
-    uint64_t cache_size; /* bytes of content kept */
-    char **folders;      /* patterns, "!" excludes; NULL: all */
-    bool folders_subscribed;
-    enum account_delete delete;
-    char *trash;
-    bool xattr;
+    char *cache_dir;
+    uint64_t cache_size;     /* bytes of content kept */
+    char **folders;          /* patterns, "!" excludes; NULL: all */
+    bool folders_subscribed; /* only subscribed ones; `folders` is NULL then */
     enum account_view view;
     enum account_size size;
     enum account_control control;
-    unsigned timeout_s, poll_s, connections;
-    int64_t since; /* only messages from this instant on, seconds since 1970; 0: all */
-    bool read_only;
+    unsigned timeout_s, connections;
+    bool read_only; /* asked for; every mount is */
     uid_t uid;
     gid_t gid;
     mode_t umask; /* 077 */

@@ -267,7 +267,6 @@ static int worker_mount(struct program *program, struct secret **secrets, bool a
         .several = program->several,
         .mountpoint = program->mountpoint,
         .fuse_options = options,
-        .foreground = program->command.foreground,
         .transcript = program->command.debug,
         .begin_anew = anew,
         .ready = worker_ready,

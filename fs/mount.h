@@ -16,7 +16,6 @@ struct mount_config {
     const char *mountpoint;    /* absolute; exists, is a directory, is not mounted on */
     GStrv fuse_options;        /* for fuse_session_new(), one "-o" each, complete (fsname, subtype,
                                   nosuid, nodev and default_permissions too), quoted for its parser */
-    bool foreground;           /* -f */
     bool transcript;           /* -d: protocol lines to the log */
     bool begin_anew;           /* move the caches aside: a process died with them */
 

@@ -42,7 +42,7 @@ const struct option OPTIONS[] = {
     {"cache_size", OPTION_BYTES, ANYWHERE, FIELD(cache_size), "BYTES", "1G",
      "bytes of content kept, K M G T", .least = 16 << 20, .most = G_GUINT64_CONSTANT(1) << 44},
     {"folders", OPTION_PATTERNS, ANYWHERE, FIELD(folders), "PATTERNS", NULL,
-     "folders to show, ! excludes, ; between (default all)"},
+     "folders to show, ! excludes, ; between; or subscribed (default all)"},
     {"view", OPTION_CHOICE, ANYWHERE, FIELD(view), "both|messages|parts", "both",
      "messages as .eml files, directories of parts, or both", .choices = VIEWS},
     {"size", OPTION_CHOICE, ANYWHERE, FIELD(size), "exact|bound", "exact",
@@ -51,8 +51,6 @@ const struct option OPTIONS[] = {
      "whether .mailmount is in listings", .choices = CONTROLS},
     {"timeout", OPTION_NUMBER, ANYWHERE, FIELD(timeout_s), "SECONDS", "30",
      "without progress, until a request fails", .least = 1, .most = 3600},
-    {"poll", OPTION_NUMBER, ANYWHERE, FIELD(poll_s), "SECONDS", "60",
-     "between checks for changes on the server", .least = 1, .most = 86400},
     {"connections", OPTION_NUMBER, ANYWHERE, FIELD(connections), "COUNT", "4",
      "at most so many to the server", .least = 1, .most = 16},
     {"umask", OPTION_MODE, ANYWHERE, FIELD(umask), "OCTAL", "077", "of files and directories"},
@@ -60,7 +58,7 @@ const struct option OPTIONS[] = {
      "owner of the files; root: mount as this user"},
     {"gid", OPTION_GROUP, HERE, FIELD(gid), "GROUP", NULL, "group of the files"},
     {"setuid", OPTION_COMMAND_VALUE, HERE, 0, "USER", NULL, "for root: mount as this user"},
-    {"ro", OPTION_SWITCH, ANYWHERE, FIELD(read_only), NULL, NULL, "mount read-only"},
+    {"ro", OPTION_SWITCH, ANYWHERE, FIELD(read_only), NULL, NULL, "mount read-only, as every mount is"},
     {"config", OPTION_COMMAND_VALUE, HERE, 0, "FILE", NULL,
      "configuration (default $XDG_CONFIG_HOME/mailmount/mailmount.conf)"},
     {"nonempty", OPTION_COMMAND_SWITCH, HERE, 0, NULL, NULL, "mount over a directory with files"},
@@ -188,6 +186,7 @@ static bool mode_set(const struct option *option, void *field, const char *value
     return true;
 }
 
+/* The word "subscribed" alone stands for the folders that the server's user has subscribed to. */
 static bool patterns_set(const struct option *option, void *field, const char *value,
                          GError **error)
 {
@@ -205,8 +204,12 @@ static bool patterns_set(const struct option *option, void *field, const char *v
     }
     if (count == 0)
         return value_refuse(option, "there is no pattern in it", error);
-    g_strfreev(*(char ***)field);
-    *(char ***)field = g_strv_builder_end(patterns);
+    struct account *account = (struct account *)(void *)((char *)field - option->field);
+    g_strfreev(account->folders);
+    account->folders = g_strv_builder_end(patterns);
+    account->folders_subscribed = count == 1 && g_str_equal(account->folders[0], "subscribed");
+    if (account->folders_subscribed)
+        g_clear_pointer(&account->folders, g_strfreev);
     return true;
 }
 
@@ -312,7 +315,6 @@ struct account *options_account_new(void)
     account->uid = geteuid();
     account->gid = getegid();
     account->cache_dir = g_build_filename(g_get_user_cache_dir(), "mailmount", NULL);
-    account->state_dir = g_build_filename(g_get_user_state_dir(), "mailmount", NULL);
     for (const struct option *option = OPTIONS; option->name != NULL; option++) {
         g_autoptr(GError) error = NULL;
         if (option->initial != NULL && !option_set(option, option->initial, account, &error))

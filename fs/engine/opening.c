@@ -68,7 +68,6 @@ static const size_t ACCOUNT_STRINGS[] = {
     offsetof(struct account, user),
     offsetof(struct account, auth),
     offsetof(struct account, password_command),
-    offsetof(struct account, token_command),
     offsetof(struct account, tls_ca),
     offsetof(struct account, tls_fingerprint),
 };
@@ -82,7 +81,7 @@ static void account_copy(struct account *to, const struct account *from)
 {
     *to = *from;
     to->folders = NULL;
-    to->cache_dir = to->state_dir = to->trash = NULL;
+    to->cache_dir = NULL;
     for (size_t i = 0; i < G_N_ELEMENTS(ACCOUNT_STRINGS); i++)
         *account_string(to, i) = g_strdup(*account_string(to, i));
 }

@@ -20,7 +20,6 @@ static void test_defaults(void)
     g_assert_cmpstr(account->auth, ==, "auto");
     g_assert_cmpuint(account->cache_size, ==, 1 << 30);
     g_assert_cmpuint(account->timeout_s, ==, 30);
-    g_assert_cmpuint(account->poll_s, ==, 60);
     g_assert_cmpuint(account->connections, ==, 4);
     g_assert_cmpuint(account->umask, ==, 077);
     g_assert_cmpuint(account->uid, ==, geteuid());
@@ -46,7 +45,6 @@ static void test_values_good(void)
                                            {"size", "bound"},
                                            {"control", "listed"},
                                            {"timeout", "1"},
-                                           {"poll", "86400"},
                                            {"connections", "16"},
                                            {"umask", "027"},
                                            {"uid", "root"},
@@ -76,6 +74,29 @@ static void test_values_good(void)
     g_assert_cmpstr(account->tls_fingerprint, ==, lower);
 }
 
+/* The one word is no pattern; the last value holds. */
+static void test_folders_subscribed(void)
+{
+    static const struct {
+        const char *value;
+        bool subscribed;
+        unsigned patterns;
+    } CASES[] = {
+        {"subscribed", true, 0},  {" subscribed ; ", true, 0},    {"INBOX", false, 1},
+        {"subscribed", true, 0},  {"subscribed;INBOX", false, 2}, {"!subscribed", false, 1},
+        {"Subscribed", false, 1},
+    };
+    g_autoptr(account) account = options_account_new();
+
+    g_assert_false(account->folders_subscribed);
+    for (size_t i = 0; i < G_N_ELEMENTS(CASES); i++) {
+        g_assert_true(set_one(account, "folders", CASES[i].value, NULL));
+        g_assert_true(account->folders_subscribed == CASES[i].subscribed);
+        unsigned patterns = account->folders != NULL ? g_strv_length(account->folders) : 0;
+        g_assert_cmpuint(patterns, ==, CASES[i].patterns);
+    }
+}
+
 static void test_values_bad(void)
 {
     g_autoptr(account) account = options_account_new();
@@ -102,7 +123,6 @@ static void test_values_bad(void)
         {"timeout", "3601"},
         {"timeout", "30s"},
         {"timeout", " 30"},
-        {"poll", "86401"},
         {"connections", "17"},
         {"connections", "0"},
         {"umask", "0888"},
@@ -229,7 +249,7 @@ static void test_command_bad(void)
     };
     static const char *const LATER[] = {"xattr",           "delete=trash", "trash=Trash",
                                         "token_command=x", "since=2y",     "retry",
-                                        "state_dir=/x"};
+                                        "state_dir=/x",    "poll=60"};
     for (size_t i = 0; i < G_N_ELEMENTS(CASES); i++) {
         g_auto(command) command = {0};
         g_autoptr(GError) error = NULL;
@@ -325,6 +345,7 @@ int main(int argc, char *argv[])
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/options/defaults", test_defaults);
     g_test_add_func("/options/values-good", test_values_good);
+    g_test_add_func("/options/folders-subscribed", test_folders_subscribed);
     g_test_add_func("/options/values-bad", test_values_bad);
     g_test_add_func("/command/split", test_split);
     g_test_add_func("/command/good", test_command_good);
