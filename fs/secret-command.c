@@ -56,7 +56,8 @@ static void end_close(int *fd)
     *fd = -1;
 }
 
-/* Reads what is there, but not for ever; more than `max` bytes are read and dropped, so that the command can end. */
+/* Reads what is there, but not for ever; more than `max` bytes are read and dropped, so that the
+ * command can end. */
 static void output_drain(struct command *command)
 {
     char rest[4096];
