@@ -14,7 +14,7 @@ const char *__tsan_default_suppressions(void);
 /* GLib hands memory from thread to thread under locks that nobody sees. */
 const char *__tsan_default_suppressions(void)
 {
-    return "race:g_slice_alloc\nrace:g_slice_free1\n";
+    return "called_from_lib:libglib-2.0.so.0\n";
 }
 
 /* The next definition of a function: GLib's. */
