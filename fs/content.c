@@ -14,8 +14,9 @@
  * neighbours. */
 #define PROOF_MAX (16u << 10)
 #define PROOF_SEARCH 256
-/* Other parts of a message whose size is settled along with the one asked for. */
-#define SIBLING_MAX (64u << 10)
+/* Other parts of a message whose size is settled along with the one asked for: together so big at
+ * most. */
+#define SIBLINGS_MAX (64u << 10)
 
 static void (*change_hook)(uint64_t inode);
 
@@ -92,11 +93,11 @@ static void ask_siblings(const struct place *place)
     struct cache_part part;
     if (cache_parts_get(place->txn, place->message.object, &parts) != CACHE_OK)
         return;
-    unsigned asked = 0;
-    for (size_t at = 0; asked < 32 && cache_parts_next(&parts, &at, &part);) {
+    int64_t sum = 0;
+    for (size_t at = 0; sum < SIBLINGS_MAX && cache_parts_next(&parts, &at, &part);) {
         uint64_t known;
         if (part.kind != CACHE_PART_LEAF || (part.flags & CACHE_PART_LOCAL) || part.octets < 0 ||
-            part.octets > (int64_t)SIBLING_MAX || part.number == place->node.part ||
+            sum + part.octets > SIBLINGS_MAX || part.number == place->node.part ||
             sizes_get(place->account->cache, place->txn, place->message.object, part.number,
                       &known))
             continue;
@@ -106,9 +107,10 @@ static void ask_siblings(const struct place *place)
             .uid = place->node.uid,
             .section = part.section,
             .length = (uint64_t)part.octets + 1,
+            .ahead = true,
         };
         engine_ask(place->account->engine, &wish, sibling_done, NULL);
-        asked++;
+        sum += part.octets;
     }
 }
 
@@ -155,7 +157,7 @@ int content_size(const struct mounted *mounted, struct place *place, bool exact,
     if (place->kind == PLACE_MESSAGE && place->message.size > PROOF_MAX && need->round == 0 &&
         engine_sizes(place->account->engine) == ENGINE_SIZES_UNPROVED && need_proof(place, need))
         return NEED_WAIT;
-    if (place->kind == PLACE_PART)
+    if (place->kind == PLACE_PART && need->round == 0)
         ask_siblings(place);
     g_auto(origin) origin = {0};
     int error = origin_of(place, &origin, need);
@@ -254,6 +256,17 @@ static int open_source(const struct origin *origin, struct content **content, st
     return error;
 }
 
+/* The file is not as long as it was shown. ESTALE makes the kernel look it up once more, and then
+ * it is opened under its true size. */
+static int open_misfit(const struct origin *origin, struct content **content)
+{
+    origin_size_store(origin, (*content)->size);
+    if (change_hook != NULL)
+        change_hook(origin->inode);
+    content_unref(g_steal_pointer(content));
+    return ESTALE;
+}
+
 int content_open(const struct mounted *mounted, struct place *place, struct content **content,
                  struct need *need)
 {
@@ -278,9 +291,9 @@ int content_open(const struct mounted *mounted, struct place *place, struct cont
         error = open_source(&origin, content, need);
     if (error != 0)
         return error;
+    if (known && size != (*content)->size)
+        return open_misfit(&origin, content);
     opened_add(*content);
-    if (known && size != (*content)->size && change_hook != NULL)
-        change_hook(origin.inode);
     return 0;
 }
 

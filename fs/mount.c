@@ -50,7 +50,7 @@ static void on_message_removed(uint32_t folder, uint32_t messages, uint32_t uid,
 
 static void on_message_changed(uint32_t messages, uint32_t uid, void *data)
 {
-    notify_inode(node_inode((struct node){messages, uid, NODE_PART_MESSAGE}));
+    notify_attributes(node_inode((struct node){messages, uid, NODE_PART_MESSAGE}));
 }
 
 static void on_content_changed(uint32_t messages, uint32_t uid, void *data)
@@ -74,6 +74,33 @@ static const struct engine_events EVENTS = {
 };
 
 /* ---- accounts ---- */
+
+/* The main thread makes engines and ends them; the stopper ends them too, at any time. */
+static GMutex engines_lock;
+static bool engines_stopped; /* under engines_lock: none may be made any more */
+
+static void accounts_stop(void)
+{
+    g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&engines_lock);
+    for (unsigned i = 0; i < mounted.count && !engines_stopped; i++)
+        if (mounted.accounts[i].engine != NULL)
+            engine_stop(mounted.accounts[i].engine);
+    engines_stopped = true;
+}
+
+static enum mount_error stopped(GError **error)
+{
+    g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_INTR, "stopped before it was mounted");
+    return MOUNT_FUSE;
+}
+
+static bool engine_make(struct mounted_account *mine, const struct engine_config *with)
+{
+    g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&engines_lock);
+    if (!engines_stopped)
+        mine->engine = engine_new(with);
+    return mine->engine != NULL;
+}
 
 static enum mount_error account_open(unsigned index, GError **error)
 {
@@ -104,8 +131,7 @@ static enum mount_error account_open(unsigned index, GError **error)
         .events = &EVENTS,
         .transcript = config->transcript,
     };
-    mine->engine = engine_new(&engine);
-    return MOUNT_OK;
+    return engine_make(mine, &engine) ? MOUNT_OK : stopped(error);
 }
 
 /* Whether the account can be shown without its server. */
@@ -128,20 +154,16 @@ static enum mount_error account_start(struct mounted_account *mine, GError **err
     g_autoptr(GError) why = NULL;
     if (engine_start(mine->engine, &reason, &why))
         return MOUNT_OK;
-    bool offline = reason == ENGINE_START_NETWORK && has_cache(mine->cache);
-    if (offline || mounted.several) {
-        g_warning("%s: %s; showing what is cached", mine->account->name, why->message);
+    bool cached = has_cache(mine->cache);
+    if (reason == ENGINE_START_NETWORK && (cached || mounted.several)) {
+        g_warning("%s: %s; %s", mine->account->name, why->message,
+                  cached ? "showing what is cached" : "nothing of it is cached");
         return MOUNT_OK;
     }
-    g_propagate_error(error, g_steal_pointer(&why));
+    g_propagate_prefixed_error(error, g_steal_pointer(&why), "%s%s",
+                               mounted.several ? mine->account->name : "",
+                               mounted.several ? ": " : "");
     return ERRORS[reason];
-}
-
-static void accounts_stop(void)
-{
-    for (unsigned i = 0; i < mounted.count; i++)
-        if (mounted.accounts[i].engine != NULL)
-            engine_stop(mounted.accounts[i].engine);
 }
 
 static void accounts_free(void)
@@ -161,9 +183,13 @@ static void accounts_free(void)
 static enum mount_error accounts_open(GError **error)
 {
     mounted.several = config->several;
-    while (config->accounts[mounted.count] != NULL)
-        mounted.count++;
-    mounted.accounts = g_new0(struct mounted_account, mounted.count);
+    unsigned count = 0;
+    while (config->accounts[count] != NULL)
+        count++;
+    mounted.accounts = g_new0(struct mounted_account, count);
+    g_mutex_lock(&engines_lock);
+    mounted.count = count;
+    g_mutex_unlock(&engines_lock);
     mounted.since_ns = g_get_real_time() * 1000;
     for (unsigned i = 0; i < mounted.count; i++) {
         enum mount_error result = account_open(i, error);
@@ -246,8 +272,8 @@ enum mount_error mount_run(const struct mount_config *of, GError **error)
     request_init();
     GThread *thread = start_stopper();
     enum mount_error result = accounts_open(error);
-    if (result == MOUNT_OK && !stopping)
-        result = serve(error);
+    if (result == MOUNT_OK)
+        result = stopping ? stopped(error) : serve(error);
     accounts_stop();
     request_finish();
     notify_stop();

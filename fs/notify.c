@@ -3,13 +3,15 @@
 #define FUSE_USE_VERSION 314
 #include <fuse_lowlevel.h>
 #include <glib.h>
+#include <stdbool.h>
 #include <string.h>
 
 #define QUEUE_MAX 10000
 
 struct notice {
     uint64_t inode;
-    char *name; /* NULL: the inode itself */
+    char *name;      /* NULL: the inode itself */
+    bool attributes; /* of the inode only */
 };
 
 static GAsyncQueue *queue;
@@ -33,7 +35,8 @@ static void *run(void *data)
         if (notice == &last)
             return NULL;
         if (notice->name == NULL)
-            fuse_lowlevel_notify_inval_inode(session, notice->inode, 0, 0);
+            fuse_lowlevel_notify_inval_inode(session, notice->inode, notice->attributes ? -1 : 0,
+                                             0);
         else
             fuse_lowlevel_notify_inval_entry(session, notice->inode, notice->name,
                                              strlen(notice->name));
@@ -48,23 +51,29 @@ void notify_start(struct fuse_session *of)
     thread = g_thread_new("notify", run, NULL);
 }
 
-static void put(uint64_t inode, const char *name)
+static void put(uint64_t inode, const char *name, bool attributes)
 {
-    if (queue == NULL || (name != NULL && g_async_queue_length(queue) > QUEUE_MAX))
+    bool droppable = name != NULL || attributes;
+    if (queue == NULL || (droppable && g_async_queue_length(queue) > QUEUE_MAX))
         return;
     struct notice *notice = g_new(struct notice, 1);
-    *notice = (struct notice){.inode = inode, .name = g_strdup(name)};
+    *notice = (struct notice){.inode = inode, .name = g_strdup(name), .attributes = attributes};
     g_async_queue_push(queue, notice);
 }
 
 void notify_inode(uint64_t inode)
 {
-    put(inode, NULL);
+    put(inode, NULL, false);
+}
+
+void notify_attributes(uint64_t inode)
+{
+    put(inode, NULL, true);
 }
 
 void notify_entry(uint64_t parent, const char *name)
 {
-    put(parent, name);
+    put(parent, name, false);
 }
 
 void notify_stop(void)

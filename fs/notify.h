@@ -9,7 +9,8 @@ struct fuse_session;
 void notify_start(struct fuse_session *session);
 /* Any thread; returns at once. Past 10,000 waiting notices entries are dropped: listings stay right
  * by their directory's mtime. */
-void notify_inode(uint64_t inode);
+void notify_inode(uint64_t inode);      /* its attributes and its bytes */
+void notify_attributes(uint64_t inode); /* its attributes */
 void notify_entry(uint64_t parent, const char *name);
 /* Drops what is queued and waits for the thread; every request must be answered before. */
 void notify_stop(void);

@@ -11,6 +11,7 @@
 
 /* Seconds that the kernel may keep what is told when it changes, and names that are not there. */
 #define KEPT 3600.0
+#define KEPT_TRUSTED 60.0 /* a size that the server only says */
 #define ABSENT_LASTING 60.0
 #define ABSENT 1.0
 
@@ -50,12 +51,20 @@ static void stat_fill(const struct tree_attr *attr, struct stat *st)
     st->st_blocks = (st->st_size + 511) / 512;
 }
 
+static double attr_kept(const struct tree_attr *attr)
+{
+    bool message = node_of(attr->inode).uid != 0 && node_of(attr->inode).part == NODE_PART_MESSAGE;
+    if (!attr->steady)
+        return 0;
+    return message ? KEPT_TRUSTED : KEPT;
+}
+
 static void entry_fill(const struct tree_attr *attr, struct fuse_entry_param *entry)
 {
     *entry = (struct fuse_entry_param){
         .ino = attr->inode,
         .entry_timeout = attr->steady || attr->directory ? KEPT : 0,
-        .attr_timeout = attr->steady ? KEPT : 0,
+        .attr_timeout = attr_kept(attr),
     };
     if (node_of(attr->inode).uid != 0)
         entry->entry_timeout = KEPT; /* the name stays even while the size is not settled */
@@ -101,7 +110,7 @@ static int step_getattr(struct request *request)
         attr.size = content_length(content);
     struct stat st;
     stat_fill(&attr, &st);
-    fuse_reply_attr(request->fuse, &st, attr.steady ? KEPT : 0);
+    fuse_reply_attr(request->fuse, &st, attr_kept(&attr));
     return 0;
 }
 

@@ -8,8 +8,12 @@
 #include "fs/parsed.h"
 #include "fs/sizes.h"
 
-/* No file that must be decoded whole is bigger: it would have to fit in memory. */
-#define WHOLE_LIMIT (1u << 30)
+/* No file that must be decoded whole is bigger: it would have to fit in memory, and in the cache
+ * beside what others read. */
+#define WHOLE_LIMIT (256u << 20)
+#define CACHE_SHARE 2
+/* Whole sections come in few rounds; more mean that they are pushed out as fast as they come. */
+#define SECTION_ROUNDS 12
 /* Of messages up to this size the whole is fetched when a part or the header is wanted: it costs
  * the same round trip, and the other parts come with it. */
 #define SMALL_MAX ((uint64_t)32 << 10)
@@ -106,21 +110,30 @@ int origin_wish(const struct origin *origin, const char *section, uint64_t offse
     return need_add(need, origin->account->engine, &wish);
 }
 
+static uint64_t whole_limit(const struct origin *origin)
+{
+    return MIN(WHOLE_LIMIT, origin->account->account->cache_size / CACHE_SHARE);
+}
+
 int origin_section(const struct origin *origin, const char *section, uint64_t expected,
                    GBytes **bytes, struct need *need)
 {
     struct cache *cache = origin->account->cache;
-    uint64_t end;
+    uint64_t end, limit = whole_limit(origin);
+    if (need->round > SECTION_ROUNDS)
+        return EIO;
     if (cache_content_size(cache, origin->object, section, &end) != CACHE_OK) {
-        uint64_t have = cache_content_have(cache, origin->object, section, 0, WHOLE_LIMIT);
-        if (MAX(have, expected) >= WHOLE_LIMIT)
+        uint64_t have = cache_content_have(cache, origin->object, section, 0, limit);
+        if (MAX(have, expected) >= limit)
             return EFBIG;
         uint64_t rest = expected >= have ? expected - have + 1 : CONTENT_WHOLE_MAX;
         return origin_wish(origin, section, have, rest, need);
     }
-    if (end > WHOLE_LIMIT)
+    if (end > limit)
         return EFBIG;
-    g_autofree char *buffer = g_malloc(end + 1);
+    g_autofree char *buffer = g_try_malloc(end + 1);
+    if (buffer == NULL)
+        return ENOMEM;
     size_t got = cache_content_get(cache, origin->object, section, 0, buffer, end);
     if (got < end)
         return origin_wish(origin, section, got, end - got, need);
@@ -246,9 +259,19 @@ static int remote_part(const struct origin *origin, GBytes **bytes, struct need 
     return *bytes != NULL ? 0 : EIO;
 }
 
+/* Whether the file takes long to decode. */
+static bool is_big(const struct origin *origin)
+{
+    bool local = (origin->part.flags & CACHE_PART_LOCAL) != 0;
+    uint64_t size = local ? origin->message_size : (uint64_t)MAX(origin->part.octets, 0);
+    return origin->kind != PLACE_MESSAGE && size > CONTENT_WHOLE_MAX;
+}
+
 int origin_whole(const struct origin *origin, GBytes **bytes, struct need *need)
 {
     int error;
+    if (is_big(origin) && !need->may_decode)
+        return NEED_DECODER;
     if (origin->kind == PLACE_MESSAGE)
         error = origin_section(origin, "", origin->message_size, bytes, need);
     else if (origin->kind == PLACE_HEADERS)

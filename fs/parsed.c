@@ -4,29 +4,74 @@
 
 #include "fs/node.h"
 
+/* So much of whole messages is kept at most; the newest is kept whatever its size. */
+#define KEPT_BYTES (16u << 20)
+
 struct parsed {
+    gatomicrefcount references;
+    /* fixed */
     const struct cache *cache; /* with `object`: which message */
     uint64_t object;
-    struct mime_message *message; /* NULL: a free place */
-    struct mime_tree *tree;       /* of it; NULL: not asked for yet */
-    gint64 used;
+    size_t size;
+    GMutex lock; /* over the use of: */
+    struct mime_message *message;
+    struct mime_tree *tree; /* NULL: not asked for yet */
 };
-enum { KEPT = 4 };
-static struct parsed kept[KEPT];
-static GMutex lock; /* over `kept`, and the use of the messages in it */
+
+static GQueue kept = G_QUEUE_INIT; /* newest first; each holds a reference */
+static size_t kept_bytes;
+static GMutex lock; /* over the two */
+
+static void parsed_unref(struct parsed *parsed)
+{
+    if (!g_atomic_ref_count_dec(&parsed->references))
+        return;
+    g_clear_pointer(&parsed->tree, mime_tree_free);
+    g_clear_pointer(&parsed->message, mime_message_free);
+    g_mutex_clear(&parsed->lock);
+    g_free(parsed);
+}
+
+static void drop_oldest(void)
+{
+    struct parsed *parsed = g_queue_pop_tail(&kept);
+    kept_bytes -= parsed->size;
+    parsed_unref(parsed);
+}
 
 static struct parsed *find(const struct cache *cache, uint64_t object)
 {
-    for (unsigned i = 0; i < KEPT; i++)
-        if (kept[i].message != NULL && kept[i].cache == cache && kept[i].object == object)
-            return &kept[i];
+    g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&lock);
+    for (GList *at = kept.head; at != NULL; at = at->next) {
+        struct parsed *parsed = at->data;
+        if (parsed->cache != cache || parsed->object != object)
+            continue;
+        g_queue_unlink(&kept, at);
+        g_queue_push_head_link(&kept, at);
+        g_atomic_ref_count_inc(&parsed->references);
+        return parsed;
+    }
     return NULL;
 }
 
-static void drop(struct parsed *parsed)
+/* Two who parse the same message at once keep one each; the older goes first. */
+static struct parsed *add(const struct cache *cache, uint64_t object, GBytes *raw)
 {
-    g_clear_pointer(&parsed->tree, mime_tree_free);
-    g_clear_pointer(&parsed->message, mime_message_free);
+    struct parsed *parsed = g_new0(struct parsed, 1);
+    g_atomic_ref_count_init(&parsed->references);
+    g_atomic_ref_count_inc(&parsed->references); /* one for `kept`, one for the caller */
+    g_mutex_init(&parsed->lock);
+    parsed->cache = cache;
+    parsed->object = object;
+    parsed->size = g_bytes_get_size(raw);
+    parsed->message = mime_message_parse(raw);
+
+    g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&lock);
+    g_queue_push_head(&kept, parsed);
+    kept_bytes += parsed->size;
+    while (kept.length > 1 && kept_bytes > KEPT_BYTES)
+        drop_oldest();
+    return parsed;
 }
 
 static bool is_same(const struct cache_part *a, const struct cache_part *b)
@@ -46,35 +91,25 @@ static bool has_same(struct parsed *parsed, const struct cache_part *part)
     return false;
 }
 
-static struct parsed *add(const struct cache *cache, uint64_t object, GBytes *raw)
-{
-    struct parsed *oldest = &kept[0];
-    for (unsigned i = 1; i < KEPT; i++)
-        if (kept[i].used < oldest->used)
-            oldest = &kept[i];
-    drop(oldest);
-    *oldest = (struct parsed){.cache = cache, .object = object, .message = mime_message_parse(raw)};
-    return oldest;
-}
-
 bool parsed_part(const struct cache *cache, uint64_t object, GBytes *raw,
                  const struct cache_part *part, GBytes **bytes)
 {
-    g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&lock);
     struct parsed *parsed = find(cache, object);
     if (parsed == NULL && raw == NULL)
         return false;
     if (parsed == NULL)
         parsed = add(cache, object, raw);
-    parsed->used = g_get_monotonic_time();
+    g_mutex_lock(&parsed->lock);
     bool ours = (part->flags & CACHE_PART_LOCAL) != 0 || has_same(parsed, part);
     *bytes = ours ? mime_message_part(parsed->message, part) : NULL;
+    g_mutex_unlock(&parsed->lock);
+    parsed_unref(parsed);
     return true;
 }
 
 void parsed_clear(void)
 {
     g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&lock);
-    for (unsigned i = 0; i < KEPT; i++)
-        drop(&kept[i]);
+    while (kept.length > 0)
+        drop_oldest();
 }

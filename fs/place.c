@@ -2,6 +2,8 @@
 
 #include <errno.h>
 
+#include "fs/error.h"
+
 int need_add(struct need *need, struct engine *engine, const struct engine_wish *wish)
 {
     need->engine = engine;
@@ -17,7 +19,7 @@ void need_clear(struct need *need)
 {
     for (unsigned i = 0; i < need->count; i++)
         g_free((char *)need->wishes[i].section);
-    *need = (struct need){.round = need->round};
+    *need = (struct need){.round = need->round, .may_decode = need->may_decode};
 }
 
 void place_end(struct place *place)
@@ -47,9 +49,10 @@ int need_parts(const struct place *place, struct need *need)
     return need_add(need, place->account->engine, &wish);
 }
 
-static int errno_of_cache(int error)
+/* What is not there, or makes no sense, is a node that is gone. */
+static int errno_of_record(int error)
 {
-    return error == CACHE_NOT_FOUND || error == CACHE_CORRUPT ? ESTALE : EIO;
+    return error == CACHE_NOT_FOUND || error == CACHE_CORRUPT ? ESTALE : error_of_cache(error);
 }
 
 /* Nodes of slot 0: the root, .mailmount and status. */
@@ -81,7 +84,7 @@ static int find_part(struct place *place)
     struct cache_parts parts;
     int error = cache_parts_get(place->txn, place->message.object, &parts);
     if (error != CACHE_OK)
-        return errno_of_cache(error);
+        return errno_of_record(error);
     for (size_t at = 0; cache_parts_next(&parts, &at, &place->part);) {
         if (place->part.number != place->node.part)
             continue;
@@ -103,7 +106,7 @@ static int find_message(struct place *place)
     if (error == CACHE_OK)
         error = cache_message_get(place->txn, place->node.slot, place->node.uid, &place->message);
     if (error != CACHE_OK)
-        return errno_of_cache(error);
+        return errno_of_record(error);
     place->part = (struct cache_part){.name = "", .section = "", .type = "", .charset = ""};
     switch (place->node.part) {
     case NODE_PART_MESSAGE:
@@ -130,7 +133,7 @@ static int find_mailbox(struct place *place)
     }
     place->kind = PLACE_MAILBOX;
     int error = cache_mailbox_get(place->txn, place->node.slot, &place->mailbox);
-    return error == CACHE_OK ? 0 : errno_of_cache(error);
+    return error == CACHE_OK ? 0 : errno_of_record(error);
 }
 
 /* Slots are unique among the accounts of a mount, so at most one of them knows it. */

@@ -35,11 +35,14 @@ struct need {
     unsigned count;
     struct engine_wish wishes[NEED_MAX]; /* their sections are the need's own */
     bool optional;                       /* the answer can be given, worse, if a wish fails */
-    unsigned round; /* how often the asker has waited already; kept by need_clear() */
+    unsigned round;  /* how often the asker has waited already; kept by need_clear() */
+    bool may_decode; /* the caller's thread may be busy for long: big decodes are done there */
 };
 /* Returned by functions that fill a need: ask, wait, then call again. Other values are errno codes;
  * 0 is success. */
 #define NEED_WAIT (-1)
+/* The step must be taken again on a thread that may decode: `may_decode` was not set. */
+#define NEED_DECODER (-2)
 /* Adds a wish (section copied); past NEED_MAX it is dropped, to be asked for in the next round.
  * Returns NEED_WAIT. */
 int need_add(struct need *need, struct engine *engine, const struct engine_wish *wish);

@@ -11,6 +11,7 @@
 #define ROUNDS_MAX 64
 #define WATCH_EVERY_US (100 * G_TIME_SPAN_MILLISECOND)
 #define ANSWER_THREADS 4
+#define DECODER_THREADS 2
 
 struct parked {
     struct request request;
@@ -32,7 +33,7 @@ static GHashTable *table; /* id -> struct parked, not owned */
 static uint64_t last_id;
 static bool closing;
 static GThread *watcher;
-static GThreadPool *answers;
+static GThreadPool *answers, *decoders;
 
 /* ---- one round ---- */
 
@@ -92,6 +93,28 @@ static void parked_ask(struct parked *parked)
     round_over(parked);
 }
 
+/* Takes the step of a parked request. */
+static void parked_step(struct parked *parked)
+{
+    struct request *request = &parked->request;
+    int error = request->need.round < ROUNDS_MAX ? request->step(request) : EIO;
+    if (error == NEED_WAIT) {
+        parked_ask(parked);
+    } else if (error == NEED_DECODER) {
+        need_clear(&request->need);
+        g_thread_pool_push(decoders, parked, NULL);
+    } else {
+        parked_answer(parked, error);
+    }
+}
+
+static void parked_decode(void *data, void *unused)
+{
+    struct parked *parked = data;
+    parked->request.need.may_decode = true;
+    parked_step(parked);
+}
+
 /* The next round of a parked request, on a thread of the pool. */
 static void parked_resume(void *data, void *unused)
 {
@@ -109,11 +132,8 @@ static void parked_resume(void *data, void *unused)
     }
     need_clear(need);
     need->round++;
-    error = need->round < ROUNDS_MAX ? parked->request.step(&parked->request) : EIO;
-    if (error == NEED_WAIT)
-        parked_ask(parked);
-    else
-        parked_answer(parked, error);
+    need->may_decode = false;
+    parked_step(parked);
 }
 
 /* ---- signals ---- */
@@ -180,7 +200,7 @@ static void *watch(void *data)
 
 /* ---- parking ---- */
 
-static void request_park(struct request *request)
+static void request_park(struct request *request, int why)
 {
     struct parked *parked = g_new0(struct parked, 1);
     parked->request = *request;
@@ -191,15 +211,18 @@ static void request_park(struct request *request)
     g_hash_table_insert(table, &parked->id, parked);
     g_mutex_unlock(&lock);
     fuse_req_interrupt_func(request->fuse, on_interrupt, GSIZE_TO_POINTER(parked->id));
-    parked_ask(parked);
+    if (why == NEED_WAIT)
+        parked_ask(parked);
+    else
+        g_thread_pool_push(decoders, parked, NULL);
 }
 
 void request_start(const struct request *start)
 {
     struct request request = *start;
     int error = request.step(&request);
-    if (error == NEED_WAIT) {
-        request_park(&request);
+    if (error == NEED_WAIT || error == NEED_DECODER) {
+        request_park(&request, error);
         return;
     }
     if (error != 0)
@@ -212,6 +235,7 @@ void request_init(void)
     table = g_hash_table_new(g_int64_hash, g_int64_equal);
     closing = false;
     answers = g_thread_pool_new(parked_resume, NULL, ANSWER_THREADS, FALSE, NULL);
+    decoders = g_thread_pool_new(parked_decode, NULL, DECODER_THREADS, FALSE, NULL);
     watcher = g_thread_new("interrupts", watch, NULL);
 }
 
@@ -225,6 +249,7 @@ void request_finish(void)
     g_mutex_unlock(&lock);
     g_thread_join(watcher);
     g_thread_pool_free(answers, FALSE, TRUE);
+    g_thread_pool_free(decoders, FALSE, TRUE);
     g_clear_pointer(&table, g_hash_table_unref);
 }
 

@@ -2,9 +2,10 @@
  *
  * An operation is a step: a function that looks at the cache and either answers, or says what must
  * be in the cache first. Then the request is parked with the engine, holding no thread; when its
- * wishes are granted the same step runs again, on a small pool, and finds what it needs. A wish
- * that fails, the deadline, or a signal to the caller (FUSE_INTERRUPT) answers the request with an
- * error instead.
+ * wishes are granted the same step runs again, on a small pool, and finds what it needs. A step
+ * that must decode much says so (NEED_DECODER) and runs again on a pool of two, so that it holds up
+ * nobody else. A wish that fails, the deadline, or a signal to the caller (FUSE_INTERRUPT) answers
+ * the request with an error instead.
  *
  * The kernel sends one INTERRUPT a request, for whichever signal came first. So it is looked up
  * what is pending for the caller: a signal that is meant to end it ends the request (EINTR), others
@@ -18,8 +19,8 @@
 #include "fs/place.h"
 
 struct request;
-/* Answers the request and returns 0; or returns NEED_WAIT with request->need filled; or an errno.
- */
+/* Answers the request and returns 0; or returns NEED_WAIT with request->need filled, or
+ * NEED_DECODER, or an errno. */
 typedef int (*request_step)(struct request *request);
 struct request {
     fuse_req_t fuse;

@@ -4,12 +4,11 @@
 #include <linux/fuse.h>
 #include <signal.h>
 #include <stdatomic.h>
-#include <stdio.h>
 #include <string.h>
-#include <sys/sysmacros.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "fs/mountpoint.h"
 #include "fs/ops.h"
 
 #define LOOP_THREADS 4
@@ -61,20 +60,10 @@ static ssize_t io_writev(int fd, struct iovec *iov, int count, void *data)
 static dev_t find_device(const char *mountpoint)
 {
     g_autofree char *text = NULL;
-    if (!g_file_get_contents("/proc/self/mountinfo", &text, NULL, NULL))
-        return 0;
-    dev_t device = 0; /* the last one mounted there is on top */
-    g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
-    for (unsigned i = 0; lines[i] != NULL; i++) {
-        g_auto(GStrv) words = g_strsplit(lines[i], " ", 6);
-        if (g_strv_length(words) < 6)
-            continue;
-        g_autofree char *where = g_strcompress(words[4]);
-        unsigned major, minor;
-        if (strcmp(where, mountpoint) == 0 && sscanf(words[2], "%u:%u", &major, &minor) == 2)
-            device = makedev(major, minor);
-    }
-    return device;
+    g_auto(mount_row) row = {0};
+    bool found = g_file_get_contents("/proc/self/mountinfo", &text, NULL, NULL) &&
+                 mount_row_find(text, mountpoint, &row);
+    return found ? row.device : 0;
 }
 
 /* What libfuse says on standard error becomes the error's text. */

@@ -37,8 +37,8 @@ bool sizes_get(struct cache *cache, struct cache_txn *txn, uint64_t object, uint
     return learned != NULL || cache_size_get(txn, object, number, size) == CACHE_OK;
 }
 
-/* Moves the cache's own sizes out of the set. */
-static GArray *take(struct cache *cache)
+/* The cache's own sizes, copied: they stay in the set until they are written. */
+static GArray *copy(struct cache *cache)
 {
     GArray *taken = g_array_new(FALSE, FALSE, sizeof(struct learned));
     GHashTableIter each;
@@ -46,33 +46,47 @@ static GArray *take(struct cache *cache)
     g_hash_table_iter_init(&each, kept);
     while (g_hash_table_iter_next(&each, &data, NULL)) {
         const struct learned *learned = data;
-        if (learned->cache == cache) {
+        if (learned->cache == cache)
             g_array_append_vals(taken, learned, 1);
-            g_hash_table_iter_remove(&each);
-        }
     }
     return taken;
 }
 
-/* While it is being written it is in neither place: then it is learned once more, no harm. */
-static void write_out(struct cache *cache, GArray *taken)
+static bool write_out(struct cache *cache, GArray *taken)
 {
     g_autoptr(cache_txn) txn = cache_txn_write(cache);
     for (guint i = 0; i < taken->len; i++) {
         const struct learned *learned = &g_array_index(taken, struct learned, i);
         if (cache_size_put(txn, learned->object, learned->number, learned->size) != CACHE_OK)
-            return;
+            return false;
     }
-    cache_txn_commit(g_steal_pointer(&txn));
+    return cache_txn_commit(g_steal_pointer(&txn)) == CACHE_OK;
+}
+
+/* Removes what is written, unless it was learned anew meanwhile. What could not be written is
+ * dropped, lest the set grow without end; it can be learned again. */
+static void forget(const GArray *taken)
+{
+    for (guint i = 0; i < taken->len; i++) {
+        const struct learned *written = &g_array_index(taken, struct learned, i);
+        const struct learned *learned = g_hash_table_lookup(kept, written);
+        if (learned != NULL && learned->size == written->size)
+            g_hash_table_remove(kept, written);
+    }
 }
 
 void sizes_flush(struct cache *cache)
 {
     g_mutex_lock(&lock);
-    g_autoptr(GArray) taken = kept != NULL ? take(cache) : NULL;
+    g_autoptr(GArray) taken = kept != NULL ? copy(cache) : NULL;
     g_mutex_unlock(&lock);
-    if (taken != NULL && taken->len > 0)
-        write_out(cache, taken);
+    if (taken == NULL || taken->len == 0)
+        return;
+    if (!write_out(cache, taken))
+        g_info("exact sizes could not be written to the cache");
+    g_mutex_lock(&lock);
+    forget(taken);
+    g_mutex_unlock(&lock);
 }
 
 void sizes_put(struct cache *cache, uint64_t object, uint16_t number, uint64_t size)

@@ -141,11 +141,18 @@ static uint64_t stream_advance(struct stream *stream, const struct origin *origi
     return stream->window;
 }
 
+static uint64_t stream_window(struct stream *stream)
+{
+    g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&stream->lock);
+    return stream->window;
+}
+
 /* Copies [from, to) of the section; what is missing becomes a wish. */
 static int section_read(struct stream *stream, const struct origin *origin, uint64_t from,
                         uint64_t to, char *buffer, struct need *need)
 {
-    uint64_t window = stream_advance(stream, origin, from, to);
+    uint64_t window =
+        need->round == 0 ? stream_advance(stream, origin, from, to) : stream_window(stream);
     size_t length = to - from;
     size_t got = cache_content_get(origin->account->cache, origin->object, stream->section, from,
                                    buffer, length);

@@ -103,19 +103,25 @@ static bool face_shown(const struct place *place, bool eml)
     return view == ACCOUNT_VIEW_BOTH || (view == ACCOUNT_VIEW_MESSAGES) == eml;
 }
 
-/* A message's name holds its UID. If its mailbox was never listed, that comes first. */
+/* Whether the list may lack a message: it was never whole, or is older than the UID. */
+static bool list_may_lack(const struct cache_mailbox *mailbox, uint32_t uid)
+{
+    return !(mailbox->flags & CACHE_MAILBOX_COMPLETE) || uid >= mailbox->uidnext;
+}
+
+/* A message's name holds its UID. */
 static int lookup_message(const struct place *parent, const char *name, uint32_t uid, bool eml,
                           struct node *node, struct need *need)
 {
     const struct cache_mailbox *mailbox = &parent->mailbox;
-    if (!(mailbox->flags & CACHE_MAILBOX_COMPLETE) && need->round == 0) {
+    struct cache_message message;
+    if (mailbox->messages == 0 ||
+        cache_message_get(parent->txn, mailbox->messages, uid, &message) != CACHE_OK) {
+        if (need->round > 0 || !list_may_lack(mailbox, uid))
+            return ENOENT;
         struct engine_wish wish = {.want = ENGINE_MAILBOX, .folder = mailbox->slot};
         return need_add(need, parent->account->engine, &wish);
     }
-    struct cache_message message;
-    if (mailbox->messages == 0 ||
-        cache_message_get(parent->txn, mailbox->messages, uid, &message) != CACHE_OK)
-        return ENOENT;
     size_t length = strlen(message.name);
     if (strncmp(message.name, name, length) != 0 || strcmp(name + length, eml ? ".eml" : "") != 0 ||
         !face_shown(parent, eml))

@@ -78,8 +78,11 @@ static void set_up(struct fixture *f, const void *unused)
     f->directory = g_dir_make_tmp("mailmount-XXXXXX", NULL);
     struct cache_options options = {
         .directory = f->directory, .account = "a@h:993", .owner = "a test"};
-    f->account = (struct account){
-        .name = (char *)"a", .source = (char *)"imaps://a@h", .umask = 077, .uid = 7};
+    f->account = (struct account){.name = (char *)"a",
+                                  .source = (char *)"imaps://a@h",
+                                  .umask = 077,
+                                  .uid = 7,
+                                  .cache_size = 64 << 20};
     f->mine = (struct mounted_account){.account = &f->account};
     f->mine.cache = cache_open(&options, NULL);
     g_assert_nonnull(f->mine.cache);
@@ -96,6 +99,7 @@ static void set_up(struct fixture *f, const void *unused)
                                             .flags = CACHE_MAILBOX_COMPLETE,
                                             .messages = f->messages,
                                             .uidvalidity = 9,
+                                            .uidnext = 6,
                                             .mtime_ns = 42});
     put_mailbox(txn, (struct cache_mailbox){
                          .slot = f->child, .parent = f->inbox, .wire = "INBOX/x", .name = "x"});
@@ -376,6 +380,11 @@ static void test_never_listed(struct fixture *f, const void *unused)
         tree_lookup(&f->mounted, child, "2026-11-20 A - B [3].eml", &attr, &lasting, &need), ==,
         ENOENT);
     need.round = 0;
+    uint64_t inbox = inode_of(f, f->inbox, 0, 0); /* listed, but before UID 6 was given out */
+    g_assert_cmpint(
+        tree_lookup(&f->mounted, inbox, "2026-11-20 A - B [6].eml", &attr, &lasting, &need), ==,
+        NEED_WAIT);
+    need_clear(&need);
     g_assert_cmpint(tree_lookup(&f->mounted, child, ".git", &attr, &lasting, &need), ==, ENOENT);
     g_assert_true(lasting);
 }
