@@ -6,8 +6,6 @@
 #include <stdatomic.h>
 #include <string.h>
 
-enum { LITERAL_MINUS_MAX = 4096 }; /* RFC 7888, 5 */
-
 void imap_tag_next(char tag[24])
 {
     static _Atomic uint64_t last;
@@ -79,14 +77,10 @@ void imap_command_mailbox(struct imap_command *command, const char *wire, bool u
                           unsigned capabilities)
 {
     GString *text = imap_command_text(command);
-    size_t length = strlen(wire);
 
     if (imap_write_mailbox(text, wire, utf8))
         return;
-    bool unasked = capabilities & IMAP_CAP_LITERAL_PLUS ||
-                   (capabilities & IMAP_CAP_LITERAL_MINUS && length <= LITERAL_MINUS_MAX);
-    g_string_append_printf(text, "{%zu%s}\r\n", length, unasked ? "+" : "");
-    if (!unasked)
+    if (!imap_write_literal(text, strlen(wire), capabilities))
         g_queue_push_tail(&command->pieces, g_string_new(NULL));
     g_string_append(imap_command_text(command), wire);
 }

@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-#define QUOTED_MAX 1000
+enum { QUOTED_MAX = 1000, LITERAL_MINUS_MAX = 4096 /* RFC 7888, 5 */ };
 
 static bool has_8bit(const char *text)
 {
@@ -46,4 +46,13 @@ bool imap_write_mailbox(GString *out, const char *wire, bool utf8)
         return imap_write_quoted(out, wire, utf8);
     g_string_append(out, wire);
     return true;
+}
+
+bool imap_write_literal(GString *out, size_t length, unsigned capabilities)
+{
+    bool unasked = capabilities & IMAP_CAP_LITERAL_PLUS ||
+                   (capabilities & IMAP_CAP_LITERAL_MINUS && length <= LITERAL_MINUS_MAX);
+
+    g_string_append_printf(out, "{%zu%s}\r\n", length, unasked ? "+" : "");
+    return unasked;
 }

@@ -8,3 +8,6 @@
 bool imap_write_quoted(GString *out, const char *text, bool utf8);
 /* Appends a wire name as an astring: an atom where that is valid, else quoted; false as above. */
 bool imap_write_mailbox(GString *out, const char *wire, bool utf8);
+/* Appends the head of a literal of `length` bytes, with its line end. Returns true if the bytes may
+ * follow at once (RFC 7888); false if the server must ask for them first. */
+bool imap_write_literal(GString *out, size_t length, unsigned capabilities);

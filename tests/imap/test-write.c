@@ -59,10 +59,36 @@ static void test_length(void)
     g_assert_cmpuint(out->len, ==, strlen("A1 SELECT ") + 1000 + 1002);
 }
 
+static void test_literal(void)
+{
+    static const struct {
+        size_t length;
+        unsigned capabilities;
+        bool at_once;
+        const char *head;
+    } rows[] = {
+        {0, 0, false, "{0}\r\n"},
+        {12, 0, false, "{12}\r\n"},
+        {12, IMAP_CAP_LITERAL_MINUS, true, "{12+}\r\n"},
+        {4096, IMAP_CAP_LITERAL_MINUS, true, "{4096+}\r\n"},
+        {4097, IMAP_CAP_LITERAL_MINUS, false, "{4097}\r\n"},
+        {4097, IMAP_CAP_LITERAL_PLUS, true, "{4097+}\r\n"},
+        {4097, IMAP_CAP_LITERAL_PLUS | IMAP_CAP_LITERAL_MINUS, true, "{4097+}\r\n"},
+    };
+
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        g_autoptr(GString) out = g_string_new(NULL);
+        bool at_once = imap_write_literal(out, rows[i].length, rows[i].capabilities);
+        g_assert_cmpint(at_once, ==, rows[i].at_once);
+        g_assert_cmpstr(out->str, ==, rows[i].head);
+    }
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/imap/write/cases", test_cases);
     g_test_add_func("/imap/write/length", test_length);
+    g_test_add_func("/imap/write/literal", test_literal);
     return g_test_run();
 }
