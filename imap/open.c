@@ -11,7 +11,7 @@ enum {
     TEXT_MAX = 300,
     INITIAL_MAX = 7000, /* a longer initial response goes as an answer instead */
     CHALLENGES_MAX = 32,
-    LITERAL_MINUS_MAX = 4096, /* RFC 7888, 5 */
+    SECRET_MIN = 6, /* bytes; a shorter one is not looked for in the server's words */
 };
 
 struct opening {
@@ -37,15 +37,40 @@ static bool fail(struct opening *o, enum imap_error code, const char *format, ..
     return false;
 }
 
-/* The server's words, fit for a message: one line, no full stop, and never the secret. */
+static bool is_letter(char c)
+{
+    return g_ascii_isalnum(c) || (unsigned char)c >= 0x80;
+}
+
+/* Hides the secret where a server repeats it. A short one, or one that is part of a longer word, is
+ * more likely the server's own word, and to hide that would tell it. */
+static void secret_hide(GString *line, const char *secret)
+{
+    static const char SHOWN[] = "<secret>";
+    size_t length = strlen(secret);
+    const char *at = line->str;
+
+    while (length >= SECRET_MIN && (at = strstr(at, secret)) != NULL) {
+        gssize begin = at - line->str;
+        bool within = (begin > 0 && is_letter(at[-1]) && is_letter(at[0])) ||
+                      (is_letter(at[length - 1]) && is_letter(at[length]));
+        if (!within) {
+            g_string_erase(line, begin, (gssize)length);
+            g_string_insert(line, begin, SHOWN);
+        }
+        at = line->str + begin + (within ? 1 : strlen(SHOWN));
+    }
+}
+
+/* The server's words, fit for a message: one line, no full stop, and not the secret. */
 static char *said(const struct opening *o, const char *text)
 {
     g_autoptr(GString) line = g_string_new(NULL);
     g_autofree char *safe = imap_text_safe(text, strlen(text), TEXT_MAX);
 
     g_string_assign(line, g_strstrip(safe));
-    if (o->login->secret && *o->login->secret)
-        g_string_replace(line, o->login->secret, "<secret>", 0);
+    if (o->login->secret)
+        secret_hide(line, o->login->secret);
     while (line->len > 0 && line->str[line->len - 1] == '.')
         g_string_truncate(line, line->len - 1);
     return g_strdup(line->len > 0 ? line->str : "no reason given");
@@ -328,17 +353,12 @@ static bool authenticate(struct opening *o, const struct imap_mechanism *mechani
 /* Appends an argument of LOGIN, quoted or as a literal. A synchronising one begins a new piece. */
 static void login_argument(struct opening *o, GPtrArray *pieces, const char *value)
 {
-    unsigned has = o->session->capabilities.flags;
-    size_t length = strlen(value);
     GString *line = pieces->pdata[pieces->len - 1];
 
     g_string_append_c(line, ' ');
     if (imap_write_quoted(line, value, false))
         return;
-    bool unasked = has & IMAP_CAP_LITERAL_PLUS ||
-                   (has & IMAP_CAP_LITERAL_MINUS && length <= LITERAL_MINUS_MAX);
-    g_string_append_printf(line, "{%zu%s}\r\n", length, unasked ? "+" : "");
-    if (!unasked) {
+    if (!imap_write_literal(line, strlen(value), o->session->capabilities.flags)) {
         line = g_string_sized_new(line->allocated_len);
         g_ptr_array_add(pieces, line);
     }

@@ -145,6 +145,37 @@ static void test_bad(void)
     }
 }
 
+/* What a server says of a failure, with a secret in it or what only looks like one. */
+static void test_secret_hidden(void)
+{
+    static const struct {
+        const char *secret, *said, *told;
+    } rows[] = {
+        {"sesame", "sesame is not it", ": <secret> is not it"},
+        {"sesame", "not sesame, nor pass=sesame!", ": not <secret>, nor pass=<secret>!"},
+        {"sesame", "sesames, asesame", ": sesames, asesame"},
+        {"sesame", "sesamesesame sesame", ": sesamesesame <secret>"},
+        {"wrong", "wrong user or password", ": wrong user or password"},
+        {"(open)", "it(open)ed", ": it<secret>ed"},
+    };
+
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        g_autoptr(GString) plain = g_string_new_len("\0alice\0", 7);
+        g_string_append(plain, rows[i].secret);
+        g_autofree char *base64 = g_base64_encode((const guchar *)plain->str, plain->len);
+        g_autofree char *sent = g_strconcat("C:AUTHENTICATE PLAIN ", base64, NULL);
+        g_autofree char *answered = g_strconcat("S:$$ NO ", rows[i].said, NULL);
+        const char *const steps[] = {GREET, sent, answered, NULL};
+        struct client client;
+        client_init(&client, steps, NULL);
+        client.login.secret = rows[i].secret;
+        client_open(&client);
+        g_assert_error(client.error, IMAP_ERROR, IMAP_ERROR_LOGIN);
+        g_assert_true(g_str_has_suffix(client.error->message, rows[i].told));
+        client_end(&client, true);
+    }
+}
+
 static void test_mechanism_names(void)
 {
     static const char *const steps[] = {"S:* OK [CAPABILITY IMAP4rev1 AUTH=PLAIN] x", NULL};
@@ -311,6 +342,7 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/imap/open/good", test_good);
     g_test_add_func("/imap/open/bad", test_bad);
+    g_test_add_func("/imap/open/secret-hidden", test_secret_hidden);
     g_test_add_func("/imap/open/mechanism-names", test_mechanism_names);
     g_test_add_func("/imap/open/unknown-host", test_unknown_host);
     g_test_add_func("/imap/open/refused", test_refused);
