@@ -2,8 +2,6 @@
 
 #include "fs/mime-private.h"
 
-#define REPLACEMENT "\xef\xbf\xbd"
-
 size_t mime_line(const char *bytes, size_t length, size_t at, size_t *next)
 {
     const char *end = memchr(bytes + at, '\n', length - at);
@@ -75,21 +73,6 @@ bool mime_field_is(const struct mime_field *field, const char *name)
            g_ascii_strncasecmp(field->name, name, field->name_length) == 0;
 }
 
-/* Frees `text` if it returns another. */
-static GString *without_nuls(GString *text)
-{
-    if (!memchr(text->str, '\0', text->len))
-        return text;
-    GString *out = g_string_sized_new(text->len + 16);
-    for (gsize i = 0; i < text->len; i++)
-        if (text->str[i])
-            g_string_append_c(out, text->str[i]);
-        else
-            g_string_append(out, REPLACEMENT);
-    g_string_free(text, TRUE);
-    return out;
-}
-
 char *mime_field_value(const struct mime_field *field, size_t max)
 {
     GString *out = g_string_sized_new(MIN(field->value_length, max) + 1);
@@ -102,7 +85,7 @@ char *mime_field_value(const struct mime_field *field, size_t max)
             g_string_append_c(out, ' ');
         g_string_append_len(out, field->value + at, (gssize)MIN(end - at, max - out->len));
     }
-    return g_strchomp(g_string_free(without_nuls(out), FALSE));
+    return g_strchomp(g_string_free(mime_text_without_nuls(out), FALSE));
 }
 
 char *mime_field_find(const void *bytes, size_t length, const char *name, unsigned *count)

@@ -68,6 +68,8 @@ char *mime_parameter_decode(const struct mime_parameter *parameters, size_t coun
 bool mime_text_convert(const char *charset, const void *bytes, size_t length, GString *out);
 /* Appends bytes of no stated charset: UTF-8 if they are that, else windows-1252. */
 void mime_text_guess(const void *bytes, size_t length, GString *out);
+/* The text with each NUL as U+FFFD. Frees `text` if it returns another. */
+GString *mime_text_without_nuls(GString *text);
 
 /* ---- mime-encoding.c, base64.c ----------------------------------------------------------------
  */

@@ -252,6 +252,20 @@ static bool iconv_append(const char *codec, unsigned unit, const void *bytes, si
     return true;
 }
 
+GString *mime_text_without_nuls(GString *text)
+{
+    if (!memchr(text->str, '\0', text->len))
+        return text;
+    GString *out = g_string_sized_new(text->len + 16);
+    for (gsize i = 0; i < text->len; i++)
+        if (text->str[i])
+            g_string_append_c(out, text->str[i]);
+        else
+            g_string_append(out, REPLACEMENT);
+    g_string_free(text, TRUE);
+    return out;
+}
+
 void mime_text_guess(const void *bytes, size_t length, GString *out)
 {
     if (utf8_is_valid(bytes, length) || !iconv_append("CP1252", 1, bytes, length, out))

@@ -6,7 +6,6 @@
 #include "fs/mime-private.h"
 
 enum { WORD_CHARSET_MAX = 64 };
-#define REPLACEMENT "\xef\xbf\xbd"
 
 struct word {
     const char *charset, *text, *end; /* `end` is behind the "?=" */
@@ -112,21 +111,6 @@ static void decode(struct decoder *decoder, const char *text)
     decoder_plain(decoder, plain, end, true);
 }
 
-/* Frees `text` if it returns another. */
-static GString *without_nuls(GString *text)
-{
-    if (!memchr(text->str, '\0', text->len))
-        return text;
-    GString *out = g_string_sized_new(text->len + 16);
-    for (gsize i = 0; i < text->len; i++)
-        if (text->str[i])
-            g_string_append_c(out, text->str[i]);
-        else
-            g_string_append(out, REPLACEMENT);
-    g_string_free(text, TRUE);
-    return out;
-}
-
 char *mime_words_decode(const char *text)
 {
     if (g_str_is_ascii(text) && !strstr(text, "=?"))
@@ -134,5 +118,5 @@ char *mime_words_decode(const char *text)
     struct decoder decoder = {.out = g_string_new(NULL), .bytes = g_string_new(NULL)};
     decode(&decoder, text);
     g_string_free(decoder.bytes, TRUE);
-    return g_string_free(without_nuls(decoder.out), FALSE);
+    return g_string_free(mime_text_without_nuls(decoder.out), FALSE);
 }
