@@ -2,6 +2,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <gio/gio.h>
 #include <limits.h>
 #include <linux/magic.h>
@@ -110,6 +111,18 @@ void mountpoint_detach(const char *path, dev_t device)
         return;
     if (device != 0 ? row.device == device : row_is_ours(&row) && path_is_dead(path))
         path_detach(path);
+}
+
+void mountpoint_abort(dev_t device)
+{
+    g_autofree char *file = g_strdup_printf("/sys/fs/fuse/connections/%u/abort", minor(device));
+    int fd = major(device) == 0 ? open(file, O_WRONLY | O_CLOEXEC) : -1;
+
+    if (fd < 0)
+        return; /* there is none any more, or fusectl is not mounted */
+    if (write(fd, "1", 1) != 1)
+        g_debug("%s: %s", file, g_strerror(errno));
+    close(fd);
 }
 
 /* ---- checking ------------------------------------------------------------------------------- */

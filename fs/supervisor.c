@@ -94,9 +94,12 @@ struct watch {
     int signals;  /* signalfd */
     int ready;    /* from the worker; -1 after it has spoken or closed it */
     int launcher; /* to the launcher; -1 in the foreground and when it is told */
-    bool stopped; /* a signal asked for the end */
     bool usable;  /* the worker said so */
     dev_t device; /* of the mount, if usable */
+    /* the end, when a signal has asked for it */
+    bool stopped;
+    bool killed;     /* patience is at its end */
+    gint64 until_us; /* when it is; g_get_monotonic_time() */
 };
 
 static void launcher_tell(struct watch *watch, int status)
@@ -125,6 +128,41 @@ static void ready_take(struct watch *watch)
     launcher_tell(watch, 0);
 }
 
+static void worker_stop(struct watch *watch)
+{
+    if (!watch->stopped)
+        watch->until_us = g_get_monotonic_time() + watch->supervisor->patience_ms * 1000LL;
+    watch->stopped = true;
+    kill(watch->worker, SIGTERM);
+}
+
+/* A thread of it may be stuck in the kernel, waiting for a reader that waits for the worker: only
+ * the end of the connection frees both. */
+static void worker_kill(struct watch *watch)
+{
+    g_critical("did not end when told to, and is killed");
+    watch->killed = true;
+    watch->until_us = g_get_monotonic_time() + watch->supervisor->patience_ms * 1000LL;
+    kill(watch->worker, SIGKILL);
+    if (!watch->usable)
+        return;
+    mountpoint_abort(watch->device);
+    mountpoint_detach(watch->supervisor->mountpoint, watch->device);
+}
+
+/* How long poll() may wait, in ms; -1: for ever. */
+static int patience_left(const struct watch *watch)
+{
+    gint64 left_us = watch->until_us - g_get_monotonic_time();
+
+    return watch->stopped ? (int)(MAX(left_us, 0) / 1000 + 1) : -1;
+}
+
+static bool patience_ended(const struct watch *watch)
+{
+    return watch->stopped && g_get_monotonic_time() >= watch->until_us;
+}
+
 /* Whether the worker has ended; then `*status` is as of waitpid(). */
 static bool signal_take(struct watch *watch, int *status)
 {
@@ -135,8 +173,7 @@ static bool signal_take(struct watch *watch, int *status)
     if (info.ssi_signo == SIGCHLD)
         return waitpid(watch->worker, status, WNOHANG) == watch->worker;
     systemd_notify("STOPPING=1");
-    watch->stopped = true;
-    kill(watch->worker, SIGTERM);
+    worker_stop(watch);
     return false;
 }
 
@@ -147,17 +184,21 @@ static int worker_watch(struct watch *watch)
         struct pollfd fds[] = {
             {watch->signals, POLLIN, 0}, {watch->ready, POLLIN, 0}, {watch->launcher, 0, 0}};
         int status;
-        if (poll(fds, G_N_ELEMENTS(fds), -1) < 0 && errno != EINTR)
+        if (poll(fds, G_N_ELEMENTS(fds), patience_left(watch)) < 0 && errno != EINTR)
             return SUPERVISOR_CRASHED << 8;
         if (fds[1].revents != 0)
             ready_take(watch);
         if (fds[2].revents != 0 && watch->launcher >= 0) {
             fd_clear(&watch->launcher); /* the user has given up */
-            watch->stopped = true;
-            kill(watch->worker, SIGTERM);
+            worker_stop(watch);
         }
         if (fds[0].revents != 0 && signal_take(watch, &status))
             return status;
+        if (!patience_ended(watch))
+            continue;
+        if (watch->killed)
+            return SIGKILL; /* as good as dead */
+        worker_kill(watch);
     }
 }
 
@@ -170,7 +211,8 @@ static int worker_bury(struct watch *watch, int status)
         mountpoint_detach(watch->supervisor->mountpoint, watch->usable ? watch->device : 0);
     if (WIFEXITED(status))
         return WEXITSTATUS(status);
-    g_critical("ended unexpectedly by signal %d", WTERMSIG(status));
+    if (!watch->killed)
+        g_critical("ended unexpectedly by signal %d", WTERMSIG(status));
     return SUPERVISOR_CRASHED;
 }
 

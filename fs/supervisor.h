@@ -4,6 +4,8 @@
  *     supervisor    stays: passes signals on, tells systemd, unmounts if the worker dies
  *     worker        mounts and serves; the only one that holds /dev/fuse, threads and secrets
  *
+ * A worker that is told to end and hangs instead is killed, and its mount is torn down.
+ *
  * A worker that crashes (SIGSEGV, SIGBUS, SIGABRT) is buried and started once more: a damaged cache
  * file can crash LMDB, and the second worker begins the caches anew.
  *
@@ -19,6 +21,7 @@
 struct supervisor {
     const char *mountpoint; /* absolute */
     bool foreground;
+    unsigned patience_ms; /* a worker that has not ended so long after it was told to is killed */
     /* The worker's life; returns its exit status, after a message. `again`: another one before it
      * crashed; what may have made it crash is to be left alone. */
     int (*work)(bool again, void *data);

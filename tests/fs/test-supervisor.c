@@ -23,7 +23,9 @@ enum deed {
     DEED_READY_CRASH,
     DEED_FAULT,       /* SIGSEGV in the first life, ready in the second */
     DEED_FAULT_TWICE, /* in both */
-    DEED_HANG
+    DEED_HANG,
+    DEED_DEAF,       /* is ready, then ignores SIGTERM */
+    DEED_DEAF_EARLY, /* ignores it before it is ready */
 };
 
 struct scene {
@@ -88,7 +90,19 @@ static int work(bool again, void *data)
         wait_for_term();
         tell(scene, 0);
     }
+    if (scene->deed == DEED_DEAF)
+        supervisor_ready(4711);
+    if (scene->deed == DEED_DEAF || scene->deed == DEED_DEAF_EARLY) {
+        tell(scene, getpid());
+        for (;;)
+            pause(); /* SIGTERM is blocked */
+    }
     return scene->status;
+}
+
+static bool is_deaf(const struct scene *scene)
+{
+    return scene->deed == DEED_DEAF || scene->deed == DEED_DEAF_EARLY;
 }
 
 /* supervisor_run() in a child, since it forks and returns in each process. */
@@ -99,7 +113,11 @@ static pid_t scene_start(struct scene *scene, bool foreground)
     pid_t pid = fork();
     if (pid != 0)
         return pid;
-    const struct supervisor supervisor = {"/nonexistent", foreground, work, scene};
+    const struct supervisor supervisor = {.mountpoint = "/nonexistent",
+                                          .foreground = foreground,
+                                          .patience_ms = is_deaf(scene) ? 100 : 3600 * 1000,
+                                          .work = work,
+                                          .data = scene};
     g_log_set_always_fatal(G_LOG_LEVEL_ERROR);
     _exit(supervisor_run(&supervisor));
 }
@@ -201,6 +219,23 @@ static void test_launcher_killed(void)
     scene_end(&scene);
 }
 
+/* A worker that does not end when told to is killed. */
+static void test_deaf(void)
+{
+    static const enum deed DEEDS[] = {DEED_DEAF, DEED_DEAF_EARLY};
+
+    for (size_t i = 0; i < G_N_ELEMENTS(DEEDS); i++) {
+        struct scene scene = {DEEDS[i]};
+        pid_t supervisor = scene_start(&scene, true);
+        pid_t worker = told(&scene);
+        kill(supervisor, SIGTERM);
+        g_assert_cmpint(status_of(supervisor), ==, SUPERVISOR_CRASHED);
+        g_assert_cmpint(kill(worker, 0), ==, -1);
+        g_assert_cmpint(errno, ==, ESRCH);
+        scene_end(&scene);
+    }
+}
+
 static int socket_bind(const char *path)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
@@ -241,6 +276,7 @@ int main(int argc, char *argv[])
     g_test_add_func("/supervisor/signals-forwarded", test_signals_forwarded);
     g_test_add_func("/supervisor/supervisor-killed", test_supervisor_killed);
     g_test_add_func("/supervisor/launcher-killed", test_launcher_killed);
+    g_test_add_func("/supervisor/deaf", test_deaf);
     g_test_add_func("/supervisor/systemd", test_systemd);
     return g_test_run();
 }
