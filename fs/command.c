@@ -79,7 +79,7 @@ static bool run_as_set(struct command *command, const char *value, struct accoun
     as_user.name = "setuid";
     if (!option_set(&as_user, value, scratch, error))
         return false;
-    command->has_run_as = true;
+    command->has_run_as = command->has_setuid = true;
     command->run_as = scratch->uid;
     return true;
 }

@@ -17,6 +17,7 @@ struct command {
     char *source, *mountpoint;
     char *config;    /* NULL: the default file */
     bool has_run_as; /* setuid= or uid=: who to be when started by root */
+    bool has_setuid; /* it was setuid=, which only root may set to another than oneself */
     uid_t run_as;
     bool nonempty;
     GPtrArray *settings; /* struct setting: what changes accounts, in order */

@@ -30,6 +30,9 @@
 #endif
 #endif
 
+/* From the signal that asks for the end to the one that enforces it. */
+enum { PATIENCE_MS = 10 * 1000 };
+
 enum exit_status {
     EXIT_USAGE = 1,
     EXIT_CONFIG = 2,
@@ -91,8 +94,11 @@ static void environment_enter(const struct passwd *user)
 /* Root's setuid= and uid=: becomes that user for good. NULL, or what went wrong. */
 static const char *privileges_drop(const struct command *command)
 {
-    if (!command->has_run_as || command->run_as == geteuid() || geteuid() != 0)
+    if (!command->has_run_as || command->run_as == geteuid())
         return NULL;
+    if (geteuid() != 0)
+        return command->has_setuid ? "setuid= is for root: nobody else can become another user"
+                                   : NULL;
     const struct passwd *user = getpwuid(command->run_as);
     if (user == NULL)
         return "the user of setuid= or uid= does not exist";
@@ -329,6 +335,7 @@ static int program_run(struct program *program, int argc, char *const argv[])
         return status;
     const struct supervisor supervisor = {.mountpoint = program->mountpoint,
                                           .foreground = program->command.foreground,
+                                          .patience_ms = PATIENCE_MS,
                                           .work = worker_main,
                                           .data = program};
     return supervisor_run(&supervisor);

@@ -84,3 +84,12 @@ def test_allow_other_needs_the_administrators_word(as_nobody):
     assert "user_allow_other" in refused.stdout
     allowed = as_nobody(sys.executable, "-c", ALLOW_OTHER, conf="user_allow_other")
     assert allowed.stdout.startswith("0 "), allowed.stdout + allowed.stderr
+
+
+def test_setuid_is_for_root(as_nobody):
+    for user, status in [("root", 1), ("0", 1), ("nobody", 5), ("65534", 5)]:
+        done = as_nobody("../bin/mailmount", "-o", "setuid=" + user, "imaps://alice@localhost",
+                         "/nonexistent/mail")
+        assert done.returncode == status, (user, done.stderr)
+        assert ("setuid= is for root" in done.stderr) == (status == 1), done.stderr
+        assert len(done.stderr.splitlines()) == 1, done.stderr
