@@ -55,8 +55,9 @@ struct engine {
     GHashTable *partial;   /* folders whose EXISTS is above what FETCH gives */
     GHashTable *windows;   /* messages slot -> how many neighbours' structures to ask for */
     GHashTable *proofs;    /* objects whose RFC822.SIZE was right */
+    GHashTable *misfits;   /* and was wrong: some of the first ones of each */
     GQueue ledger;         /* facts of bodies read, written together: see reader.c */
-    GThreadPool *parsers;  /* GMime over whole messages; made when first needed */
+    GThreadPool *parsers;  /* take whole messages apart; made when first needed */
     GSource *timer;        /* 250 ms while wishes or connections exist */
     gint64 pause_until_us; /* the server asked for silence until then */
     gint64 skew_us;        /* boottime - monotonic when last looked at */
@@ -72,6 +73,9 @@ static inline gint64 engine_now(const struct engine *engine)
 }
 
 /* ---- engine.c ---- */
+
+/* Why the cache did not do what was asked (enum cache_error). */
+enum engine_error engine_error_of_cache(int error);
 
 /* Asks from within the engine's thread, also while it is out of reach. */
 void engine_ask_inside(struct engine *engine, const struct engine_wish *wish, engine_done done,

@@ -3,7 +3,7 @@
  * BODYSTRUCTURE is asked for, with that of the neighbours that have none yet in a second command
  * behind it: who enters one message directory enters the next. Where the server's word is broken,
  * missing or doubtful (mime_structure_doubt()), and for ENGINE_REPARTS, the whole message is
- * fetched into the content cache and parsed by GMime in a pool of two threads.
+ * fetched into the content cache and taken apart from its own bytes (parse.h).
  */
 #pragma once
 
