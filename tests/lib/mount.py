@@ -70,7 +70,7 @@ class Mount:
     def sanitizers(self):
         log = "log_path=%s/report:" % self.reports
         return {"ASAN_OPTIONS": log, "UBSAN_OPTIONS": log + "print_stacktrace=1",
-                "TSAN_OPTIONS": log + "second_deadlock_stack=1"}
+                "TSAN_OPTIONS": log, "G_SLICE": "always-malloc"}
 
     @property
     def command(self):
