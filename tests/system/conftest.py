@@ -15,6 +15,8 @@ from lib import mail, mount, proxy, scripted, servers, tls  # noqa: E402
 
 # the corpus is not the project's: .ci/run says where it is
 collect_ignore = [] if os.environ.get("MAILMOUNT_CORPUS") else ["test_corpus.py"]
+if not os.environ.get("MAILMOUNT_TEST_THREADS"):
+    collect_ignore.append("test_threads.py")
 if os.getuid():
     collect_ignore.append("test_user.py")
 
