@@ -18,8 +18,8 @@ static const char *const SUBJECTS[] = {
     "Re: [list] quarterly report for the board of directors",
     "=?UTF-8?B?R3LDvMOfZSBhdXMgTcO8bmNoZW4=?=",
     "=?iso-8859-1?Q?Caf=E9_und_Kuchen?=\r\n =?iso-8859-1?Q?_am_Sonntag?=",
-    "Gr\xc3\xbc\xc3\x9f"
-    "e",
+    ("Gr\xc3\xbc\xc3\x9f"
+     "e"),
 };
 
 static char *header_new(int i)
