@@ -1,5 +1,5 @@
-/* Whole messages out of the content cache, taken apart (fs/mime-message.c) in a pool of two threads,
- * since that takes too long for the engine's. */
+/* Whole messages out of the content cache, taken apart (fs/mime-message.c) in a pool of two
+ * threads, since that takes too long for the engine's. */
 #pragma once
 
 #include <stdbool.h>
