@@ -15,7 +15,8 @@ static const struct error_map {
     {ENGINE_LOGIN, EACCES, "signing in failed"},
     {ENGINE_INTERRUPTED, EINTR, "interrupted"},
     {ENGINE_BROKEN, EIO, "the server's answers make no sense"},
-    {ENGINE_CACHE, ENOSPC, "the cache cannot take it"},
+    {ENGINE_CACHE, EIO, "the cache cannot take it"},
+    {ENGINE_FULL, ENOSPC, "no space for the cache"},
     {ENGINE_STOPPED, ENOTCONN, "the mount is ending"},
 };
 

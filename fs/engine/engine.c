@@ -260,6 +260,13 @@ void engine_publish(struct engine *engine)
     g_mutex_unlock(&engine->lock);
 }
 
+enum engine_error engine_error_of_cache(int error)
+{
+    if (error == CACHE_OK)
+        return ENGINE_OK;
+    return error == CACHE_FULL ? ENGINE_FULL : ENGINE_CACHE;
+}
+
 void engine_note_error(struct engine *engine, const GError *error)
 {
     g_info("%s", error->message);
@@ -311,6 +318,7 @@ static const char *const FOLDERS_WORDS[] = {
     [ENGINE_REFUSED] = "the server refuses to list its mailboxes",
     [ENGINE_BROKEN] = "the server gives no list of mailboxes",
     [ENGINE_CACHE] = "the cache cannot be written",
+    [ENGINE_FULL] = "there is no space for the cache",
     [ENGINE_STOPPED] = "stopped",
 };
 
@@ -460,6 +468,7 @@ struct engine *engine_new(const struct engine_config *config)
     engine->partial = g_hash_table_new(NULL, NULL);
     engine->windows = g_hash_table_new(NULL, NULL);
     engine->proofs = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL);
+    engine->misfits = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL);
     pool_init(engine, config->secret);
     engine->thread = g_thread_new("engine", engine_run, engine);
     return engine;
@@ -488,8 +497,9 @@ void engine_free(struct engine *engine)
     g_source_unref(engine->inbox_source);
     g_source_unref(engine->timer);
     pool_free(engine);
-    GHashTable *const tables[] = {engine->wishes,  engine->jobs,    engine->fresh, engine->zero,
-                                  engine->partial, engine->windows, engine->proofs};
+    GHashTable *const tables[] = {engine->wishes, engine->jobs,    engine->fresh,
+                                  engine->zero,   engine->partial, engine->windows,
+                                  engine->proofs, engine->misfits};
     for (size_t i = 0; i < G_N_ELEMENTS(tables); i++)
         g_hash_table_unref(tables[i]);
     g_main_context_unref(engine->context);

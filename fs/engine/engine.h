@@ -30,7 +30,8 @@ enum engine_error {
     ENGINE_LOGIN,       /* signing in failed */
     ENGINE_INTERRUPTED, /* cancelled by engine_cancel() */
     ENGINE_BROKEN,      /* the server cannot give it: its answers make no sense */
-    ENGINE_CACHE,       /* the cache cannot take it: disk full, damaged */
+    ENGINE_CACHE,       /* the cache cannot take it: damaged, or the disk fails */
+    ENGINE_FULL,        /* the cache cannot take it: no space */
     ENGINE_STOPPED,     /* the engine is shutting down */
 };
 

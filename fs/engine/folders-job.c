@@ -195,7 +195,7 @@ static enum engine_error folders_store(struct engine *engine, GPtrArray *nodes)
         cache_txn_end(store.txn);
     }
     if (store.rc != CACHE_OK)
-        return ENGINE_CACHE;
+        return engine_error_of_cache(store.rc);
     store_tell(&store);
     return ENGINE_OK;
 }

@@ -359,7 +359,7 @@ enum engine_error mirror_flush(struct mirror *mirror)
     if (rc == CACHE_OK)
         mirror_tell(mirror, named);
     else
-        mirror->error = ENGINE_CACHE;
+        mirror->error = engine_error_of_cache(rc);
     mirror->named = mirror->named || (rc == CACHE_OK && named);
     g_array_set_size(mirror->changes, 0);
     g_byte_array_set_size(mirror->bytes, 1);

@@ -62,14 +62,10 @@ void crew_wait(struct crew *crew, gint64 wait_us)
 
 /* The thread may outlive the engine's account: it works on copies of the strings that it needs. */
 static const size_t ACCOUNT_STRINGS[] = {
-    offsetof(struct account, name),
-    offsetof(struct account, source),
-    offsetof(struct account, host),
-    offsetof(struct account, user),
-    offsetof(struct account, auth),
-    offsetof(struct account, password_command),
-    offsetof(struct account, tls_ca),
-    offsetof(struct account, tls_fingerprint),
+    offsetof(struct account, name),   offsetof(struct account, source),
+    offsetof(struct account, host),   offsetof(struct account, user),
+    offsetof(struct account, auth),   offsetof(struct account, password_command),
+    offsetof(struct account, tls_ca), offsetof(struct account, tls_fingerprint),
 };
 
 static char **account_string(struct account *account, size_t i)

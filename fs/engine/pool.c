@@ -12,6 +12,7 @@
 #define BACKOFF_LOGIN (300 * SECOND)
 #define NUDGE_AFTER (3 * SECOND)
 #define CAP_RISES (300 * SECOND)
+#define CAP_PAUSE (10 * SECOND)
 /* A connection that lived so long was a good one: the next failure is the first again. */
 #define LINE_GOOD (10 * SECOND)
 /* An unused line beyond the first is closed, and the first says NOOP, after so long. */
@@ -123,6 +124,7 @@ static void pool_opened(struct engine *engine, struct opening *opening)
     g_mutex_lock(&engine->lock);
     g_strlcpy(engine->status.server, imap_session_server_name(line->session),
               sizeof engine->status.server);
+    engine->status.last_error[0] = '\0';
     g_clear_error(&engine->open_error);
     g_mutex_unlock(&engine->lock);
 }
@@ -148,7 +150,7 @@ static void pool_refused(struct engine *engine, const GError *error)
     engine_note_error(engine, error);
     if (pool->lines->len > 0) { /* those that are open must do */
         pool->cap = pool->lines->len;
-        pool->cap_until_us = now + CAP_RISES;
+        pool->cap_until_us = now + (error_is_crowd(error) ? CAP_RISES : CAP_PAUSE);
         return;
     }
     bool login = (g_error_matches(error, IMAP_ERROR, IMAP_ERROR_LOGIN) ||

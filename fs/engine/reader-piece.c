@@ -34,6 +34,12 @@ void reader_send_piece(struct reader *reader, uint64_t origin, uint64_t length)
                    length != PIECE_WHOLE ? length : reader->announced);
 }
 
+/* Whether somebody still wants what is not there yet (Ctrl-C ends wishes, not jobs). */
+static bool reader_is_wanted(const struct reader *reader)
+{
+    return !g_queue_is_empty((GQueue *)&reader->job.wishes);
+}
+
 /* Passes over what is stored. Returns false at the end of what is wished for. */
 static bool reader_skip(struct reader *reader)
 {
@@ -53,7 +59,8 @@ void reader_fill(struct reader *reader)
 {
     if (reader->whole)
         return;
-    while (reader->pieces.length < PIECES_IN_FLIGHT && !reader->job.lost && reader_skip(reader)) {
+    while (reader->pieces.length < PIECES_IN_FLIGHT && !reader->job.lost &&
+           reader_is_wanted(reader) && reader_skip(reader)) {
         uint64_t left = reader->to - reader->next + 1; /* one more: shows whether it ends there */
         uint64_t length = MIN(left, PIECE_MAX);
         if (left == length + 1)
@@ -74,7 +81,8 @@ void reader_store(struct reader *reader, uint64_t origin, GBytes *bytes)
         return;
     int rc = cache_content_put(reader->job.engine->cache, reader->object, reader->job.wish.section,
                                origin, data, length);
-    reader->full = reader->full || rc != CACHE_OK;
+    if (reader->full == ENGINE_OK)
+        reader->full = engine_error_of_cache(rc);
 }
 
 static void reader_hold(struct reader *reader, uint64_t origin, GBytes *bytes, uint64_t end)
@@ -88,7 +96,8 @@ static void reader_hold(struct reader *reader, uint64_t origin, GBytes *bytes, u
 /* These bytes end the section at `end`. */
 static void reader_take_last(struct reader *reader, uint64_t origin, GBytes *bytes, uint64_t end)
 {
-    if (reader->has_announced && end != reader->announced) {
+    bool doubtful = reader->has_announced ? end != reader->announced : end == 0;
+    if (doubtful) {
         reader_hold(reader, origin, bytes, end);
         return;
     }

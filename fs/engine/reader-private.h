@@ -33,7 +33,8 @@ struct reader {
     uint64_t end;
     bool again_whole;        /* a partial was answered with something longer */
     unsigned missing, backs; /* answers without the body; looks for the end below */
-    bool oversized, full;    /* longer than may be kept; the cache took it not */
+    bool oversized;          /* longer than may be kept */
+    enum engine_error full;  /* why the cache did not take it */
     enum engine_error refused;
     uint64_t back; /* look for the end so far below, 0: not yet */
     /* a body that is not as long as announced, not stored before it is checked */

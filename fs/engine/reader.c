@@ -7,6 +7,9 @@
 /* Messages up to this size are fetched whole. */
 #define WHOLE_MAX ((uint64_t)1 << 20)
 #define PROOFS_NEEDED 3
+/* So many messages of another length than announced show that the server's sizes are wrong; fewer
+ * may be damaged messages, whose own sizes are corrected. */
+#define MISFITS_NEEDED 3
 #define BACK_FIRST ((uint64_t)64 << 10)
 #define BACKS_MOST 40
 
@@ -79,7 +82,8 @@ static void reader_reset(struct reader *reader)
     reader_forget_pieces(reader);
     g_clear_pointer(&reader->held, g_bytes_unref);
     reader->next = reader->from;
-    reader->ended = reader->again_whole = reader->oversized = reader->full = false;
+    reader->ended = reader->again_whole = reader->oversized = false;
+    reader->full = ENGINE_OK;
     reader->checked = reader->checking = reader->seen = reader->has_seen_size = false;
     reader->repeated = false;
     reader->missing = reader->backs = 0;
@@ -153,9 +157,9 @@ static void reader_set_sizes(struct engine *engine, struct cache_txn *txn, enum 
 static void fact_write(struct engine *engine, struct cache_txn *txn, const struct fact *fact)
 {
     cache_size_put(txn, fact->object, 0, fact->size);
-    if (fact->changed)
+    if (fact->changed && g_hash_table_size(engine->misfits) >= MISFITS_NEEDED)
         reader_set_sizes(engine, txn, ENGINE_SIZES_WRONG);
-    else if (engine_sizes(engine) == ENGINE_SIZES_UNPROVED &&
+    else if (!fact->changed && engine_sizes(engine) == ENGINE_SIZES_UNPROVED &&
              g_hash_table_size(engine->proofs) >= PROOFS_NEEDED)
         reader_set_sizes(engine, txn, ENGINE_SIZES_RIGHT);
 }
@@ -180,7 +184,7 @@ void reader_flush(struct engine *engine)
     struct cache_txn *txn = cache_txn_write(engine->cache);
     for (GList *at = facts.head; at != NULL; at = at->next)
         fact_write(engine, txn, at->data);
-    enum engine_error error = cache_txn_commit(txn) == CACHE_OK ? ENGINE_OK : ENGINE_CACHE;
+    enum engine_error error = engine_error_of_cache(cache_txn_commit(txn));
     struct fact *fact;
     while ((fact = g_queue_pop_head(&facts)) != NULL)
         fact_tell(engine, fact, error);
@@ -207,11 +211,11 @@ static void reader_note(struct reader *reader, bool changed)
     job_park(&reader->job);
 }
 
-static void reader_prove(struct reader *reader)
+/* Counts the message among `some`, of which no more than are needed are noted. */
+static void reader_count(const struct reader *reader, GHashTable *some, guint needed)
 {
-    GHashTable *proofs = reader->job.engine->proofs;
-    if (reader->end > 0 && g_hash_table_size(proofs) < PROOFS_NEEDED)
-        g_hash_table_add(proofs, g_memdup2(&reader->object, sizeof reader->object));
+    if (g_hash_table_size(some) < needed)
+        g_hash_table_add(some, g_memdup2(&reader->object, sizeof reader->object));
 }
 
 /* All that was wished for is stored. */
@@ -222,15 +226,18 @@ static void reader_finish(struct reader *reader)
         job_end(job, ENGINE_OK);
         return;
     }
-    if (cache_content_end(job->engine->cache, reader->object, job->wish.section, reader->end) !=
-        CACHE_OK) {
-        job_end(job, ENGINE_CACHE);
+    enum engine_error error = engine_error_of_cache(
+        cache_content_end(job->engine->cache, reader->object, job->wish.section, reader->end));
+    if (error != ENGINE_OK) {
+        job_end(job, error);
         return;
     }
     bool fits = reader->end == reader->announced;
     bool right = engine_sizes(job->engine) == ENGINE_SIZES_RIGHT;
-    if (reader->message && fits)
-        reader_prove(reader);
+    if (reader->message && fits && reader->end > 0)
+        reader_count(reader, job->engine->proofs, PROOFS_NEEDED);
+    else if (reader->message && !fits)
+        reader_count(reader, job->engine->misfits, MISFITS_NEEDED);
     if (!reader->message || (fits && right))
         job_end(job, ENGINE_OK);
     else
@@ -303,8 +310,8 @@ static bool reader_trouble(struct reader *reader)
     struct job *job = &reader->job;
     if (reader->oversized)
         job_end(job, ENGINE_BROKEN);
-    else if (reader->full)
-        job_end(job, ENGINE_CACHE);
+    else if (reader->full != ENGINE_OK)
+        job_end(job, reader->full);
     else if (reader->checked && !reader->seen)
         reader_lost_message(reader);
     else if (!reader->checked &&
@@ -327,8 +334,10 @@ static void reader_settle(struct reader *reader)
     struct job *job = &reader->job;
     if (reader_trouble(reader))
         return;
-    if (reader->full) {
-        job_end(job, ENGINE_CACHE);
+    if (reader->full != ENGINE_OK) {
+        job_end(job, reader->full);
+    } else if (g_queue_is_empty(&job->wishes)) {
+        job_end(job, ENGINE_INTERRUPTED);
     } else if (reader->again_whole && reader->whole) {
         job_end(job, ENGINE_BROKEN);
     } else if (reader->again_whole || (reader->whole && !reader->ended)) {
@@ -375,7 +384,8 @@ static void reader_piece_answered(struct reader *reader, unsigned step,
 static bool reader_has_trouble(const struct reader *reader)
 {
     return reader->refused != ENGINE_OK || reader->missing > 0 || reader->held != NULL ||
-           reader->full || reader->oversized || reader->again_whole || reader->back > 0;
+           reader->full != ENGINE_OK || reader->oversized || reader->again_whole ||
+           reader->back > 0;
 }
 
 static void reader_answered(struct job *job, unsigned step, const struct imap_result *result)

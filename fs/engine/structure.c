@@ -150,7 +150,7 @@ static enum engine_error structure_write(struct structure *structure)
         cache_txn_end(txn);
     g_ptr_array_set_size(structure->trees, 0);
     structure->parts = 0;
-    return rc == CACHE_OK ? ENGINE_OK : ENGINE_CACHE;
+    return engine_error_of_cache(rc);
 }
 
 /* ---- parsing the message itself -------------------------------------------------------------- */

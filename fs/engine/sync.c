@@ -82,7 +82,7 @@ static enum engine_error sync_record(struct sync *sync,
         rc = cache_txn_commit(txn);
     else
         cache_txn_end(txn);
-    return rc == CACHE_OK ? ENGINE_OK : ENGINE_CACHE;
+    return engine_error_of_cache(rc);
 }
 
 /* ---- another UIDVALIDITY --------------------------------------------------------------------- */

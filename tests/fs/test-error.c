@@ -16,7 +16,8 @@ static void test_engine(void)
         {ENGINE_LOGIN, EACCES},
         {ENGINE_INTERRUPTED, EINTR},
         {ENGINE_BROKEN, EIO},
-        {ENGINE_CACHE, ENOSPC},
+        {ENGINE_CACHE, EIO},
+        {ENGINE_FULL, ENOSPC},
         {ENGINE_STOPPED, ENOTCONN},
         {(enum engine_error)12345, EIO},
     };
