@@ -19,8 +19,8 @@
 
 static struct mounted mounted;
 static const struct mount_config *config;
-static struct session *session;
-static int stop_fd = -1; /* an eventfd: mount_stop() writes, the stopper reads */
+static _Atomic(struct session *) session; /* NULL: not mounted; the stopper looks at any time */
+static int stop_fd = -1;                  /* an eventfd: mount_stop() writes, the stopper reads */
 static atomic_bool stopping;
 static atomic_bool ready_told;
 
@@ -220,8 +220,9 @@ static void *stopper(void *data)
     if (!stopping)
         return NULL; /* served to the end */
     accounts_stop();
-    if (session != NULL)
-        session_exit(session);
+    struct session *served = session;
+    if (served != NULL)
+        session_exit(served);
     return NULL;
 }
 
@@ -256,12 +257,13 @@ static enum mount_error serve(GError **error)
 {
     content_on_change(notify_inode);
     ops_init(&mounted, on_init, NULL);
-    session = session_mount(config->mountpoint, config->fuse_options, error);
-    if (session == NULL)
+    struct session *mine = session_mount(config->mountpoint, config->fuse_options, error);
+    if (mine == NULL)
         return MOUNT_FUSE;
-    notify_start(session_fuse(session));
+    session = mine; /* before `stopping` is read: the stopper does it the other way round */
+    notify_start(session_fuse(mine));
     if (!stopping)
-        session_loop(session);
+        session_loop(mine);
     return MOUNT_OK;
 }
 
@@ -278,7 +280,8 @@ enum mount_error mount_run(const struct mount_config *of, GError **error)
     request_finish();
     notify_stop();
     end_stopper(thread);
-    g_clear_pointer(&session, session_free);
+    if (session != NULL)
+        session_free(atomic_exchange(&session, NULL));
     parsed_clear();
     accounts_free();
     return result;

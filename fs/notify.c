@@ -14,7 +14,7 @@ struct notice {
     bool attributes; /* of the inode only */
 };
 
-static GAsyncQueue *queue;
+static GAsyncQueue *queue; /* atomic: engines tell before there is a mount */
 static GThread *thread;
 static struct fuse_session *session;
 static struct notice last; /* its address ends the thread */
@@ -30,8 +30,9 @@ static void notice_free(void *data)
 
 static void *run(void *data)
 {
+    GAsyncQueue *from = data;
     for (;;) {
-        struct notice *notice = g_async_queue_pop(queue);
+        struct notice *notice = g_async_queue_pop(from);
         if (notice == &last)
             return NULL;
         if (notice->name == NULL)
@@ -47,18 +48,20 @@ static void *run(void *data)
 void notify_start(struct fuse_session *of)
 {
     session = of;
-    queue = g_async_queue_new_full(notice_free);
-    thread = g_thread_new("notify", run, NULL);
+    GAsyncQueue *notices = g_async_queue_new_full(notice_free);
+    thread = g_thread_new("notify", run, notices);
+    g_atomic_pointer_set(&queue, notices);
 }
 
 static void put(uint64_t inode, const char *name, bool attributes)
 {
+    GAsyncQueue *to = g_atomic_pointer_get(&queue);
     bool droppable = name != NULL || attributes;
-    if (queue == NULL || (droppable && g_async_queue_length(queue) > QUEUE_MAX))
+    if (to == NULL || (droppable && g_async_queue_length(to) > QUEUE_MAX))
         return;
     struct notice *notice = g_new(struct notice, 1);
     *notice = (struct notice){.inode = inode, .name = g_strdup(name), .attributes = attributes};
-    g_async_queue_push(queue, notice);
+    g_async_queue_push(to, notice);
 }
 
 void notify_inode(uint64_t inode)
