@@ -8,7 +8,7 @@ import threading
 import pytest
 
 from lib import scripted, servers, tls
-from lib.mount import BINARY, mounted
+from lib.mount import BINARY, mounted, wait_for
 
 USAGE, CONFIG, NETWORK, LOGIN, MOUNT = 1, 2, 3, 4, 5
 
@@ -25,7 +25,8 @@ def fails(mounts):
         assert re.search(words, lines[0], re.I), lines[0]
         assert "secret" not in lines[0]
         assert not mounted(mount.path)
-        assert not mount.processes()
+        # the supervisor tells the status, then ends
+        assert wait_for(lambda: not mount.processes()), mount.processes()
         return lines[0]
     return check
 
