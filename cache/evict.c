@@ -221,7 +221,7 @@ static int evict_object_step(struct cache *cache, uint64_t object)
 {
     unsigned count = 0;
     struct key key;
-    uint64_t id;
+    uint64_t id = 0;
     MDB_txn *txn;
 
     int rc = env_write_begin(&cache->content, &txn);

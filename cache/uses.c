@@ -62,7 +62,7 @@ struct uses *uses_new(struct env *content)
 {
     struct uses *uses = g_new0(struct uses, 1);
     struct env_reader reader;
-    struct touch last;
+    struct touch last = {0};
 
     uses->content = content;
     pthread_mutex_init(&uses->lock, NULL);
@@ -214,7 +214,7 @@ int uses_remove(struct uses *uses, MDB_txn *txn, uint64_t id, uint32_t segment)
 
 int uses_oldest(struct uses *uses, MDB_txn *txn, uint64_t *stamp, uint64_t *id, uint32_t *segment)
 {
-    struct touch oldest;
+    struct touch oldest = {0};
     int rc = uses_end(uses, txn, MDB_FIRST, &oldest);
 
     if (rc != CACHE_OK)
