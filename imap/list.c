@@ -1,6 +1,7 @@
 #include "imap/list.h"
 
 #include "imap/session.h"
+#include "imap/write.h"
 
 #include <string.h>
 
@@ -11,6 +12,7 @@ struct imap_listing {
     bool status;         /* STATUS is wanted */
     bool extended;       /* the LIST in flight has RETURN (...) */
     bool subscribed_too; /* LSUB was sent beside it: replies are collected */
+    uint32_t seen;       /* bit i: a reply lay in the session's namespace i */
     GPtrArray *entries;  /* of struct imap_list, owned, in the server's order */
     GHashTable *by_wire; /* const char * to struct imap_list, borrowed */
 };
@@ -50,7 +52,10 @@ static void list_answered(struct imap_session *session, struct imap_command *com
                           const struct imap_result *result);
 static void lsub_answered(struct imap_session *session, struct imap_command *command,
                           const struct imap_result *result);
+static void more_answered(struct imap_session *session, struct imap_command *command,
+                          const struct imap_result *result);
 static const struct imap_command_kind LIST = {.answered = list_answered};
+static const struct imap_command_kind LIST_MORE = {.answered = more_answered};
 static const struct imap_command_kind LSUB = {.answered = lsub_answered};
 
 /* The RETURN options that the server has, "" if none. */
@@ -87,6 +92,35 @@ static void send_lsub(struct imap_session *session, struct imap_request *request
 {
     request->listing->subscribed_too = true;
     send_line(session, request, &LSUB, "LSUB \"\" \"*\"");
+}
+
+/* LIST of the namespaces that no reply lay in: some servers hide those of other users, or the
+ * shared ones, from "*". */
+static void send_namespaces(struct imap_session *session, struct imap_request *request)
+{
+    struct imap_listing *listing = request->listing;
+    g_autofree char *options = return_options(session->capabilities.flags, listing->status);
+
+    for (guint i = 0; session->namespaces && session->namespaces[i]; i++) {
+        const char *prefix = session->namespaces[i];
+        g_autofree char *pattern = g_strconcat(prefix, "*", NULL);
+        g_autoptr(GString) text = g_string_new("LIST \"\" ");
+        if (*prefix == '\0' || listing->seen & 1U << i ||
+            !imap_write_quoted(text, pattern, session->utf8))
+            continue;
+        if (listing->extended)
+            g_string_append_printf(text, " RETURN (%s)", options);
+        send_line(session, request, &LIST_MORE, text->str);
+    }
+}
+
+/* Notes which namespace a name lies in. At most 32 are told apart, see imap_read_namespace(). */
+static void note_namespace(const struct imap_session *session, struct imap_listing *listing,
+                           const char *wire)
+{
+    for (guint i = 0; session->namespaces && session->namespaces[i]; i++)
+        if (session->namespaces[i][0] != '\0' && g_str_has_prefix(wire, session->namespaces[i]))
+            listing->seen |= 1U << i;
 }
 
 void imap_listing_start(struct imap_session *session, struct imap_request *request, bool status)
@@ -163,6 +197,8 @@ void imap_listing_reply(struct imap_session *session, const struct imap_list *li
     const struct imap_command *command = listing_command(session);
     struct imap_listing *listing = command ? command->request->listing : NULL;
 
+    if (listing && command->kind != &LSUB)
+        note_namespace(session, listing, list->wire);
     if (!listing || !listing->subscribed_too)
         EMIT(session, list, list);
     else if (command->kind == &LSUB)
@@ -198,6 +234,16 @@ static void list_answered(struct imap_session *session, struct imap_command *com
         send_lsub(session, request);
         return;
     }
+    if (result->error == IMAP_OK)
+        send_namespaces(session, request);
+    part_answered(session, command);
+}
+
+/* A namespace that cannot be listed is not there for this user. */
+static void more_answered(struct imap_session *session, struct imap_command *command,
+                          const struct imap_result *result)
+{
+    command->forgiven = refused(result);
     part_answered(session, command);
 }
 

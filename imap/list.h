@@ -1,5 +1,6 @@
 /* LIST in its three dialects: extended (RFC 5258, 5819, 6154), plain with LSUB beside it, and
- * XLIST. Private to imap/. */
+ * XLIST; then the namespaces (RFC 2342) that the server leaves out of LIST "" "*". Private to
+ * imap/. */
 #pragma once
 
 #include "imap/command.h"

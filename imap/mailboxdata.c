@@ -3,6 +3,9 @@
 
 #include <string.h>
 
+/* More namespaces than this are passed over. */
+#define NAMESPACES_MAX 32
+
 #define MAILBOX_MAX 16384 /* bytes of a mailbox name; longer ones are passed over */
 
 static const struct list_flag {
@@ -214,17 +217,29 @@ enum imap_outcome imap_read_status(struct imap_decoder *decoder)
     return IMAP_UNDERSTOOD;
 }
 
+/* (((prefix delimiter ...) ...) or NIL, three times: personal, other users', shared. */
 enum imap_outcome imap_read_namespace(struct imap_decoder *decoder)
 {
     struct imap_parser *parser = decoder->parser;
     if (!imap_tokens_read(&decoder->cursor))
         return IMAP_TOO_BIG;
-    /* ((prefix delimiter ...) ...): the first two tokens are the lists' parentheses */
-    if (parser->tokens->len < 4 || imap_token_at(parser, 0)->next < 4 ||
-        imap_token_at(parser, 1)->next < 4)
-        return IMAP_UNDERSTOOD;
-    const char *delimiter = imap_token_string(imap_token_at(parser, 3));
-    decoder->reply->personal_prefix = imap_token_string(imap_token_at(parser, 2));
-    decoder->reply->personal_delimiter = delimiter == NULL ? '\0' : delimiter[0];
+    const char **prefixes =
+        imap_arena_alloc(parser->arena, (NAMESPACES_MAX + 1) * sizeof(prefixes[0]));
+    guint count = 0, length = parser->tokens->len;
+    for (guint i = 0; i < length; i = imap_token_at(parser, i)->next) {
+        const struct imap_token *kind = imap_token_at(parser, i);
+        if (kind->kind != IMAP_TOKEN_LIST)
+            continue;
+        for (guint j = i + 1; j < kind->next; j = imap_token_at(parser, j)->next) {
+            const struct imap_token *one = imap_token_at(parser, j);
+            bool has_prefix = one->kind == IMAP_TOKEN_LIST && one->next > j + 1;
+            const char *prefix =
+                has_prefix ? imap_token_string(imap_token_at(parser, j + 1)) : NULL;
+            if (prefix != NULL && count < NAMESPACES_MAX)
+                prefixes[count++] = prefix;
+        }
+    }
+    prefixes[count] = NULL;
+    decoder->reply->words = prefixes;
     return IMAP_UNDERSTOOD;
 }

@@ -117,6 +117,10 @@ static bool heed(struct opening *o, const struct imap_reply *reply)
         imap_capabilities_set(&session->capabilities, reply->words);
     if (reply->kind == IMAP_REPLY_ENABLED)
         imap_session_enabled(session, reply->words);
+    if (reply->kind == IMAP_REPLY_NAMESPACE) {
+        g_strfreev(session->namespaces);
+        session->namespaces = g_strdupv((char **)reply->words);
+    }
     if (reply->kind == IMAP_REPLY_ID && reply->id_name && *reply->id_name) {
         g_free(session->server_name);
         session->server_name = imap_text_safe(reply->id_name, strlen(reply->id_name), TEXT_MAX);
@@ -419,7 +423,7 @@ static bool sign_in(struct opening *o)
 /* ---- after it ---------------------------------------------------------------------------------
  */
 
-enum { ASK_CAPABILITY = 1, ASK_ID = 2, ASK_ENABLE = 4, ASKS = 3 };
+enum { ASK_CAPABILITY = 1, ASK_ID = 2, ASK_ENABLE = 4, ASK_NAMESPACE = 8, ASKS = 4 };
 
 static const char ID[] = "ID (\"name\" \"mailmount\" \"version\" \"" MAILMOUNT_VERSION "\")";
 
@@ -428,7 +432,8 @@ static unsigned asks_for(unsigned has)
 {
     bool enable = has & (IMAP_CAP_ENABLE | IMAP_CAP_IMAP4REV2) &&
                   has & (IMAP_CAP_UTF8_ACCEPT | IMAP_CAP_IMAP4REV2);
-    return (has & IMAP_CAP_ID ? ASK_ID : 0) | (enable ? ASK_ENABLE : 0);
+    return (has & IMAP_CAP_ID ? ASK_ID : 0) | (enable ? ASK_ENABLE : 0) |
+           (has & IMAP_CAP_NAMESPACE ? ASK_NAMESPACE : 0);
 }
 
 /* Sends these in one write and waits for the answers, which may be refusals. */
@@ -437,7 +442,7 @@ static bool ask(struct opening *o, unsigned asks, unsigned has)
     g_autofree char *enable =
         g_strdup_printf("ENABLE%s%s", has & IMAP_CAP_IMAP4REV2 ? " IMAP4rev2" : "",
                         has & IMAP_CAP_UTF8_ACCEPT ? " UTF8=ACCEPT" : "");
-    const char *texts[ASKS] = {"CAPABILITY", ID, enable};
+    const char *texts[ASKS] = {"CAPABILITY", ID, enable, "NAMESPACE"};
     g_autoptr(GString) lines = g_string_new(NULL);
     char tags[ASKS][24];
     unsigned pending = asks;
@@ -460,7 +465,8 @@ static bool ask(struct opening *o, unsigned asks, unsigned has)
     return true;
 }
 
-/* Capabilities, ID and ENABLE: one round trip, a second only for what the server told in the first.
+/* Capabilities, ID, ENABLE and NAMESPACE: one round trip, a second only for what the server told in
+ * the first.
  */
 static bool introduce(struct opening *o)
 {

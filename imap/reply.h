@@ -54,7 +54,8 @@ struct imap_reply {
     const char *code_value; /* the rest of it as text ("1 4:7" of "[X 1 4:7]"), NULL: none */
     uint64_t code_number; /* its first number, where it starts with one (UIDNEXT, HIGHESTMODSEQ) */
     const char *text; /* the server's bytes, never NULL in these kinds; not checked to be UTF-8 */
-    /* CAPABILITY, ENABLED: NULL-terminated words in upper case. Also a CAPABILITY code's */
+    /* CAPABILITY, ENABLED: NULL-terminated words in upper case. Also a CAPABILITY code's.
+     * NAMESPACE: the prefixes of all namespaces, in order */
     const char *const *words;
     uint32_t number;          /* EXISTS, EXPUNGE */
     struct imap_uidset *uids; /* SEARCH, VANISHED */
@@ -62,9 +63,7 @@ struct imap_reply {
     struct imap_list list;
     struct imap_status status;
     struct imap_fetch fetch;
-    const char *id_name;         /* ID: the value of "name" */
-    const char *personal_prefix; /* NAMESPACE: first personal prefix and its delimiter */
-    char personal_delimiter;
+    const char *id_name; /* ID: the value of "name" */
 };
 
 /* Adds bytes from the server (copied). */

@@ -32,6 +32,7 @@ static void session_release(struct imap_session *session)
     imap_mailbox_clear(&session->mailbox);
     g_ptr_array_unref(session->alerts);
     g_free(session->server_name);
+    g_strfreev(session->namespaces);
     g_free(session->wanted);
     g_free(session->closed_text);
     g_free(session);

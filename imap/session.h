@@ -16,6 +16,7 @@ struct imap_session {
     struct imap_parser *parser;
     struct imap_capabilities capabilities;
     bool utf8;         /* ENABLED: mailbox names are UTF-8 */
+    char **namespaces; /* prefixes of all namespaces (RFC 2342), wire names; NULL: not told */
     GPtrArray *alerts; /* of char *: heard before there was anybody to tell */
     /* since imap_session_attach() */
     GSource *source; /* NULL: not attached */

@@ -6,7 +6,7 @@
 
 #define GREET "S:* OK [CAPABILITY IMAP4rev1 AUTH=PLAIN SASL-IR] ready."
 #define PLAIN_IR "C:AUTHENTICATE PLAIN AGFsaWNlAHNlc2FtZQ=="
-#define LOGGED_IN "S:$$ OK [CAPABILITY IMAP4rev1 NAMESPACE] in"
+#define LOGGED_IN "S:$$ OK [CAPABILITY IMAP4rev1 UNSELECT] in"
 
 static void steps_open(const char *const *steps, const char *auth, const char *secret)
 {

@@ -349,18 +349,19 @@ static void test_numbers(void)
 }
 
 static const struct {
-    const char *line, *prefix;
-    char delimiter;
+    const char *line, *prefixes; /* joined by "|" */
 } NAMESPACES[] = {
-    {"* NAMESPACE ((\"\" \"/\")) NIL NIL", "", '/'},
-    {"* NAMESPACE ((\"INBOX.\" \".\")) NIL ((\"#shared.\" \".\"))", "INBOX.", '.'},
-    {"* NAMESPACE ((\"\" NIL)) NIL NIL", "", 0},
-    {"* NAMESPACE ((\"\" \"/\" \"X-P\" (\"a\")) (\"b\" \".\")) NIL NIL", "", '/'},
-    {"* NAMESPACE NIL NIL ((\"#shared.\" \".\"))", NULL, 0},
-    {"* NAMESPACE () ((\"#shared.\" \".\")) NIL", NULL, 0},
-    {"* NAMESPACE (()) NIL NIL", NULL, 0},
-    {"* NAMESPACE ((\"\")) ((\"x\" \".\")) NIL", NULL, 0},
-    {"* NAMESPACE", NULL, 0},
+    {"* NAMESPACE ((\"\" \"/\")) NIL NIL", ""},
+    {"* NAMESPACE ((\"INBOX.\" \".\")) NIL ((\"#shared.\" \".\"))", "INBOX.|#shared."},
+    {"* NAMESPACE ((\"\" NIL)) NIL NIL", ""},
+    {"* NAMESPACE ((\"\" \"/\" \"X-P\" (\"a\")) (\"b\" \".\")) NIL NIL", "|b"},
+    {"* NAMESPACE NIL NIL ((\"#shared.\" \".\"))", "#shared."},
+    {"* NAMESPACE () ((\"#shared.\" \".\")) NIL", "#shared."},
+    {"* NAMESPACE ((\"\" \"/\")) ((\"u/\" \"/\")(\"v/\" \"/\")) ((\"w\" \"/\"))", "|u/|v/|w"},
+    {"* NAMESPACE (()) NIL NIL", ""},
+    {"* NAMESPACE ((NIL NIL)) ((\"x\" \".\")) NIL", "x"},
+    {"* NAMESPACE ((\"\")) ((\"x\" \".\")) NIL", "|x"},
+    {"* NAMESPACE", ""},
 };
 
 static void test_namespace(void)
@@ -369,8 +370,8 @@ static void test_namespace(void)
         struct imap_reply reply;
         G_GNUC_UNUSED g_autoptr(imap_parser) parser = parser_of(NAMESPACES[i].line, false, &reply);
         g_assert_cmpint(reply.kind, ==, IMAP_REPLY_NAMESPACE);
-        g_assert_cmpstr(reply.personal_prefix, ==, NAMESPACES[i].prefix);
-        g_assert_cmpint(reply.personal_delimiter, ==, NAMESPACES[i].delimiter);
+        g_autofree char *prefixes = g_strjoinv("|", (char **)reply.words);
+        g_assert_cmpstr(prefixes, ==, NAMESPACES[i].prefixes);
     }
 }
 
