@@ -4,8 +4,8 @@
 #include <time.h>
 
 #include "fs/engine/job.h"
+#include "fs/engine/parse.h"
 #include "fs/engine/reader.h"
-#include "fs/engine/structure.h"
 #include "imap/imap.h"
 
 #define TICK_US (G_USEC_PER_SEC / 4)
@@ -411,7 +411,7 @@ static void engine_wind_up(struct engine *engine)
     engine_end_jobs(engine);
     pool_clear(engine);
     engine_end_jobs(engine);
-    structure_stop(engine);
+    parse_stop(engine);
     if (engine->schedule_source != NULL)
         g_source_destroy(engine->schedule_source);
     g_clear_pointer(&engine->schedule_source, g_source_unref);

@@ -241,7 +241,7 @@ static void folders_status(struct job *job, const struct imap_status *status)
     g_array_append_val(folders->counts, count);
 }
 
-/* A mailbox whose STATUS is what is stored has just been checked (IMAP.md 6.2). */
+/* A mailbox whose STATUS is what is stored has just been checked. */
 static void folders_freshen(struct folders *folders)
 {
     struct engine *engine = folders->job.engine;

@@ -2,7 +2,6 @@
 
 #include <string.h>
 
-#include "fs/engine/structure.h"
 #include "fs/node.h"
 
 #define PARSERS 2
@@ -162,7 +161,7 @@ void parse_message(struct engine *engine, uint64_t object, bool replaces, parse_
     g_thread_pool_push(engine->parsers, parse, NULL);
 }
 
-void structure_stop(struct engine *engine)
+void parse_stop(struct engine *engine)
 {
     if (engine->parsers != NULL)
         g_thread_pool_free(g_steal_pointer(&engine->parsers), FALSE, TRUE);

@@ -27,8 +27,10 @@ void parse_result_unref(struct parse_result *result);
 int parse_result_store(const struct parse_result *result, struct cache_txn *txn);
 
 /* Parses section "" of `object`, which must be in the content cache. `replaces`: numbers begin
- * above all that the stored tree has (DECISIONS 5). `done` is called in the engine's thread, or
+ * above all that the stored tree has. `done` is called in the engine's thread, or
  * never if that ends before. */
 typedef void (*parse_done)(struct parse_result *result, void *data);
 void parse_message(struct engine *engine, uint64_t object, bool replaces, parse_done done,
                    void *data, GDestroyNotify drop);
+/* Waits for the parsers and frees them; their results are dropped. */
+void parse_stop(struct engine *engine);

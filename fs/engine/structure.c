@@ -141,7 +141,7 @@ static enum engine_error structure_write(struct structure *structure)
         const struct parse_result *result = structure->trees->pdata[i];
         struct cache_parts old;
         bool known = cache_parts_get(txn, result->object, &old) == CACHE_OK;
-        if (!known || result->replaces) /* what was shown once stays (DECISIONS 5) */
+        if (!known || result->replaces) /* what was shown once stays */
             rc = parse_result_store(result, txn);
     }
     if (rc == CACHE_OK)

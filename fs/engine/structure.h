@@ -10,9 +10,6 @@
 #include "fs/engine/state.h"
 #include "imap/imap.h"
 
-/* Waits for the parsers and frees them; their results are dropped. */
-void structure_stop(struct engine *engine);
-
 /* What mime_tree_build() takes, made of BODYSTRUCTURE. The strings of `structure` are borrowed. */
 struct structure_entities {
     struct mime_entity *entities;

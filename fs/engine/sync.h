@@ -1,6 +1,6 @@
 /* The job behind ENGINE_MAILBOX: one mailbox's message list.
  *
- * What is stored decides what goes out in the first write, together with EXAMINE (IMAP.md 6.3):
+ * What is stored decides what goes out in the first write, together with EXAMINE:
  *
  *      nothing complete    UID SEARCH; then the records in pipelined ranges
  *      HIGHESTMODSEQ       UID FETCH 1:max (FLAGS) (CHANGEDSINCE m), UID FETCH max+1:* META
