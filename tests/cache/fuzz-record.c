@@ -133,7 +133,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct record_writer writer;
     struct record record;
 
-    if (size == 0)
+    if (size <= 1)
         return 0;
     void (*kind)(struct record, struct record_writer *) = KINDS[data[0] % G_N_ELEMENTS(KINDS)];
     g_autofree uint8_t *copy = g_memdup2(data + 1, size - 1); /* so that ASan sees its end */
