@@ -6,13 +6,14 @@ import email
 import hashlib
 import json
 import os
+import re
 import subprocess
+import unicodedata
 from pathlib import Path
 
 import pytest
 
 CORPUS = Path(os.environ.get("MAILMOUNT_CORPUS", "."))
-BOM = b"\xef\xbb\xbf"
 
 
 def sha(data):
@@ -81,11 +82,12 @@ def leaves(folder):
     """The leaf parts below a message's directory: no headers.txt, no message that is shown as a
     directory too."""
     found = []
-    for top, directories, files in os.walk(folder):
+    for _, directories, files, fd in os.fwalk(folder):
         directories.sort()
         for name in sorted(files):
             if name != "headers.txt" and not (name.endswith(".eml") and name[:-4] in directories):
-                found.append((Path(top, name).read_bytes(), name))
+                with open(os.open(name, os.O_RDONLY, dir_fd=fd), "rb") as file:
+                    found.append((file.read(), name))
     return found
 
 
@@ -110,55 +112,66 @@ def texts(raw, part):
         charset = str(part.get_content_charset() or "us-ascii").strip()
     except Exception:
         charset = "us-ascii"
-    found = {lf(raw)}
+    found = set()
     if charset == "us-ascii":
         try:
             raw.decode()
+            found.add(raw)
         except UnicodeDecodeError:
-            found.add(lf(raw.decode("windows-1252", "replace").encode()))
+            found.add(raw.decode("windows-1252", "replace").encode())
     else:
         try:
-            found.add(lf(raw.decode(charset, "replace").encode("utf-8", "replace")))
+            found.add(raw.decode(charset, "replace").encode("utf-8", "replace"))
         except (LookupError, ValueError, UnicodeError):
             pass
-        converted = iconv(raw, charset)
-        if converted is not None:
-            found.add(lf(converted))
-    return found
+        found.add(iconv(raw, charset) or raw)
+    return {plain(text) for text in found or {raw}}
 
 
-def strip_bom(data):
-    return data.removeprefix(BOM).replace("\ufeff".encode(), b"")
+def plain(text):
+    """For comparing texts: without a BOM, composed, and as many U+FFFD for a bad sequence as any
+    converter likes."""
+    text = lf(text).decode("utf-8", "replace").replace("\ufeff", "")
+    return unicodedata.normalize("NFC", re.sub("\ufffd+", "\ufffd", text))
 
 
-def wanted_matches(leaf, part, content, exact):
-    """Whether a file's content is what a leaf of the expectation says."""
-    hashes = {leaf["sha256"], leaf.get("sha256_lf")}
-    if sha(content) in hashes or not exact and sha(lf(content)) in hashes:
-        return True
-    if leaf.get("name") is not None or not leaf["type"].startswith(("text/", "message/")):
-        return False
-    if part is None:
-        return None
-    raw = part.get_payload(decode=True) or b""
-    return any(strip_bom(content) == strip_bom(text) for text in texts(raw, part))
+def take(left, hashes):
+    """Takes a file with one of these hashes away from `left`, {hash: contents}."""
+    for key in hashes:
+        if left.get(key):
+            content = left[key].pop()
+            for other in {sha(content), sha(lf(content))} - {key}:
+                if content in left.get(other, ()):
+                    left[other].remove(content)
+            return True
+    return False
+
+
+def take_text(left, leaf, part):
+    """The same for an unnamed text, whose line ends and charset are converted. `part`: what Python
+    makes of it, None if it finds other bytes; then it must be ASCII."""
+    wanted = texts(part.get_payload(decode=True) or b"", part) if part else ()
+    return take(left, [key for key, contents in left.items() if any(
+        plain(content) in wanted or
+        not part and leaf["sha256"] in (sha(content), sha(content.replace(b"\n", b"\r\n")))
+        for content in contents)])
 
 
 def compare(expected, data, found, exact):
-    """None if the files are what is expected, else a word for what differs. A text that cannot be
-    judged here (Python finds other bytes) counts as equal."""
+    """None if the files are what is expected, else a word for what differs."""
     if len(expected) != len(found):
         return "count: %d instead of %d" % (len(found), len(expected))
     known = python_leaves(data)
-    left = [content for content, _ in found]
-    for leaf in expected:
+    left = collections.defaultdict(list)
+    for content, _ in found:
+        for key in {sha(content)} if exact else {sha(content), sha(lf(content))}:
+            left[key].append(content)
+    # named parts first: an unnamed text may have the same bytes before it is converted
+    for leaf in sorted(expected, key=lambda leaf: leaf.get("name") is None):
         part = known.get(leaf["sha256"])
-        verdicts = [wanted_matches(leaf, part, content, exact) for content in left]
-        if True in verdicts:
-            del left[verdicts.index(True)]
-        elif None in verdicts:
-            del left[verdicts.index(None)]
-        else:
+        text = leaf.get("name") is None and leaf["type"].startswith("text/")
+        if not (text and take_text(left, leaf, part)
+                or not (text and exact) and take(left, [leaf["sha256"], leaf.get("sha256_lf")])):
             return "bytes: leaf %s (%s)" % (leaf.get("path"), leaf["type"])
     return None
 
