@@ -1,6 +1,6 @@
 /* Our own look at a message: which bytes are which entity.
  *
- * GMime's parser is not used for this. It recurses on its input, gives up at some depth, and cannot
+ * GMime's parser is not used for this: it gives up at some depth without a word, and cannot
  * say which octets an enclosed message has, which X.eml must show. What is needed is little: one
  * pass over the lines, with a stack of open multiparts and messages beside it. A line "--boundary"
  * ends all that was opened inside that boundary's multipart, whether it was closed or not (RFC
