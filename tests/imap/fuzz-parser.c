@@ -80,7 +80,6 @@ static void touch_reply(GChecksum *sum, const struct imap_reply *reply)
     touch(sum, reply->list.name);
     touch(sum, reply->status.wire);
     touch(sum, reply->id_name);
-    touch(sum, reply->personal_prefix);
     if (reply->kind == IMAP_REPLY_LIST)
         g_assert(g_utf8_validate(reply->list.name, -1, NULL));
     touch_fetch(sum, &reply->fetch);
