@@ -122,6 +122,8 @@ static uint64_t stream_advance(struct stream *stream, const struct origin *origi
         stream->asked = 0;
     }
     stream->next = MAX(to, sequential ? stream->next : 0);
+    if (stream->tight)
+        return 0;
     if (!sequential || to + stream->window / 2 < stream->asked || stream->asked >= stream->octets)
         return stream->window;
     stream->window = MIN(stream->window * 2, WINDOW_MAX);
@@ -141,18 +143,19 @@ static uint64_t stream_advance(struct stream *stream, const struct origin *origi
     return stream->window;
 }
 
-static uint64_t stream_window(struct stream *stream)
+/* What was fetched for this very read is gone already: the cache, or the disk under it, is too
+ * small for whole windows. */
+static void stream_tighten(struct stream *stream)
 {
     g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&stream->lock);
-    return stream->window;
+    stream->tight = true;
 }
 
 /* Copies [from, to) of the section; what is missing becomes a wish. */
 static int section_read(struct stream *stream, const struct origin *origin, uint64_t from,
                         uint64_t to, char *buffer, struct need *need)
 {
-    uint64_t window =
-        need->round == 0 ? stream_advance(stream, origin, from, to) : stream_window(stream);
+    uint64_t window = need->round == 0 ? stream_advance(stream, origin, from, to) : 0;
     size_t length = to - from;
     size_t got = cache_content_get(origin->account->cache, origin->object, stream->section, from,
                                    buffer, length);
@@ -163,6 +166,8 @@ static int section_read(struct stream *stream, const struct origin *origin, uint
             CACHE_OK &&
         end != stream->octets)
         return EIO;
+    if (need->round > 0)
+        stream_tighten(stream);
     uint64_t wanted = MIN(MAX(length - got, window), stream->octets - from - got);
     return origin_wish(origin, stream->section, from + got, wanted, need);
 }

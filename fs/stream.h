@@ -17,6 +17,7 @@ struct stream {
     uint64_t next;   /* where the last read ended, in the section */
     uint64_t window; /* bytes fetched at once, doubling while reading is sequential */
     uint64_t asked;  /* wished for up to here */
+    bool tight; /* the cache could not keep what was fetched: no more than is read is asked for */
 };
 
 /* Finds out how the origin can be streamed and its exact size. 0; NEED_WAIT; ENOTSUP: it must be
