@@ -300,7 +300,10 @@ static void job_examined(struct job *job, unsigned step, const struct imap_resul
         line->folder = line->uidvalidity = 0;
     if (step != JOB_STEP_SELECT || job->state == JOB_ENDED)
         return;
-    if (result->error != IMAP_OK)
+    if (result->error == IMAP_ERROR_NO && result->code == NULL)
+        job_end(job,
+                ENGINE_GONE); /* lack of rights has a code; a mailbox that is gone often has none */
+    else if (result->error != IMAP_OK)
         job_end(job, job_error_of(result));
     else if (line->uidvalidity != job->uidvalidity)
         job_end(job, ENGINE_GONE);
