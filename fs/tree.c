@@ -134,6 +134,17 @@ static int lookup_message(const struct place *parent, const char *name, uint32_t
     return 0;
 }
 
+/* A name that no folder had may be a new one's. Names with a dot in front are asked for by tools in
+ * every directory, and not worth a round trip. */
+static int need_folders(const struct place *parent, struct need *need)
+{
+    if (need->round > 0)
+        return ENOENT;
+    struct engine_wish wish = {.want = ENGINE_FOLDERS};
+    need->optional = true;
+    return need_add(need, parent->account->engine, &wish);
+}
+
 static int lookup_mailbox(const struct mounted *mounted, const struct place *parent,
                           const char *name, struct node *node, struct need *need)
 {
@@ -143,7 +154,7 @@ static int lookup_mailbox(const struct mounted *mounted, const struct place *par
         return lookup_message(parent, name, uid, eml, node, need);
     struct cache_mailbox child;
     if (cache_mailbox_by_name(parent->txn, parent->mailbox.slot, name, &child) != CACHE_OK)
-        return ENOENT;
+        return name[0] == '.' ? ENOENT : need_folders(parent, need);
     *node = (struct node){.slot = child.slot};
     return 0;
 }

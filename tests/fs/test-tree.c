@@ -128,9 +128,10 @@ static void tear_down(struct fixture *f, const void *unused)
 
 /* ---- helpers ---- */
 
+/* What a look-up comes to when the server was asked in vain. */
 static int look(struct fixture *f, uint64_t parent, const char *name, struct tree_attr *attr)
 {
-    struct need need = {0};
+    struct need need = {.round = 1};
     bool lasting;
     int error = tree_lookup(&f->mounted, parent, name, attr, &lasting, &need);
     need_clear(&need);
@@ -250,6 +251,12 @@ static void test_lookup(struct fixture *f, const void *unused)
                                          "y"};
     for (unsigned i = 0; i < G_N_ELEMENTS(ABSENT); i++)
         g_assert_cmpint(look(f, inbox, ABSENT[i], &attr), ==, ENOENT);
+    struct need need = {0};
+    bool lasting;
+    g_assert_cmpint(tree_lookup(&f->mounted, NODE_ROOT, "New", &attr, &lasting, &need), ==,
+                    NEED_WAIT);
+    g_assert_cmpint(need.wishes[0].want, ==, ENGINE_FOLDERS);
+    need_clear(&need);
     g_assert_cmpint(look(f, NODE_ROOT, ".mailmount", &attr), ==, 0);
     g_assert_cmpint(look(f, NODE_CONTROL, "status", &attr), ==, 0);
     g_assert_cmpuint(attr.size, >, 10);
