@@ -102,6 +102,16 @@ static bool engine_make(struct mounted_account *mine, const struct engine_config
     return mine->engine != NULL;
 }
 
+/* Takes `why`. */
+static enum mount_error cache_refused(GError *why, GError **error)
+{
+    bool locked = g_error_matches(why, CACHE_ERROR, CACHE_LOCKED);
+    g_set_error(error, CACHE_ERROR, why->code, "%s%s", why->message,
+                locked ? "; unmount that first, or give this one a cache_dir= of its own" : "");
+    g_error_free(why);
+    return MOUNT_CACHE;
+}
+
 static enum mount_error account_open(unsigned index, GError **error)
 {
     struct account *account = config->accounts[index];
@@ -118,10 +128,11 @@ static enum mount_error account_open(unsigned index, GError **error)
         .lock_wait_ms = LOCK_WAIT_MS,
         .begin_anew = config->begin_anew,
     };
+    g_autoptr(GError) why = NULL;
     mine->account = account;
-    mine->cache = cache_open(&options, error);
+    mine->cache = cache_open(&options, &why);
     if (mine->cache == NULL)
-        return MOUNT_CACHE;
+        return cache_refused(g_steal_pointer(&why), error);
     if (config->several)
         mine->root = cache_slot_of_mailbox(mine->cache, "");
     struct engine_config engine = {
@@ -152,8 +163,11 @@ static enum mount_error account_start(struct mounted_account *mine, GError **err
     };
     enum engine_start_reason reason;
     g_autoptr(GError) why = NULL;
-    if (engine_start(mine->engine, &reason, &why))
+    if (engine_start(mine->engine, &reason, &why)) {
+        if (mine->account->folders != NULL && !has_cache(mine->cache))
+            g_warning("%s: no folder of the server matches folders=", mine->account->name);
         return MOUNT_OK;
+    }
     bool cached = has_cache(mine->cache);
     if (reason == ENGINE_START_NETWORK && (cached || mounted.several)) {
         g_warning("%s: %s; %s", mine->account->name, why->message,

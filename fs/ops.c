@@ -269,10 +269,10 @@ static void op_statfs(fuse_req_t fuse, fuse_ino_t inode)
 {
     struct statvfs st = {
         .f_bsize = 4096,
-        .f_frsize = 1024,
-        .f_blocks = UINT64_C(1) << 30,
-        .f_bfree = UINT64_C(1) << 30,
-        .f_bavail = UINT64_C(1) << 30,
+        .f_frsize = 4096,
+        .f_blocks = UINT64_C(1) << 28,
+        .f_bfree = UINT64_C(1) << 28,
+        .f_bavail = UINT64_C(1) << 28,
         .f_files = UINT32_MAX,
         .f_ffree = UINT32_MAX,
         .f_favail = UINT32_MAX,
