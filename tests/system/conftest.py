@@ -3,6 +3,7 @@ import hashlib
 import os
 import re
 import shutil
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -12,6 +13,9 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from lib import mail, mount, proxy, scripted, servers, tls  # noqa: E402
+
+# a shell's background jobs ignore SIGINT, and hand that on to the readers which tests interrupt
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # the corpus is not the project's: .ci/run says where it is
 collect_ignore = [] if os.environ.get("MAILMOUNT_CORPUS") else ["test_corpus.py"]
