@@ -100,8 +100,9 @@ class Server:
         command, environment = self.command()
         with open(self.folder / "output", "ab") as output:
             self.process = subprocess.Popen(
-                ["setpriv", "--pdeathsig", "TERM", *command], env=environment, cwd=self.folder, stdin=subprocess.DEVNULL,
-                stdout=output, stderr=output, start_new_session=True)
+                ["setpriv", "--pdeathsig", "TERM", *self.identity(), *command], env=environment,
+                cwd=self.folder, stdin=subprocess.DEVNULL, stdout=output, stderr=output,
+                start_new_session=True)
         self.wait_ready()
 
     def stop(self):
@@ -144,6 +145,11 @@ class Server:
 
     def command(self):
         raise NotImplementedError
+
+    def identity(self):
+        """setpriv's words for whom it runs as. A process that changes its user later outlives us:
+        that takes the signal at our death back."""
+        return []
 
     def add_user(self, user):
         """Any name signs in after this, with PASSWORD and an INBOX."""
@@ -377,5 +383,11 @@ class Cyrus(Server):
 
     def command(self):
         return [self.folder / "bin/master", "-C", self.folder / "imapd.conf",
-                "-M", self.folder / "cyrus.conf", "-p", self.folder / "master.pid",
+                "-M", self.folder / "cyrus.conf", "-p", self.folder / "conf/master.pid",
                 "-D"], self.environment()
+
+    def identity(self):
+        if os.getuid():
+            return []
+        user, group = service_user()
+        return ["--reuid", user, "--regid", group, "--clear-groups"]
