@@ -48,10 +48,6 @@ static bool is_next(const struct place *place, uint32_t last)
            message.uid == place->node.uid;
 }
 
-static void done(enum engine_error error, void *data)
-{
-}
-
 static bool is_here(const struct place *place, uint64_t object)
 {
     uint64_t size;
@@ -77,9 +73,8 @@ static uint32_t ask(const struct place *place, uint32_t from, uint64_t bytes)
             .uid = message.uid,
             .section = "",
             .length = message.size + 1,
-            .ahead = true,
         };
-        engine_ask(place->account->engine, &wish, done, NULL);
+        wish_ahead(place->account->engine, &wish);
         sum += message.size;
         asked++;
     }

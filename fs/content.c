@@ -81,10 +81,6 @@ static int need_proof(const struct place *place, struct need *need)
     return need->count > 0 ? NEED_WAIT : 0;
 }
 
-static void sibling_done(enum engine_error error, void *data)
-{
-}
-
 /* Asks, without waiting, for what settles the small siblings of a part, so that they share its
  * round trip. */
 static void ask_siblings(const struct place *place)
@@ -107,9 +103,8 @@ static void ask_siblings(const struct place *place)
             .uid = place->node.uid,
             .section = part.section,
             .length = (uint64_t)part.octets + 1,
-            .ahead = true,
         };
-        engine_ask(place->account->engine, &wish, sibling_done, NULL);
+        wish_ahead(place->account->engine, &wish);
         sum += part.octets;
     }
 }

@@ -22,6 +22,17 @@ void need_clear(struct need *need)
     *need = (struct need){.round = need->round, .may_decode = need->may_decode};
 }
 
+static void ahead_done(enum engine_error error, void *data)
+{
+}
+
+void wish_ahead(struct engine *engine, const struct engine_wish *wish)
+{
+    struct engine_wish ahead = *wish;
+    ahead.ahead = true;
+    engine_ask(engine, &ahead, ahead_done, NULL);
+}
+
 void place_end(struct place *place)
 {
     g_clear_pointer(&place->txn, cache_txn_end);

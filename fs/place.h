@@ -47,6 +47,8 @@ struct need {
  * Returns NEED_WAIT. */
 int need_add(struct need *need, struct engine *engine, const struct engine_wish *wish);
 void need_clear(struct need *need);
+/* Wishes for what somebody will probably want: after all that is waited for, its answer ignored. */
+void wish_ahead(struct engine *engine, const struct engine_wish *wish);
 
 enum place_kind {
     PLACE_ROOT,    /* of several accounts */

@@ -106,10 +106,6 @@ void stream_clear(struct stream *stream)
 
 /* ---- reading ---- */
 
-static void ahead_done(enum engine_error error, void *data)
-{
-}
-
 /* Notes a read of [from, to) and returns how much to fetch at once; asks for the next window before
  * the reader gets there. */
 static uint64_t stream_advance(struct stream *stream, const struct origin *origin, uint64_t from,
@@ -136,10 +132,9 @@ static uint64_t stream_advance(struct stream *stream, const struct origin *origi
         .section = stream->section,
         .offset = start,
         .length = stream->asked - start,
-        .ahead = true,
     };
     if (stream->asked > start)
-        engine_ask(origin->account->engine, &wish, ahead_done, NULL);
+        wish_ahead(origin->account->engine, &wish);
     return stream->window;
 }
 
