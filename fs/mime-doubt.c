@@ -6,6 +6,8 @@
 enum { DEPTH_SURE = 20, PARTS_SURE = 1000, BOUNDARY_SURE = 70 };
 #define OVERHEAD_SURE (256 << 10)
 #define OVERHEAD_PART (4 << 10)
+/* Messages up to this size are looked at where a part seems to be empty. */
+#define EMPTY_SURE (64 << 10)
 
 static bool is_one_of(const char *text, const char *const *list)
 {
@@ -138,6 +140,16 @@ static const char *doubt_size(const struct mime_entity *entities, size_t count,
     return NULL;
 }
 
+/* Servers take all that comes before an empty line as a part's header. Where there is none, what
+ * the sender wrote would not be seen. */
+static const char *doubt_empty(const struct mime_entity *entities, size_t count, uint64_t size)
+{
+    for (size_t i = 0; i < count && size <= EMPTY_SURE; i++)
+        if (entities[i].kind == MIME_LEAF && entities[i].octets == 0)
+            return "a part that is empty";
+    return NULL;
+}
+
 static const char *doubt_tree(const struct mime_entity *entities, size_t count, uint64_t size)
 {
     g_autofree uint32_t *children = g_new0(uint32_t, count);
@@ -153,12 +165,22 @@ static const char *doubt_tree(const struct mime_entity *entities, size_t count, 
     sums_add(entities, count, &sums);
     for (size_t i = 0; i < count && !doubt; i++)
         doubt = doubt_children(entities, i, &sums);
+    if (!doubt)
+        doubt = doubt_empty(entities, count, size);
     return doubt ? doubt : doubt_size(entities, count, &sums, size);
 }
 
 /* ---- the top header ------------------------------------------------------------------------- */
 
-static const char *doubt_boundary(const struct mime_value *value)
+/* Whether it stands in the field without quotes, which its characters would need: each server ends
+ * it elsewhere. */
+static bool is_bare(const char *field, const char *boundary)
+{
+    const char *at = is_token(boundary) ? NULL : strstr(field, boundary);
+    return at && at > field && at[-1] != '"';
+}
+
+static const char *doubt_boundary(const char *field, const struct mime_value *value)
 {
     const char *boundary = NULL;
     for (guint i = 0; i < value->parameters->len; i++) {
@@ -172,7 +194,8 @@ static const char *doubt_boundary(const struct mime_value *value)
     size_t length = boundary ? strlen(boundary) : 0;
     if (length == 0)
         return "a multipart without a boundary";
-    if (length > BOUNDARY_SURE || boundary[length - 1] == ' ' || !g_str_is_ascii(boundary))
+    if (length > BOUNDARY_SURE || boundary[length - 1] == ' ' || !g_str_is_ascii(boundary) ||
+        is_bare(field, boundary))
         return "an odd boundary";
     return NULL;
 }
@@ -188,7 +211,7 @@ static const char *doubt_type(const struct mime_entity *top, const char *field)
     if (g_ascii_strcasecmp(value.type, top->type) != 0 ||
         g_ascii_strcasecmp(value.subtype, top->subtype) != 0)
         return "a structure of another type than the header's";
-    return top->kind == MIME_MULTIPART ? doubt_boundary(&value) : NULL;
+    return top->kind == MIME_MULTIPART ? doubt_boundary(field, &value) : NULL;
 }
 
 static const char *doubt_encoding(const struct mime_entity *top, const char *field)

@@ -33,7 +33,7 @@ static void test_ordinary(void)
         const char *header;
     } singles[] = {
         {{MIME_LEAF, ROOT, "1", "text", "plain", "7bit", NULL, NULL, 10}, "\r\n"},
-        {{MIME_LEAF, ROOT, "1", "text", "plain", "7bit", "us-ascii", NULL, 0}, ""},
+        {{MIME_LEAF, ROOT, "1", "text", "plain", "7bit", "us-ascii", NULL, 1}, ""},
         {{MIME_LEAF, ROOT, "1", "text", "html", "base64", "utf-8", NULL, 10},
          "Content-Type: TEXT/HTML; charset=utf-8\r\nContent-Transfer-Encoding: BASE64\r\n\r\n"},
         {{MIME_LEAF, ROOT, "1", "application", "pdf", "base64", NULL, "=.pdf", 10},
@@ -74,6 +74,8 @@ static void test_entities(void)
         {5, {MIME_MESSAGE, 0, "3", "message", "rfc822", "7bit", NULL, NULL, -1}},
         {5, {MIME_MESSAGE, 0, "3", "message", "rfc822", "7bit", NULL, NULL, 200}},
         {6, {MIME_LEAF, 0, "3.1", "text", "plain", "8bit", "utf-8", NULL, 300}},
+        {2, {MIME_LEAF, 1, "1.1", "text", "plain", "7bit", "utf-8", NULL, 0}},
+        {4, {MIME_LEAF, 0, "2", "application", "pdf", "base64", NULL, NULL, 0}},
         {7, {MIME_LEAF, 5, "4", "text", "plain", "8bit", "utf-8", NULL, 30}},
         {7, {MIME_LEAF, 0, "4", "message", "partial", "7bit", NULL, NULL, 50}},
         {7, {MIME_LEAF, 0, "4", "message", "external-body", "7bit", NULL, NULL, 50}},
@@ -101,6 +103,8 @@ static void test_headers(void)
         "MIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=a; boundary=b\r\n\r\n",
         "MIME-Version: 1.0\r\nContent-Type: multipart/related; boundary=b\r\n\r\n",
         "MIME-Version: 1.0\r\nContent-Type: multipart/(x)mixed; boundary=b\r\n\r\n",
+        "MIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=--=b\r\n\r\n",
+        "MIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=b/c\r\n\r\n",
         "MIME-Version: 1.0\r\nContent-Type: ;;;\r\n\r\n",
         "MIME-Version: 1.0\r\nContent-Type: text/plain\r\nContent-Type: multipart/mixed; "
         "boundary=b\r\n\r\n",
@@ -114,6 +118,14 @@ static void test_headers(void)
         if (!doubt(ORDINARY, COUNT, bad[i], SIZE) != good)
             g_error("header %zu: %s", i, doubt(ORDINARY, COUNT, bad[i], SIZE));
     }
+    static const char *const fine[] = {
+        MIXED,
+        "MIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=--b_1.2\r\n\r\n",
+        "MIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=\"--=b/c\"\r\n\r\n",
+        "MIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary = \"=\\b\"\r\n\r\n",
+    };
+    for (size_t i = 0; i < G_N_ELEMENTS(fine); i++)
+        g_assert_cmpstr(doubt(ORDINARY, COUNT, fine[i], SIZE), ==, NULL);
     static const struct mime_entity text = {MIME_LEAF, ROOT, "1",  "text", "plain",
                                             "7bit",    NULL, NULL, 10};
     static const char *const worse[] = {
@@ -155,6 +167,12 @@ static void test_shapes(void)
     struct mime_entity empty[] = {ORDINARY[0], ORDINARY[1], ORDINARY[2]};
     empty[2].octets = 0;
     g_assert_nonnull(doubt(empty, 3, MIXED, SIZE)); /* what servers invent */
+    struct mime_entity part[COUNT];
+    memcpy(part, ORDINARY, sizeof part);
+    part[2].octets = 0;
+    g_assert_nonnull(doubt(part, COUNT, MIXED, SIZE)); /* its text may be in its header */
+    g_assert_nonnull(doubt(part, COUNT, MIXED, 64 << 10));
+    g_assert_null(doubt(part, COUNT, MIXED, (64 << 10) + 1)); /* too much to look at */
     g_assert_nonnull(doubt(ORDINARY, COUNT, MIXED, 1000));
     g_assert_nonnull(doubt(ORDINARY, COUNT, MIXED, 100 << 20));
 }
