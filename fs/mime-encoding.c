@@ -1,4 +1,3 @@
-#include <gmime/gmime.h>
 #include <string.h>
 
 #include "fs/mime-private.h"
@@ -102,11 +101,44 @@ static size_t uu_remove(const uint8_t *in, size_t length, uint8_t *out)
 
 /* ---- quoted-printable ----------------------------------------------------------------------- */
 
+/* Whether the bytes after a "=" make a soft line break, of `bytes` bytes. White space before the
+ * line end was added on the way (RFC 2045, 6.7), and the last line's end may be missing. */
+static bool qp_is_soft(const uint8_t *in, size_t length, size_t *bytes)
+{
+    size_t i = 0;
+    while (i < length && (in[i] == ' ' || in[i] == '\t'))
+        i++;
+    if (i + 1 < length && in[i] == '\r' && in[i + 1] == '\n')
+        i++;
+    *bytes = i < length ? i + 1 : i;
+    return i == length || in[i] == '\n';
+}
+
+static bool qp_is_byte(const uint8_t *in, size_t length)
+{
+    return length >= 2 && g_ascii_isxdigit((char)in[0]) && g_ascii_isxdigit((char)in[1]);
+}
+
+/* A "=" that means nothing stays, with the byte behind it: such text was never encoded. */
 static size_t qp_remove(const uint8_t *in, size_t length, uint8_t *out)
 {
-    GMimeEncoding state;
-    g_mime_encoding_init_decode(&state, GMIME_CONTENT_ENCODING_QUOTEDPRINTABLE);
-    return g_mime_encoding_flush(&state, (const char *)in, length, (char *)out);
+    size_t made = 0, i = 0, soft;
+    while (i < length) {
+        uint8_t c = in[i++];
+        if (c != '=') {
+            out[made++] = c;
+        } else if (qp_is_soft(in + i, length - i, &soft)) {
+            i += soft;
+        } else if (qp_is_byte(in + i, length - i)) {
+            out[made++] = (uint8_t)(g_ascii_xdigit_value((char)in[i]) << 4 |
+                                    g_ascii_xdigit_value((char)in[i + 1]));
+            i += 2;
+        } else {
+            out[made++] = c;
+            out[made++] = in[i++];
+        }
+    }
+    return made;
 }
 
 /* ---- all ------------------------------------------------------------------------------------ */
@@ -121,7 +153,7 @@ GBytes *mime_encoding_remove(enum cache_part_encoding encoding, const void *byte
 {
     if (length == 0 || encoding >= G_N_ELEMENTS(REMOVE) || !REMOVE[encoding])
         return g_bytes_new(bytes, length);
-    uint8_t *out = g_malloc(length + 64); /* GMime may write a little more than it has read */
+    uint8_t *out = g_malloc(length + 4); /* base64 and uuencode may end in a part of a group */
     size_t made = REMOVE[encoding](bytes, length, out);
     return g_bytes_new_take(g_realloc(out, made ? made : 1), made);
 }
