@@ -151,11 +151,22 @@ static size_t end_before(struct scanner *s, size_t line, size_t least)
 
 /* ---- entities ------------------------------------------------------------------------------- */
 
+/* Whether a line that is no field ends the header: a single one among fields does not, unless it
+ * looks like a boundary. */
+static bool header_ends(struct scanner *s, const char *line, size_t length, size_t next)
+{
+    size_t after;
+    if (length > 2 && line[0] == '-' && line[1] == '-')
+        return true;
+    size_t following = next < s->length ? mime_line(s->bytes, s->length, next, &after) : 0;
+    return !mime_line_is_field(s->bytes + next, following);
+}
+
 /* Passes over a header. Afterwards `at` is at the body: behind the empty line, or at a line that
- * cannot be of a header (a single such line among fields is passed over), or at a boundary. */
+ * ends the header, or at a boundary. */
 static void header_skip(struct scanner *s)
 {
-    size_t next, after;
+    size_t next;
     bool close;
     while (s->at < s->length) {
         const char *line = s->bytes + s->at;
@@ -166,11 +177,9 @@ static void header_skip(struct scanner *s)
             s->at = next;
             return;
         }
-        if (*line != ' ' && *line != '\t' && !mime_line_is_field(line, length)) {
-            size_t following = next < s->length ? mime_line(s->bytes, s->length, next, &after) : 0;
-            if (!mime_line_is_field(s->bytes + next, following))
-                return;
-        }
+        if (*line != ' ' && *line != '\t' && !mime_line_is_field(line, length) &&
+            header_ends(s, line, length, next))
+            return;
         s->at = next;
     }
 }
@@ -184,6 +193,12 @@ static bool is_message_type(const char *type, const char *subtype)
 {
     return strcmp(type, "message") == 0 &&
            (strcmp(subtype, "rfc822") == 0 || strcmp(subtype, "global") == 0);
+}
+
+/* An external body's "name" is that of a file elsewhere (RFC 2046, 5.2.3). */
+static bool is_name_own(const struct mime_value *type)
+{
+    return strcmp(type->type, "message") != 0 || strcmp(type->subtype, "external-body") != 0;
 }
 
 /* Fills in type and parameters. Returns the boundary of a multipart that has one. */
@@ -200,7 +215,7 @@ static const char *entity_type(struct scanner *s, struct mime_entity *entity, co
     g_autofree char *charset = mime_parameter_decode(of_type, type.parameters->len, "charset");
     entity->charset = charset ? keep(s, charset) : NULL;
     g_autofree char *name = mime_file_name((void *)place.parameters->data, place.parameters->len,
-                                           of_type, type.parameters->len);
+                                           of_type, is_name_own(&type) ? type.parameters->len : 0);
     entity->name = name ? keep(s, name) : NULL;
     if (strcmp(entity->type, "multipart") != 0)
         return NULL;

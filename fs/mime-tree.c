@@ -74,6 +74,7 @@ static const struct {
     {"message/external-body", "txt"},
     {"message/feedback-report", "txt"},
     {"message/global", "eml"},
+    {"message/news", "eml"},
     {"message/partial", "eml"},
     {"message/rfc822", "eml"},
     {"text/calendar", "ics"},

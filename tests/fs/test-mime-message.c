@@ -68,6 +68,10 @@ static void test_shapes(void)
         {MIXED "--b\n--b\nContent-Type: text/plain\n--b--\n", "1 body.txt|\n2 body (2).txt|\n"},
         {MIXED "no boundary here\n", "1 part-1.txt|no boundary here\\n\n"},
         {MIXED "--b--\n", "1 part-1.txt|--b--\\n\n"},
+        {MIXED "--b\nContent-Type: multipart/mixed; boundary=i\n--i\nA: b\n\nin\n--i--\n--b--\n",
+         "1.1 body.txt|in\n"},
+        {MIXED "--b\nContent-Type: text/plain\nno empty line\n\n--b\nX: y\n<p>\n--b--",
+         "1 body.txt|no empty line\\n\n2 body (2).txt|<p>\n"},
         {"Content-Type: multipart/mixed\n\n--b\n\nx\n--b--\n",
          "1 part-1.txt|--b\\n\\nx\\n--b--\\n\n"},
         {"Content-Type: multipart/mixed; boundary=b\nContent-Transfer-Encoding: base64\n\n"
@@ -91,6 +95,11 @@ static void test_shapes(void)
          "boundary=i\\n\\n--i\\n\\none\\n--i\\n\\ntwo"
          "\\n--i--\\nepilogue\n1 headers.txt|Content-Type: multipart/mixed; boundary=i\\n\n"
          "1.1 body.txt|one\n1.2 body (2).txt|two\n2 body.txt|three\n"},
+        {MIXED "--b\nContent-Type: message/external-body; name=\"there.ps\"\n\nA: b\n\n--b\n"
+               "Content-Type: message/external-body; name=\"there.ps\"\n"
+               "Content-Disposition: attachment; filename=\"here.txt\"\n\nA: b\n\n--b--",
+         "1 part-1.txt|A: b\\n\n2 here.txt|A: b\\n\n"},
+        {MIXED "--b\nContent-Type: message/news\n\nA: b\n\n--b--", "1 part-1.eml|A: b\\n\n"},
         {"Content-Type: message/rfc822\n\nSubject: s\n\nx",
          "1 forwarded.eml|Subject: s\\n\\nx\n1 headers.txt|Subject: s\\n\n1.1 body.txt|x\n"},
         {"Content-Type: message/rfc822\nContent-Transfer-Encoding: base64\n\nUzogcw==",
