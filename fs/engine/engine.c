@@ -353,8 +353,9 @@ static void engine_start_failed(struct engine *engine, enum engine_error why,
             IMAP_ERROR, why == ENGINE_TIMEOUT ? IMAP_ERROR_TIMEOUT : IMAP_ERROR_PROTOCOL, "%s: %s",
             engine->account->host, words != NULL ? words : "the server cannot be used");
     }
+    bool unwritten = why == ENGINE_FULL || why == ENGINE_CACHE;
     if (reason != NULL)
-        *reason = engine_reason(open_error);
+        *reason = unwritten ? ENGINE_START_CACHE : engine_reason(open_error);
     g_propagate_error(error, g_steal_pointer(&open_error));
 }
 

@@ -98,6 +98,7 @@ enum engine_start_reason {
     ENGINE_START_NETWORK,
     ENGINE_START_LOGIN,
     ENGINE_START_TLS,
+    ENGINE_START_CACHE, /* it cannot be written */
     ENGINE_START_OTHER
 };
 bool engine_start(struct engine *engine, enum engine_start_reason *reason, GError **error);
