@@ -1,5 +1,7 @@
 #include "imap/capability.h"
 
+#include "imap/parse.h"
+
 #include <string.h>
 
 enum { MECHANISMS_MAX = 64 };
@@ -71,6 +73,8 @@ void imap_capabilities_set(struct imap_capabilities *capabilities, const char *c
         if (g_ascii_strncasecmp(*words, "AUTH=", 5) == 0 && (*words)[5] &&
             capabilities->mechanisms->len < MECHANISMS_MAX)
             g_ptr_array_add(capabilities->mechanisms, g_ascii_strup(*words + 5, -1));
+        if (g_ascii_strncasecmp(*words, "APPENDLIMIT=", 12) == 0)
+            imap_digits_parse(*words + 12, G_MAXINT64, &capabilities->append_limit);
     }
 }
 

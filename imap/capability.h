@@ -7,6 +7,7 @@
 struct imap_capabilities {
     bool known;            /* the server was heard on this; false: all else is empty */
     unsigned flags;        /* enum imap_capability */
+    uint64_t append_limit; /* APPENDLIMIT=n (RFC 7889), octets; 0: not told */
     GPtrArray *mechanisms; /* of char *: what follows AUTH=, upper case; or NULL */
 };
 

@@ -22,12 +22,16 @@ static void command_free(struct imap_command *command)
     g_queue_clear_full(&command->pieces, piece_free);
     g_free(command->mailbox);
     g_free(command->doomed_text);
+    g_free(command->upload);
+    g_free(command->answer.code);
+    g_free(command->answer.text);
     g_free(command);
 }
 
 void imap_request_free(struct imap_request *request)
 {
     imap_listing_free(request->listing);
+    imap_report_free(request->report);
     g_free(request->code);
     g_free(request->text);
     g_free(request);
@@ -39,6 +43,7 @@ void imap_queue_clear(struct imap_queue *queue)
     g_queue_clear_full(&queue->requests, (GDestroyNotify)imap_request_free);
     queue->unsent = NULL;
     queue->awaits_continue = false;
+    queue->uploads = 0;
 }
 
 struct imap_request *imap_queue_request(struct imap_queue *queue, imap_done done, void *data)
@@ -90,19 +95,106 @@ void imap_command_end(struct imap_command *command)
     g_string_append(imap_command_text(command), "\r\n");
 }
 
-void imap_queue_write(struct imap_queue *queue, struct imap_stream *stream)
+void imap_command_upload(struct imap_queue *queue, struct imap_command *command,
+                         const struct imap_append *append, unsigned capabilities)
 {
-    while (queue->unsent && !queue->awaits_continue) {
-        struct imap_command *command = queue->unsent->data;
-        GString *piece = g_queue_pop_head(&command->pieces);
-        imap_stream_put(stream, piece->str, piece->len, NULL);
-        g_string_free(piece, TRUE);
-        command->begun = true;
-        if (g_queue_is_empty(&command->pieces))
-            queue->unsent = queue->unsent->next;
-        else
-            queue->awaits_continue = true;
+    struct imap_upload *upload = g_new0(struct imap_upload, 1);
+
+    upload->descriptor = append->descriptor;
+    upload->size = append->size;
+    upload->unasked =
+        imap_write_literal(imap_command_text(command), (size_t)append->size, capabilities);
+    command->upload = upload;
+    queue->uploads++;
+    g_queue_push_tail(&command->pieces, g_string_new(NULL));
+    imap_command_end(command);
+}
+
+/* ---- writing ----------------------------------------------------------------------------------
+ */
+
+/* Whether a SELECT or EXAMINE before the first unsent command is not yet answered. */
+static bool selects_in_flight(const struct imap_queue *queue)
+{
+    for (const GList *link = queue->commands.head; link != queue->unsent; link = link->next)
+        if (((const struct imap_command *)link->data)->mailbox)
+            return true;
+    return false;
+}
+
+bool imap_queue_writable(const struct imap_queue *queue)
+{
+    if (!queue->unsent || queue->awaits_continue)
+        return false;
+    const struct imap_command *command = queue->unsent->data;
+    return !command->kind->waits || !selects_in_flight(queue);
+}
+
+/* Whether only its message and its line end are left, and nobody has to ask for them. */
+static bool upload_is_next(const struct imap_command *command)
+{
+    return command->upload && command->pieces.length == 1;
+}
+
+static void answer_postponed(struct imap_queue *queue, struct imap_command *command);
+
+static void piece_write(struct imap_queue *queue, struct imap_command *command,
+                        struct imap_stream *stream)
+{
+    GString *piece = g_queue_pop_head(&command->pieces);
+
+    imap_stream_put(stream, piece->str, piece->len, NULL);
+    g_string_free(piece, TRUE);
+    command->begun = true;
+    if (!g_queue_is_empty(&command->pieces)) {
+        queue->awaits_continue = !upload_is_next(command) || !command->upload->unasked;
+        return;
     }
+    queue->unsent = queue->unsent->next;
+    if (command->upload)
+        command->upload->end = imap_stream_bytes_out(stream) + imap_stream_queued(stream);
+    if (command->answer.given)
+        answer_postponed(queue, command);
+}
+
+static void answer_keep(struct imap_command *command, enum imap_error error, const char *code,
+                        const char *text)
+{
+    if (command->answer.given)
+        return;
+    command->answer = (struct imap_answer){.given = true, error, g_strdup(code), g_strdup(text)};
+}
+
+bool imap_queue_write(struct imap_queue *queue, struct imap_stream *stream)
+{
+    while (imap_queue_writable(queue)) {
+        struct imap_command *command = queue->unsent->data;
+        int given = upload_is_next(command) ? imap_upload_write(command->upload, stream) : 1;
+        if (given == 0)
+            return true;
+        if (given < 0) {
+            answer_keep(command, IMAP_ERROR_CANNOT, NULL, "the message's file became shorter");
+            return false;
+        }
+        piece_write(queue, command, stream);
+    }
+    return true;
+}
+
+void imap_queue_written(struct imap_queue *queue, uint64_t bytes_out)
+{
+    if (queue->uploads == 0)
+        return;
+    for (GList *link = queue->commands.head; link; link = link->next) {
+        struct imap_upload *upload = ((struct imap_command *)link->data)->upload;
+        if (upload && upload->end > 0 && upload->end <= bytes_out)
+            upload->out = true;
+    }
+}
+
+bool imap_queue_is_whole(const struct imap_queue *queue)
+{
+    return !queue->unsent || !((const struct imap_command *)queue->unsent->data)->begun;
 }
 
 bool imap_queue_continue(struct imap_queue *queue)
@@ -132,6 +224,9 @@ unsigned imap_queue_in_flight(const struct imap_queue *queue)
     return queue->commands.length;
 }
 
+/* ---- answers ----------------------------------------------------------------------------------
+ */
+
 /* The first failure stays; before there is one, the latest answer. */
 static void request_note(struct imap_request *request, const struct imap_result *result)
 {
@@ -144,10 +239,36 @@ static void request_note(struct imap_request *request, const struct imap_result 
     request->text = g_strdup(result->text);
 }
 
+bool imap_command_is_out(const struct imap_queue *queue, const struct imap_command *command)
+{
+    if (command->upload)
+        return command->upload->out;
+    return !queue->unsent || queue->unsent->data != command;
+}
+
+bool imap_queue_postpone(struct imap_queue *queue, struct imap_command *command,
+                         const struct imap_result *result)
+{
+    bool first = queue->unsent && queue->unsent->data == command;
+
+    if (!first || queue->awaits_continue || !upload_is_next(command))
+        return false;
+    answer_keep(command, result->error, result->code, result->text);
+    return true;
+}
+
+static void answer_postponed(struct imap_queue *queue, struct imap_command *command)
+{
+    struct imap_result ignored = {.text = ""};
+    imap_queue_answer(queue, command, &ignored);
+}
+
 void imap_queue_answer(struct imap_queue *queue, struct imap_command *command,
                        const struct imap_result *result)
 {
     GList *link = g_queue_find(&queue->commands, command);
+    const struct imap_answer *kept = &command->answer;
+    struct imap_result earlier = {.error = kept->error, .code = kept->code, .text = kept->text};
 
     if (queue->unsent == link) { /* refused before its literal was sent, or never begun */
         queue->unsent = link->next;
@@ -155,8 +276,12 @@ void imap_queue_answer(struct imap_queue *queue, struct imap_command *command,
     }
     g_queue_delete_link(&queue->commands, link);
     command->request->pending--;
+    if (command->upload) {
+        queue->uploads--;
+        command->request->out |= command->upload->out;
+    }
     if (!command->forgiven)
-        request_note(command->request, result);
+        request_note(command->request, kept->given ? &earlier : result);
     command_free(command);
 }
 

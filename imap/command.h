@@ -7,8 +7,9 @@
  */
 #pragma once
 
+#include "imap/copied.h"
 #include "imap/imap.h"
-#include "imap/stream.h"
+#include "imap/upload.h"
 
 struct imap_command;
 struct imap_listing;
@@ -20,16 +21,27 @@ struct imap_request {
     imap_done done;        /* may be NULL */
     void *data;
     struct imap_listing *listing; /* LIST: what is collected (list.h); else NULL */
+    struct imap_report *report;   /* of commands that change mail: what was told; else NULL */
+    bool out;                     /* an APPEND of it was wholly written */
 };
 
 /* What a kind of command does beyond waiting for its answer. Members may be NULL. */
 struct imap_command_kind {
     bool needs_mailbox; /* makes sense only while the mailbox of now is selected */
+    bool waits; /* is not written while a SELECT is in flight: a server that keeps the old mailbox
+                   when it fails would change the wrong messages */
     /* All commands before it are answered: what the server says now is about this one. */
     void (*begins)(struct imap_session *session, struct imap_command *command);
     /* Its tagged reply is there; it still counts as pending. */
     void (*answered)(struct imap_session *session, struct imap_command *command,
                      const struct imap_result *result);
+};
+
+/* A tagged reply that came before its command was all written. */
+struct imap_answer {
+    bool given;
+    enum imap_error error;
+    char *code, *text; /* code may be NULL */
 };
 
 struct imap_command {
@@ -42,8 +54,10 @@ struct imap_command {
     bool forgiven;          /* its failure is not its request's */
     enum imap_error doomed; /* its EXAMINE failed: answered with this; else IMAP_OK */
     char *doomed_text;
-    char *mailbox;        /* EXAMINE: the wire name */
-    uint32_t first, last; /* UID SEARCH: its bounds, last 0: none */
+    char *mailbox;              /* EXAMINE, SELECT: the wire name */
+    struct imap_upload *upload; /* APPEND: its message, before the last piece; else NULL */
+    struct imap_answer answer;  /* waits for the literal's end */
+    uint32_t first, last;       /* UID SEARCH: its bounds, last 0: none */
 };
 
 struct imap_queue {
@@ -51,6 +65,7 @@ struct imap_queue {
     GQueue commands;      /* not yet answered, oldest first */
     GList *unsent;        /* link of the first command that is not wholly written; NULL: none */
     bool awaits_continue; /* the first unsent one waits for a "+" */
+    unsigned uploads;     /* commands with an upload */
 };
 
 /* A tag that no other command of this process has, over all connections: a late answer is never
@@ -70,15 +85,34 @@ void imap_command_mailbox(struct imap_command *command, const char *wire, bool u
                           unsigned capabilities);
 void imap_command_end(struct imap_command *command);
 
-/* Hands the stream all that may be written now. */
-void imap_queue_write(struct imap_queue *queue, struct imap_stream *stream);
+/* Gives a command that has one piece so far a message to send as a literal, and ends it. */
+void imap_command_upload(struct imap_queue *queue, struct imap_command *command,
+                         const struct imap_append *append, unsigned capabilities);
+
+/* Whether there is something to write that waits for nothing. */
+bool imap_queue_writable(const struct imap_queue *queue);
+/* Hands the stream all that may be written now, of a message as much as it should hold. False: a
+ * message's file is shorter than it was, and its command has its answer; the connection must end.
+ */
+bool imap_queue_write(struct imap_queue *queue, struct imap_stream *stream);
+/* The stream handed over so many bytes (imap_stream_bytes_out()). */
+void imap_queue_written(struct imap_queue *queue, uint64_t bytes_out);
+/* Whether nothing is written in part, so that another command could follow. */
+bool imap_queue_is_whole(const struct imap_queue *queue);
 /* The server said "+". False: nobody waited for it. */
 bool imap_queue_continue(struct imap_queue *queue);
 
 struct imap_command *imap_queue_find(const struct imap_queue *queue, const char *tag);
 struct imap_command *imap_queue_oldest(const struct imap_queue *queue);
 unsigned imap_queue_in_flight(const struct imap_queue *queue);
-/* Takes an answered command out and books its result on its request. */
+/* Whether the server may say OK to this command: it was given all of it. */
+bool imap_command_is_out(const struct imap_queue *queue, const struct imap_command *command);
+/* Keeps the answer to a command whose literal must still be written to its end. False: there is
+ * none, it can be answered. */
+bool imap_queue_postpone(struct imap_queue *queue, struct imap_command *command,
+                         const struct imap_result *result);
+/* Takes an answered command out and books its result, or the one that was postponed, on its
+ * request. */
 void imap_queue_answer(struct imap_queue *queue, struct imap_command *command,
                        const struct imap_result *result);
 /* Takes out the oldest request if it is done, NULL: it is not, or there is none. */

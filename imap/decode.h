@@ -11,6 +11,8 @@ struct imap_decoder {
     bool utf8;                 /* as imap_parser_next() was told */
 };
 
+#define IMAP_MAILBOX_MAX 16384 /* bytes of a mailbox name; longer ones are passed over */
+
 /* What a reader says of its reply. */
 enum imap_outcome {
     IMAP_TOO_BIG = -1, /* beyond repair */
@@ -31,6 +33,8 @@ enum imap_outcome imap_read_words(struct imap_decoder *decoder); /* CAPABILITY, 
 enum imap_outcome imap_read_list(struct imap_decoder *decoder);
 enum imap_outcome imap_read_status(struct imap_decoder *decoder);
 enum imap_outcome imap_read_namespace(struct imap_decoder *decoder);
+enum imap_outcome imap_read_quota(struct imap_decoder *decoder);
+enum imap_outcome imap_read_rights(struct imap_decoder *decoder);
 enum imap_outcome imap_read_condition(struct imap_decoder *decoder,
                                       const struct imap_condition_word *condition);
 enum imap_outcome imap_read_tagged(struct imap_decoder *decoder);

@@ -25,6 +25,22 @@ void imap_session_enabled(struct imap_session *session, const char *const *words
     }
 }
 
+/* Of commands that change mail: the tagged one, or the oldest that is asked such things. */
+static void reply_report(struct imap_session *session, struct imap_command *tagged,
+                         const struct imap_reply *reply)
+{
+    GList *link = tagged ? NULL : session->queue.commands.head;
+
+    if (tagged && tagged->request->report)
+        imap_report_code(tagged->request->report, reply->code, reply->code_value);
+    for (; link; link = link->next) {
+        const struct imap_command *command = link->data;
+        if (command->begun && command->request->report &&
+            imap_report_code(command->request->report, reply->code, reply->code_value))
+            return;
+    }
+}
+
 /* What a response code says beside its condition (RFC 9051, 7.1). */
 static void reply_code(struct imap_session *session, const struct imap_reply *reply)
 {
@@ -63,14 +79,20 @@ static void on_tagged(struct imap_session *session, struct imap_reply *reply)
         return;
     }
 
+    if (reply->condition == IMAP_COND_OK && !imap_command_is_out(&session->queue, command)) {
+        imap_session_fail(session, IMAP_ERROR_PROTOCOL, "the server said OK to half a command");
+        return;
+    }
     g_autofree char *text = imap_text_safe(reply->text, strlen(reply->text), TEXT_MAX);
-    struct imap_result result = {reply_error(reply), reply->code, text};
+    struct imap_result result = {.error = reply_error(reply), .code = reply->code, .text = text};
     if (command->doomed)
-        result = (struct imap_result){command->doomed, NULL, command->doomed_text};
+        result = (struct imap_result){.error = command->doomed, .text = command->doomed_text};
+    if (!command->doomed && reply->code)
+        reply_report(session, command, reply);
     reply_code(session, reply);
     if (!session->freed && command->kind->answered)
         command->kind->answered(session, command, &result);
-    if (session->freed)
+    if (session->freed || imap_queue_postpone(&session->queue, command, &result))
         return;
     imap_queue_answer(&session->queue, command, &result);
     imap_session_finish(session);
@@ -78,6 +100,8 @@ static void on_tagged(struct imap_session *session, struct imap_reply *reply)
 
 static void on_condition(struct imap_session *session, struct imap_reply *reply)
 {
+    if (reply->code)
+        reply_report(session, NULL, reply);
     reply_code(session, reply);
     if (session->freed || reply->condition != IMAP_COND_BYE)
         return;
@@ -192,6 +216,16 @@ static void on_fetch(struct imap_session *session, struct imap_reply *reply)
     EMIT(session, fetch, fetch);
 }
 
+static void on_quota(struct imap_session *session, struct imap_reply *reply)
+{
+    EMIT(session, quota, &reply->quota);
+}
+
+static void on_rights(struct imap_session *session, struct imap_reply *reply)
+{
+    EMIT(session, rights, reply->rights_wire, reply->rights);
+}
+
 /* NULL: nothing to do. */
 static void (*const HANDLERS[])(struct imap_session *session, struct imap_reply *reply) = {
     [IMAP_REPLY_CONTINUE] = on_continue,   [IMAP_REPLY_TAGGED] = on_tagged,
@@ -200,6 +234,7 @@ static void (*const HANDLERS[])(struct imap_session *session, struct imap_reply 
     [IMAP_REPLY_STATUS] = on_status,       [IMAP_REPLY_SEARCH] = on_search,
     [IMAP_REPLY_EXISTS] = on_exists,       [IMAP_REPLY_EXPUNGE] = on_expunge,
     [IMAP_REPLY_VANISHED] = on_vanished,   [IMAP_REPLY_FETCH] = on_fetch,
+    [IMAP_REPLY_QUOTA] = on_quota,         [IMAP_REPLY_RIGHTS] = on_rights,
     [IMAP_REPLY_IGNORED] = NULL,
 };
 

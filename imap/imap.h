@@ -163,11 +163,23 @@ void imap_session_free(struct imap_session *session);
 
 /* ---- a session in its thread ---------------------------------------------------------------- */
 
+/* Where messages went: COPYUID, or APPENDUID, of RFC 4315. */
+struct imap_copied {
+    uint32_t uidvalidity; /* of the target mailbox; may be 0 */
+    size_t count;         /* 0: the server says that nothing was copied */
+    const uint32_t *from; /* the UIDs there were, in the order of `to`; NULL: APPENDUID */
+    const uint32_t *to;   /* the UIDs in the target */
+};
+
 /* How a command ended. `text` is the server's own (may be ""), bytes made safe for a log. */
 struct imap_result {
     enum imap_error error;
     const char *code; /* the response code's atom in upper case ("TRYCREATE"), or NULL */
     const char *text;
+    const struct imap_copied *copied; /* of COPY, MOVE and APPEND, wherever in the answer the server
+                                         put it; NULL: it did not say, or what makes no sense */
+    const struct imap_uidset *modified; /* of STORE UNCHANGEDSINCE: these were changed by others
+                                           and left alone (MODIFIED, RFC 7162, 3.1.3); NULL: none */
 };
 typedef void (*imap_done)(struct imap_session *session, const struct imap_result *result,
                           void *data);
@@ -268,6 +280,12 @@ struct imap_mailbox_state {
     bool read_only;
 };
 
+/* One QUOTA reply (RFC 9208), as far as resources STORAGE and MESSAGE go; -1: not limited. */
+struct imap_quota {
+    int64_t storage_used, storage_limit; /* KiB */
+    int64_t messages_used, messages_limit;
+};
+
 struct imap_events {
     /* One message's data, solicited or not. */
     void (*fetch)(struct imap_session *session, const struct imap_fetch *fetch, void *data);
@@ -279,6 +297,9 @@ struct imap_events {
     void (*status)(struct imap_session *session, const struct imap_status *status, void *data);
     /* The answer to imap_send_uid_search(): the UIDs, from SEARCH or ESEARCH. */
     void (*search)(struct imap_session *session, const struct imap_uidset *uids, void *data);
+    void (*quota)(struct imap_session *session, const struct imap_quota *quota, void *data);
+    /* What we may do with a mailbox (MYRIGHTS, RFC 4314): letters. */
+    void (*rights)(struct imap_session *session, const char *wire, const char *rights, void *data);
     /* The server has a word for the user: ALERT (RFC 9051, 7.1), one line. */
     void (*alert)(struct imap_session *session, const char *text, void *data);
     /* The connection is over, after all commands in flight were answered. The session stays until
@@ -299,6 +320,8 @@ const char *imap_session_server_name(const struct imap_session *session);
 unsigned imap_session_number(const struct imap_session *session);
 /* Bytes received since it was opened (before decompression): the measure of progress. */
 uint64_t imap_session_bytes_in(const struct imap_session *session);
+/* Bytes handed to the connection: while a message is stored, this grows alone. */
+uint64_t imap_session_bytes_out(const struct imap_session *session);
 /* Commands sent and not yet answered. */
 unsigned imap_session_in_flight(const struct imap_session *session);
 /* The mailbox that is selected or about to be (wire name), NULL: none. */
@@ -339,3 +362,61 @@ void imap_send_uid_fetch(struct imap_session *session, const struct imap_uidset 
 void imap_send_uid_search(struct imap_session *session, uint32_t first, uint32_t last,
                           imap_done done, void *data);
 void imap_send_noop(struct imap_session *session, imap_done done, void *data);
+
+/* ---- commands that change mail -----------------------------------------------------------------
+ * None is ever sent twice by imap/ itself. Sets are split at the server's line length; `done` comes
+ * once, with what all of them said together and the first error. Nothing here ever removes a
+ * message that is not named by its UID: EXPUNGE without UIDs and CLOSE are never sent. */
+
+/* SELECT: as imap_send_examine(), but for changing. The state's read_only says what the server
+ * grants. */
+void imap_send_select(struct imap_session *session, const char *mailbox, imap_done done,
+                      void *data);
+/* UID MOVE (RFC 6851) where the server has it; else answered IMAP_ERROR_CANNOT, unsent. */
+void imap_send_uid_move(struct imap_session *session, const struct imap_uidset *uids,
+                        const char *mailbox, imap_done done, void *data);
+void imap_send_uid_copy(struct imap_session *session, const struct imap_uidset *uids,
+                        const char *mailbox, imap_done done, void *data);
+/* UID STORE +FLAGS.SILENT or -FLAGS.SILENT. `flags`: between spaces, as the server spells them; a
+ * word that is no flag is answered IMAP_ERROR_CANNOT, unsent. `unchanged_since` is left off (0)
+ * without CONDSTORE. */
+void imap_send_uid_store(struct imap_session *session, const struct imap_uidset *uids, bool add,
+                         const char *flags, uint64_t unchanged_since, imap_done done, void *data);
+/* UID EXPUNGE (RFC 4315) where the server has UIDPLUS or IMAP4rev2; else IMAP_ERROR_CANNOT, unsent.
+ */
+void imap_send_uid_expunge(struct imap_session *session, const struct imap_uidset *uids,
+                           imap_done done, void *data);
+
+/* A message to be stored. The descriptor is read from its start (pread) while the command is
+ * written, so the file must stay as it is until `done`; if it turns out shorter the connection is
+ * ended, since a literal cannot be taken back. */
+struct imap_append {
+    const char *mailbox;
+    const char *flags;    /* between spaces, "" for none */
+    int64_t internaldate; /* seconds since 1970, sent as UTC */
+    int descriptor;       /* the caller's */
+    uint64_t size;        /* octets; 0 is answered IMAP_ERROR_CANNOT, unsent */
+};
+/* APPEND, its literal non-synchronising where LITERAL+ (or, up to 4,096 octets, LITERAL-) is
+ * offered. Flags and INTERNALDATE as said. */
+void imap_send_append(struct imap_session *session, const struct imap_append *append,
+                      imap_done done, void *data);
+/* Whether all octets of an APPEND in flight were handed to the connection: only then may the server
+ * have stored it. False also when no APPEND is in flight. Inside of a `done`: of the command that
+ * it is about. */
+bool imap_append_is_out(const struct imap_session *session);
+
+void imap_send_create(struct imap_session *session, const char *mailbox, imap_done done,
+                      void *data);
+void imap_send_delete(struct imap_session *session, const char *mailbox, imap_done done,
+                      void *data);
+void imap_send_rename(struct imap_session *session, const char *from, const char *to,
+                      imap_done done, void *data);
+void imap_send_subscribe(struct imap_session *session, const char *mailbox, bool subscribe,
+                         imap_done done, void *data);
+/* GETQUOTAROOT, MYRIGHTS: answered by events; without QUOTA or ACL IMAP_ERROR_CANNOT, unsent. */
+void imap_send_quota(struct imap_session *session, const char *mailbox, imap_done done, void *data);
+void imap_send_rights(struct imap_session *session, const char *mailbox, imap_done done,
+                      void *data);
+/* The largest message that APPEND takes, in octets (APPENDLIMIT, RFC 7889); 0: not told. */
+uint64_t imap_session_append_limit(const struct imap_session *session);

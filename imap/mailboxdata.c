@@ -6,8 +6,6 @@
 /* More namespaces than this are passed over. */
 #define NAMESPACES_MAX 32
 
-#define MAILBOX_MAX 16384 /* bytes of a mailbox name; longer ones are passed over */
-
 static const struct list_flag {
     const char *name;
     unsigned flag;
@@ -105,7 +103,7 @@ static char *list_name(struct imap_decoder *decoder)
             return NULL;
         name = imap_token_string(&token);
     }
-    return name == NULL || strlen(name) > MAILBOX_MAX ? NULL : name;
+    return name == NULL || strlen(name) > IMAP_MAILBOX_MAX ? NULL : name;
 }
 
 static const char *name_decode(struct imap_decoder *decoder, const char *wire)
@@ -167,7 +165,7 @@ static char *status_name(struct imap_decoder *decoder)
             return NULL;
         name = imap_token_string(&token);
     }
-    return name == NULL || strlen(name) > MAILBOX_MAX ? NULL : name;
+    return name == NULL || strlen(name) > IMAP_MAILBOX_MAX ? NULL : name;
 }
 
 static const struct status_item {

@@ -141,6 +141,8 @@ static const struct handler {
     {"ENABLED", false, IMAP_REPLY_ENABLED, imap_read_words},
     {"NAMESPACE", false, IMAP_REPLY_NAMESPACE, imap_read_namespace},
     {"ID", false, IMAP_REPLY_ID, read_id},
+    {"QUOTA", false, IMAP_REPLY_QUOTA, imap_read_quota},
+    {"MYRIGHTS", false, IMAP_REPLY_RIGHTS, imap_read_rights},
 };
 
 static const struct handler *handler_find(const char *name, bool numbered)

@@ -40,6 +40,8 @@ enum imap_reply_kind {
     IMAP_REPLY_FETCH, /* FETCH and UIDFETCH */
     IMAP_REPLY_NAMESPACE,
     IMAP_REPLY_ID,
+    IMAP_REPLY_QUOTA,
+    IMAP_REPLY_RIGHTS,  /* MYRIGHTS */
     IMAP_REPLY_IGNORED, /* understood enough to pass over: unknown data, a line that makes no sense
                          */
 };
@@ -64,6 +66,8 @@ struct imap_reply {
     struct imap_status status;
     struct imap_fetch fetch;
     const char *id_name; /* ID: the value of "name" */
+    struct imap_quota quota;
+    const char *rights_wire, *rights; /* RIGHTS */
 };
 
 /* Adds bytes from the server (copied). */

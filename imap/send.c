@@ -21,10 +21,16 @@ struct imap_command *imap_session_command(struct imap_session *session,
     return command;
 }
 
-static struct imap_request *request_new(struct imap_session *session, imap_done done, void *data)
+struct imap_request *imap_session_request(struct imap_session *session, imap_done done, void *data)
 {
     imap_session_wake(session);
     return imap_queue_request(&session->queue, done, data);
+}
+
+void imap_request_refuse(struct imap_request *request, enum imap_error error, const char *text)
+{
+    request->error = error;
+    request->text = g_strdup(text);
 }
 
 /* One command that is one line. */
@@ -32,7 +38,7 @@ static struct imap_command *send_line(struct imap_session *session,
                                       const struct imap_command_kind *kind, const char *text,
                                       imap_done done, void *data)
 {
-    struct imap_request *request = request_new(session, done, data);
+    struct imap_request *request = imap_session_request(session, done, data);
     struct imap_command *command = imap_session_command(session, request, kind, text);
 
     imap_command_end(command);
@@ -46,19 +52,38 @@ void imap_send_noop(struct imap_session *session, imap_done done, void *data)
 
 void imap_send_list(struct imap_session *session, bool status, imap_done done, void *data)
 {
-    imap_listing_start(session, request_new(session, done, data), status);
+    imap_listing_start(session, imap_session_request(session, done, data), status);
 }
 
 void imap_send_status(struct imap_session *session, const char *mailbox, imap_done done, void *data)
 {
     unsigned has = session->capabilities.flags;
-    struct imap_request *request = request_new(session, done, data);
+    struct imap_request *request = imap_session_request(session, done, data);
     struct imap_command *command = imap_session_command(session, request, &PLAIN, "STATUS ");
 
     imap_command_mailbox(command, mailbox, session->utf8, has);
     g_string_append_printf(imap_command_text(command), " (MESSAGES UIDNEXT UIDVALIDITY UNSEEN%s)",
                            has & IMAP_CAP_CONDSTORE ? " HIGHESTMODSEQ" : "");
     imap_command_end(command);
+}
+
+void imap_session_split(struct imap_session *session, struct imap_request *request,
+                        const struct imap_uidset *uids, const struct imap_split *split)
+{
+    size_t taken = strlen(split->behind) + 2 * (split->mailbox ? strlen(split->mailbox) : 0) + 60;
+    size_t room = MAX(COMMAND_MAX - MIN(taken, COMMAND_MAX), SET_MIN);
+    uint32_t from = imap_uidset_count(uids) > 0 ? 1 : 0;
+
+    while (from > 0) {
+        struct imap_command *command =
+            imap_session_command(session, request, split->kind, split->text);
+        from = imap_uidset_write(uids, from, room, imap_command_text(command));
+        g_string_append(imap_command_text(command), split->behind);
+        if (split->mailbox)
+            imap_command_mailbox(command, split->mailbox, session->utf8,
+                                 session->capabilities.flags);
+        imap_command_end(command);
+    }
 }
 
 /* ---- which mailbox ----------------------------------------------------------------------------
@@ -69,6 +94,11 @@ static void examine_begins(struct imap_session *session, struct imap_command *co
 {
     imap_mailbox_reset(&session->mailbox, true);
     session->mailbox.state.read_only = true;
+}
+
+static void select_begins(struct imap_session *session, struct imap_command *command)
+{
+    imap_mailbox_reset(&session->mailbox, true); /* the server says if it is read-only */
 }
 
 /* What was queued for a mailbox that could not be selected gets its error. What is on its way is
@@ -119,13 +149,16 @@ static void examine_answered(struct imap_session *session, struct imap_command *
 
 static const struct imap_command_kind EXAMINE = {.begins = examine_begins,
                                                  .answered = examine_answered};
+static const struct imap_command_kind SELECT = {.begins = select_begins,
+                                                .answered = examine_answered};
 
-void imap_send_examine(struct imap_session *session, const char *mailbox, imap_done done,
-                       void *data)
+static void send_select(struct imap_session *session, const struct imap_command_kind *kind,
+                        const char *mailbox, imap_done done, void *data)
 {
     unsigned has = session->capabilities.flags;
-    struct imap_request *request = request_new(session, done, data);
-    struct imap_command *command = imap_session_command(session, request, &EXAMINE, "EXAMINE ");
+    struct imap_request *request = imap_session_request(session, done, data);
+    struct imap_command *command =
+        imap_session_command(session, request, kind, kind == &SELECT ? "SELECT " : "EXAMINE ");
 
     imap_command_mailbox(command, mailbox, session->utf8, has);
     if (has & IMAP_CAP_CONDSTORE)
@@ -134,6 +167,17 @@ void imap_send_examine(struct imap_session *session, const char *mailbox, imap_d
     command->mailbox = g_strdup(mailbox);
     g_free(session->wanted);
     session->wanted = g_strdup(mailbox);
+}
+
+void imap_send_examine(struct imap_session *session, const char *mailbox, imap_done done,
+                       void *data)
+{
+    send_select(session, &EXAMINE, mailbox, done, data);
+}
+
+void imap_send_select(struct imap_session *session, const char *mailbox, imap_done done, void *data)
+{
+    send_select(session, &SELECT, mailbox, done, data);
 }
 
 static void unselect_answered(struct imap_session *session, struct imap_command *command,
@@ -205,25 +249,16 @@ static GString *fetch_items(unsigned has, const struct imap_fetch_request *reque
 void imap_send_uid_fetch(struct imap_session *session, const struct imap_uidset *uids,
                          const struct imap_fetch_request *fetch, imap_done done, void *data)
 {
-    struct imap_request *request = request_new(session, done, data);
-    uint32_t from = imap_uidset_count(uids) > 0 ? 1 : 0;
+    struct imap_request *request = imap_session_request(session, done, data);
 
     if ((fetch->section && !section_valid(fetch->section)) ||
         (fetch->header_fields && !section_valid(fetch->header_fields))) {
-        request->error = IMAP_ERROR_BAD;
-        request->text = g_strdup("this is not the name of a section");
+        imap_request_refuse(request, IMAP_ERROR_BAD, "this is not the name of a section");
         return;
     }
-    GString *items = fetch_items(session->capabilities.flags, fetch);
-    size_t room = MAX(COMMAND_MAX - MIN(items->len + 40, COMMAND_MAX), SET_MIN);
-    while (from > 0) {
-        struct imap_command *command =
-            imap_session_command(session, request, &IN_MAILBOX, "UID FETCH ");
-        from = imap_uidset_write(uids, from, room, imap_command_text(command));
-        g_string_append_len(imap_command_text(command), items->str, (gssize)items->len);
-        imap_command_end(command);
-    }
-    g_string_free(items, TRUE);
+    g_autoptr(GString) items = fetch_items(session->capabilities.flags, fetch);
+    struct imap_split split = {&IN_MAILBOX, "UID FETCH ", items->str, NULL};
+    imap_session_split(session, request, uids, &split);
 }
 
 void imap_send_uid_search(struct imap_session *session, uint32_t first, uint32_t last,

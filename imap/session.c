@@ -66,10 +66,17 @@ void imap_session_finish(struct imap_session *session)
     struct imap_request *request;
 
     while ((request = imap_queue_done(&session->queue))) {
-        struct imap_result result = {request->error, request->code,
-                                     request->text ? request->text : ""};
+        struct imap_result result = {.error = request->error,
+                                     .code = request->code,
+                                     .text = request->text ? request->text : ""};
+        if (request->report) {
+            result.copied = imap_report_copied(request->report);
+            result.modified = imap_report_modified(request->report);
+        }
+        session->finishing = request;
         if (request->done)
             request->done(session, &result, request->data);
+        session->finishing = NULL;
         imap_request_free(request);
     }
 }
@@ -77,7 +84,7 @@ void imap_session_finish(struct imap_session *session)
 /* Answers everything, also what is queued by those that are answered. */
 static void requests_fail(struct imap_session *session, enum imap_error error, const char *text)
 {
-    struct imap_result result = {error, NULL, text};
+    struct imap_result result = {.error = error, .text = text};
     struct imap_command *command;
 
     do {
@@ -136,12 +143,24 @@ static void turn_read(struct imap_session *session)
     }
 }
 
+/* As imap_stream_flush(), noting what went. */
+static int session_flush(struct imap_session *session)
+{
+    int flushed = imap_stream_flush(session->stream);
+
+    imap_queue_written(&session->queue, imap_stream_bytes_out(session->stream));
+    return flushed;
+}
+
 static void turn_write(struct imap_session *session)
 {
     if (imap_session_over(session))
         return;
-    imap_queue_write(&session->queue, session->stream);
-    if (imap_stream_flush(session->stream) >= 0)
+    if (!imap_queue_write(&session->queue, session->stream)) {
+        imap_session_fail(session, IMAP_ERROR_LOST, "a message's file became shorter");
+        return;
+    }
+    if (session_flush(session) >= 0)
         return;
     turn_read(session); /* a last word may explain it */
     imap_session_fail(session, IMAP_ERROR_LOST, imap_stream_reason(session->stream));
@@ -168,7 +187,7 @@ static void turn_end(struct imap_session *session)
     g_source_modify_unix_fd(session->source, session->fd_tag,
                             imap_stream_condition(session->stream));
     if (imap_stream_pending(session->stream) ||
-        (session->queue.unsent && !session->queue.awaits_continue))
+        (imap_queue_writable(&session->queue) && imap_stream_queued(session->stream) == 0))
         g_source_set_ready_time(session->source, 0);
 }
 
@@ -217,8 +236,7 @@ static void session_logout(struct imap_session *session)
 {
     char tag[24];
 
-    if (session->closed || session->queue.awaits_continue ||
-        imap_stream_flush(session->stream) != 1)
+    if (session->closed || !imap_queue_is_whole(&session->queue) || session_flush(session) != 1)
         return;
     imap_tag_next(tag);
     g_autofree char *line = g_strdup_printf("%s LOGOUT\r\n", tag);
@@ -262,6 +280,11 @@ unsigned imap_session_number(const struct imap_session *session)
 uint64_t imap_session_bytes_in(const struct imap_session *session)
 {
     return session->stream ? imap_stream_bytes_in(session->stream) : 0;
+}
+
+uint64_t imap_session_bytes_out(const struct imap_session *session)
+{
+    return session->stream ? imap_stream_bytes_out(session->stream) : 0;
 }
 
 unsigned imap_session_in_flight(const struct imap_session *session)

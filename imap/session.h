@@ -26,6 +26,7 @@ struct imap_session {
     /* commands and what they are about */
     struct imap_queue queue;
     struct imap_mailbox mailbox;
+    const struct imap_request *finishing; /* whose `done` is being called; NULL: none */
     char *wanted; /* wire name of what is selected or about to be; NULL: none */
     /* the end */
     unsigned holds;         /* turns of the main loop and calls that still use the memory */
@@ -59,8 +60,21 @@ void imap_session_enabled(struct imap_session *session, const char *const *words
 /* There is something to write or to tell: the next turn of the main loop does it. */
 void imap_session_wake(struct imap_session *session);
 
+struct imap_request *imap_session_request(struct imap_session *session, imap_done done, void *data);
+/* Fails a request that has no command, for a reason of our own. */
+void imap_request_refuse(struct imap_request *request, enum imap_error error, const char *text);
 /* A new command of `request`, its text "TAG " followed by `text`; more may be appended, and
  * imap_command_end() must be called. */
 struct imap_command *imap_session_command(struct imap_session *session,
                                           struct imap_request *request,
                                           const struct imap_command_kind *kind, const char *text);
+
+/* A set of UIDs that is split over commands: "text set behind". */
+struct imap_split {
+    const struct imap_command_kind *kind;
+    const char *text;    /* "UID MOVE " */
+    const char *behind;  /* follows the set; "" if nothing does */
+    const char *mailbox; /* wire name that follows `behind`; NULL: none */
+};
+void imap_session_split(struct imap_session *session, struct imap_request *request,
+                        const struct imap_uidset *uids, const struct imap_split *split);

@@ -13,7 +13,7 @@ struct imap_stream {
     int fd;
     struct imap_tls_layer *tls; /* NULL: in the clear */
     struct imap_transcriber *transcriber;
-    uint64_t bytes_in;
+    uint64_t bytes_in, bytes_out;
     const char *reason;
     /* TLS may need the other direction: what the last call that could not go on waits for */
     short read_wants, write_wants;
@@ -118,13 +118,30 @@ ssize_t imap_stream_read(struct imap_stream *stream, void *buffer, size_t size)
     return n;
 }
 
-/* Makes room for `length` more bytes, leaving no copy of what was there. */
+/* Moves what is held to the front. */
+static void buffer_compact(struct imap_stream *stream)
+{
+    size_t held = stream->end - stream->start;
+
+    memmove(stream->bytes, stream->bytes + stream->start, held);
+    explicit_bzero(stream->bytes + held, stream->end - held);
+    stream->start = 0;
+    stream->end = held;
+}
+
+/* Makes room for `length` more bytes, leaving no copy of what was there. It grows only if they and
+ * what is held would fill half of it, so that a long upload goes through a buffer of one size and
+ * every byte moves once or so. */
 static void buffer_reserve(struct imap_stream *stream, size_t length)
 {
     size_t held = stream->end - stream->start;
 
     if (stream->size - stream->end >= length)
         return;
+    if (held + length <= stream->size / 2) {
+        buffer_compact(stream);
+        return;
+    }
     size_t size = MAX(MAX(2 * stream->size, held + length), 4096);
     char *bytes = g_malloc(size);
     if (held > 0)
@@ -168,6 +185,7 @@ int imap_stream_flush(struct imap_stream *stream)
             return (int)n;
         explicit_bzero(from, (size_t)n);
         stream->start += (size_t)n;
+        stream->bytes_out += (uint64_t)n;
     }
     stream->start = stream->end = 0;
     return 1;
@@ -203,6 +221,16 @@ bool imap_stream_wait(struct imap_stream *stream, const struct imap_wait *wait, 
     short events = (condition & G_IO_IN ? POLLIN : 0) | (condition & G_IO_OUT ? POLLOUT : 0);
 
     return imap_stream_pending(stream) || imap_wait_ready(wait, stream->fd, events, error);
+}
+
+size_t imap_stream_queued(const struct imap_stream *stream)
+{
+    return stream->end - stream->start;
+}
+
+uint64_t imap_stream_bytes_out(const struct imap_stream *stream)
+{
+    return stream->bytes_out;
 }
 
 uint64_t imap_stream_bytes_in(const struct imap_stream *stream)

@@ -42,5 +42,9 @@ bool imap_stream_pending(const struct imap_stream *stream);
 /* Waits until there is something to do as in imap_stream_condition(). */
 bool imap_stream_wait(struct imap_stream *stream, const struct imap_wait *wait, GError **error);
 
-/* Bytes received and sent so far, of the plain text. */
+/* Bytes that were put and not yet handed to the socket. */
+size_t imap_stream_queued(const struct imap_stream *stream);
+
+/* Bytes received, and handed to the socket, so far, of the plain text. */
 uint64_t imap_stream_bytes_in(const struct imap_stream *stream);
+uint64_t imap_stream_bytes_out(const struct imap_stream *stream);

@@ -12,6 +12,10 @@ static const char *const ERRORS[] = {
     [IMAP_ERROR_BAD] = "bad",
     [IMAP_ERROR_NONEXISTENT] = "nonexistent",
     [IMAP_ERROR_NOPERM] = "noperm",
+    [IMAP_ERROR_OVERQUOTA] = "overquota",
+    [IMAP_ERROR_TOOBIG] = "toobig",
+    [IMAP_ERROR_CANNOT] = "cannot",
+    [IMAP_ERROR_EXISTS] = "exists",
 };
 
 static void note(struct client *client, const char *format, ...) G_GNUC_PRINTF(2, 3);
@@ -77,6 +81,18 @@ static void on_search(struct imap_session *session, const struct imap_uidset *ui
     note(data, "search %s", text->str);
 }
 
+static void on_quota(struct imap_session *session, const struct imap_quota *quota, void *data)
+{
+    note(data, "quota %d/%d KiB %d/%d messages", (int)quota->storage_used,
+         (int)quota->storage_limit, (int)quota->messages_used, (int)quota->messages_limit);
+}
+
+static void on_rights(struct imap_session *session, const char *wire, const char *rights,
+                      void *data)
+{
+    note(data, "rights %s %s", wire, rights);
+}
+
 static void on_alert(struct imap_session *session, const char *text, void *data)
 {
     note(data, "alert %s", text);
@@ -95,6 +111,8 @@ static const struct imap_events EVENTS = {
     .list = on_list,
     .status = on_status,
     .search = on_search,
+    .quota = on_quota,
+    .rights = on_rights,
     .alert = on_alert,
     .closed = on_closed,
 };
@@ -159,6 +177,13 @@ void *client_note(struct client *client, const char *name)
     return data;
 }
 
+static void copied_print(GString *line, const struct imap_copied *copied)
+{
+    g_string_append_printf(line, " copied %u:", copied->uidvalidity);
+    for (size_t i = 0; i < copied->count; i++)
+        g_string_append_printf(line, " %u>%u", copied->from ? copied->from[i] : 0, copied->to[i]);
+}
+
 void client_done(struct imap_session *session, const struct imap_result *result, void *data)
 {
     struct note *told = data;
@@ -166,7 +191,17 @@ void client_done(struct imap_session *session, const struct imap_result *result,
     g_autofree char *name = told->name;
 
     g_free(told); /* a second call would be seen by ASan */
-    note(client, "%s %s %s", name, ERRORS[result->error], result->text);
+    g_autoptr(GString) line = g_string_new(NULL);
+    g_string_printf(line, "%s %s %s", name, ERRORS[result->error], result->text);
+    if (result->copied)
+        copied_print(line, result->copied);
+    if (result->modified) {
+        g_string_append(line, " modified ");
+        imap_uidset_write(result->modified, 1, 1000, line);
+    }
+    if (imap_append_is_out(session))
+        g_string_append(line, " (out)");
+    note(client, "%s", line->str);
 }
 
 void client_end(struct client *client, bool whole)

@@ -1,5 +1,6 @@
 /* The input as a server's stream, fed in pieces whose sizes it says itself and then all at once:
  * whatever comes, both ways give the same replies, and all that a reply points to can be read. */
+#include "imap/copied.h"
 #include "imap/reply.h"
 
 #include <string.h>
@@ -62,6 +63,30 @@ static void touch_fetch(GChecksum *sum, const struct imap_fetch *fetch)
     touch_structure(sum, &fetch->structure);
 }
 
+static void touch_quota(GChecksum *sum, const struct imap_quota *quota)
+{
+    g_checksum_update(sum, (const guchar *)quota, sizeof(*quota));
+}
+
+/* The code as the answer to a COPY of some messages, and to an APPEND. */
+static void touch_report(GChecksum *sum, const struct imap_reply *reply)
+{
+    g_autoptr(imap_uidset) asked = imap_uidset_new();
+    imap_uidset_add(asked, 1, 1000);
+    for (int append = 0; append <= 1; append++) {
+        struct imap_report *report = imap_report_new(append ? NULL : asked);
+        imap_report_code(report, reply->code, reply->code_value);
+        const struct imap_copied *copied = imap_report_copied(report);
+        if (copied != NULL) {
+            g_assert((copied->from == NULL) == (append == 1));
+            g_assert(copied->count <= (append ? 1 : 1000));
+            g_checksum_update(sum, (const guchar *)copied->to,
+                              (gssize)(copied->count * sizeof(uint32_t)));
+        }
+        imap_report_free(report);
+    }
+}
+
 static void touch_reply(GChecksum *sum, const struct imap_reply *reply)
 {
     g_autoptr(GString) line = g_string_new(NULL);
@@ -80,6 +105,11 @@ static void touch_reply(GChecksum *sum, const struct imap_reply *reply)
     touch(sum, reply->list.name);
     touch(sum, reply->status.wire);
     touch(sum, reply->id_name);
+    touch(sum, reply->rights_wire);
+    touch(sum, reply->rights);
+    touch_quota(sum, &reply->quota);
+    if (reply->code != NULL)
+        touch_report(sum, reply);
     if (reply->kind == IMAP_REPLY_LIST)
         g_assert(g_utf8_validate(reply->list.name, -1, NULL));
     touch_fetch(sum, &reply->fetch);

@@ -113,6 +113,33 @@ static bool expect(struct script *script, const char *wanted, bool tagged)
     return false;
 }
 
+char script_octet(uint64_t offset)
+{
+    uint64_t column = offset % 80;
+    return column == 78 ? '\r' : column == 79 ? '\n' : (char)('!' + (offset / 80 + column) % 90);
+}
+
+static bool expect_octets(struct script *script, const char *count)
+{
+    uint64_t wanted = g_ascii_strtoull(count, NULL, 10), heard = 0;
+    char buffer[4096];
+
+    while (heard < wanted) {
+        ssize_t n = peer_read(script, buffer, (size_t)MIN(sizeof(buffer), wanted - heard));
+        for (ssize_t i = 0; i < n; i++, heard++) {
+            if (buffer[i] == script_octet(heard))
+                continue;
+            script->failure = g_strdup_printf("octet %" G_GUINT64_FORMAT " is wrong", heard);
+            return false;
+        }
+        if (n <= 0)
+            script->failure = g_strdup_printf("%" G_GUINT64_FORMAT " octets, then the end", heard);
+        if (n <= 0)
+            return false;
+    }
+    return true;
+}
+
 static bool begin_tls(struct script *script)
 {
     script->ssl = SSL_new(script->context);
@@ -143,6 +170,8 @@ static bool step(struct script *script, const char *text)
         return expect(script, text + 2, true);
     case 'L':
         return expect(script, text + 2, false);
+    case 'N':
+        return expect_octets(script, text + 2);
     case 'T':
         return begin_tls(script);
     case 'X':

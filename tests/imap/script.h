@@ -13,6 +13,7 @@
  *   P:text  sends the text as it is
  *   C:text  hears a line that is a tag, a space, and this text ("*" at its end: any rest)
  *   L:text  hears exactly this line
+ *   N:count hears so many bytes, which must be those of script_octet() (the first from 0)
  *   T:      begins TLS
  *   X:      closes the connection (the next connection goes on behind it)
  * After the last step it waits until the client closes. */
@@ -22,6 +23,8 @@ struct script;
  * bytes sent. `tls` for T:, or NULL. */
 struct script *script_start(const char *const *steps, int64_t cut, SSL_CTX *tls);
 uint16_t script_port(const struct script *script);
+/* The bytes of the messages that N: hears. */
+char script_octet(uint64_t offset);
 /* Waits for its end. Returns NULL, or what it heard instead of what it should have (g_free). */
 char *script_end(struct script *script);
 /* How many bytes it has sent; after script_end() of it is no more. */

@@ -99,6 +99,16 @@ static const char *const IGNORED[] = {
     "* 0 UIDFETCH (FLAGS ())",
     "* METADATA \"\" (/x {3}",
     "* (OK) x",
+    "* QUOTA",
+    "* QUOTA x",
+    "* QUOTA (STORAGE 1 2)",
+    "* QUOTA x y (STORAGE 1 2)",
+    "* MYRIGHTS",
+    "* MYRIGHTS INBOX",
+    "* MYRIGHTS \"INBOX\"",
+    "* MYRIGHTS \"INBOX\" (l)",
+    "* MYRIGHTS INBOX l-r",
+    "* MYRIGHTS INBOX lrswipkxtecdalrswipkxtecdalrswipkxtecdalrswipkxtecdalrswipkxtecda",
     "* LIST",
     "* LIST ()",
     "* LIST () \"/\"",
@@ -398,6 +408,56 @@ static void test_id(void)
     }
 }
 
+static const struct {
+    const char *line;
+    struct imap_quota quota;
+} QUOTAS[] = {
+    {"* QUOTA \"\" (STORAGE 10 512 MESSAGE 20 100)", {10, 512, 20, 100}},
+    {"* quota x (storage 10 512)", {10, 512, -1, -1}},
+    {"* QUOTA \"a b\" (MESSAGE 20 100 MAILBOX 1 2 ANNOTATION-STORAGE 3 4)", {-1, -1, 20, 100}},
+    {"* QUOTA {3}\r\na b (\"STORAGE\" 0 9223372036854775807)", {0, G_MAXINT64, -1, -1}},
+    {"* QUOTA NIL ()", {-1, -1, -1, -1}},
+    {"* QUOTA \"\" (STORAGE 10)", {-1, -1, -1, -1}},
+    {"* QUOTA \"\" (STORAGE -1 512 MESSAGE 20 9223372036854775808)", {-1, -1, -1, -1}},
+    {"* QUOTA \"\" (STORAGE (10) 512 MESSAGE 20 100)", {-1, -1, -1, -1}},
+    {"* QUOTA \"\" (STORAGE 10 512", {10, 512, -1, -1}},
+    {"* QUOTA \"\" () STORAGE 10 512", {-1, -1, -1, -1}},
+};
+
+static void test_quota(void)
+{
+    for (size_t i = 0; i < G_N_ELEMENTS(QUOTAS); i++) {
+        struct imap_reply reply;
+        G_GNUC_UNUSED g_autoptr(imap_parser) parser = parser_of(QUOTAS[i].line, false, &reply);
+        g_assert_cmpint(reply.kind, ==, IMAP_REPLY_QUOTA);
+        g_assert_cmpmem(&reply.quota, sizeof(reply.quota), &QUOTAS[i].quota,
+                        sizeof(QUOTAS[i].quota));
+    }
+}
+
+static const struct {
+    const char *line, *wire, *rights;
+} RIGHTS[] = {
+    {"* MYRIGHTS INBOX lrswipkxtecda", "INBOX", "lrswipkxtecda"},
+    {"* myrights \"a \\\"b\" \"lr\"", "a \"b", "lr"},
+    {"* MYRIGHTS \"a b\" \"\"", "a b", ""},
+    {"* MYRIGHTS INBOX \"\"", "INBOX", ""},
+    {"* MYRIGHTS {3}\r\na b lr0", "a b", "lr0"},
+    {"* MYRIGHTS my old mail  lrs ", "my old mail", "lrs"},
+    {"* MYRIGHTS Entw&APw-rfe lr", "Entw&APw-rfe", "lr"},
+};
+
+static void test_rights(void)
+{
+    for (size_t i = 0; i < G_N_ELEMENTS(RIGHTS); i++) {
+        struct imap_reply reply;
+        G_GNUC_UNUSED g_autoptr(imap_parser) parser = parser_of(RIGHTS[i].line, false, &reply);
+        g_assert_cmpint(reply.kind, ==, IMAP_REPLY_RIGHTS);
+        g_assert_cmpstr(reply.rights_wire, ==, RIGHTS[i].wire);
+        g_assert_cmpstr(reply.rights, ==, RIGHTS[i].rights);
+    }
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -412,5 +472,7 @@ int main(int argc, char **argv)
     g_test_add_func("/imap/reply/numbers", test_numbers);
     g_test_add_func("/imap/reply/namespace", test_namespace);
     g_test_add_func("/imap/reply/id", test_id);
+    g_test_add_func("/imap/reply/quota", test_quota);
+    g_test_add_func("/imap/reply/rights", test_rights);
     return g_test_run();
 }

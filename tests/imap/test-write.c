@@ -84,11 +84,65 @@ static void test_literal(void)
     }
 }
 
+static const struct flags_case {
+    const char *flags, *wire; /* NULL: refused */
+} FLAGS[] = {
+    {"", "()"},
+    {"  ", "()"},
+    {"\\Seen", "(\\Seen)"},
+    {" \\Seen  $Forwarded a:b/c ", "(\\Seen $Forwarded a:b/c)"},
+    {"\\recent", NULL},
+    {"\\*", NULL},
+    {"a\r\nb", NULL},
+    {"a)b", NULL},
+    {"\\", NULL},
+    {"a\\", NULL},
+    {"\xc3\xb6", NULL},
+};
+
+static void test_flags(void)
+{
+    for (size_t i = 0; i < G_N_ELEMENTS(FLAGS); i++) {
+        g_autoptr(GString) out = g_string_new(NULL);
+        bool valid = imap_flags_write(out, FLAGS[i].flags);
+        g_assert_cmpint(valid, ==, FLAGS[i].wire != NULL);
+        if (valid)
+            g_assert_cmpstr(out->str, ==, FLAGS[i].wire);
+    }
+}
+
+static const struct date_case {
+    int64_t seconds;
+    const char *wire; /* NULL: refused */
+} DATES[] = {
+    {0, " 1-Jan-1970 00:00:00 +0000"},
+    {837596665, "17-Jul-1996 09:44:25 +0000"},
+    {-1, "31-Dec-1969 23:59:59 +0000"},
+    {4294967296, " 7-Feb-2106 06:28:16 +0000"},
+    {253402300799, "31-Dec-9999 23:59:59 +0000"},
+    {253402300800, NULL},
+    {-62135596800, " 1-Jan-0001 00:00:00 +0000"},
+    {-62135596801, NULL},
+    {G_MAXINT64, NULL},
+    {G_MININT64, NULL},
+};
+
+static void test_dates(void)
+{
+    for (size_t i = 0; i < G_N_ELEMENTS(DATES); i++) {
+        g_autoptr(GString) out = g_string_new(NULL);
+        g_assert_cmpint(imap_date_write(out, DATES[i].seconds), ==, DATES[i].wire != NULL);
+        g_assert_cmpstr(out->str, ==, DATES[i].wire ? DATES[i].wire : "");
+    }
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/imap/write/cases", test_cases);
     g_test_add_func("/imap/write/length", test_length);
     g_test_add_func("/imap/write/literal", test_literal);
+    g_test_add_func("/imap/write/flags", test_flags);
+    g_test_add_func("/imap/write/dates", test_dates);
     return g_test_run();
 }
