@@ -77,6 +77,8 @@ with open(sys.argv[1], "rb") as file, mmap.mmap(file.fileno(), 0, prot=mmap.PROT
 
 
 def read_mapped(path, scratch):
+    """In another process: who waits for a page holds Python's lock, which the scripted server needs
+    to send it, until the deadline makes a SIGBUS of it."""
     return output(sys.executable, "-c", MAPPED, path)
 
 
