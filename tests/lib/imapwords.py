@@ -1,4 +1,5 @@
 """Words of IMAP commands: tokens, sets, quoted strings (RFC 3501, 9)."""
+import bisect
 import re
 
 TOKEN = re.compile(rb' +|(\()|(\))|"((?:[^"\\]|\\.)*)"|((?:[^\s()\["]|\[[^\]]*\])+)', re.S)
@@ -50,7 +51,18 @@ def read_set(word, last):
     for piece in word.split(","):
         ends = [last if e == "*" else int(e) for e in piece.split(":")]
         ranges.append((min(ends), max(ends)))
-    return lambda number: any(a <= number <= b for a, b in ranges)
+    merged = []
+    for first, last in sorted(ranges):
+        if merged and first <= merged[-1][1]:
+            merged[-1][1] = max(last, merged[-1][1])
+        else:
+            merged.append([first, last])
+    starts = [r[0] for r in merged]
+
+    def inside(number):
+        at = bisect.bisect_right(starts, number)
+        return at > 0 and number <= merged[at - 1][1]
+    return inside
 
 
 def compact(numbers):

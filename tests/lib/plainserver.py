@@ -133,6 +133,13 @@ class PlainServer:
     def add_user(self, user):
         """Whoever has the password may sign in; there is one account."""
 
+    def set_rights(self, user, mailbox, rights):
+        with self.store.changed:
+            self.store.box(mailbox).rights = rights
+
+    def set_quota(self, user, kib):
+        self.store.quota = kib
+
     def client(self, user="alice"):
         return Client(self.imap_port, user, self.password)
 

@@ -154,7 +154,20 @@ class Server:
     def add_user(self, user):
         """Any name signs in after this, with PASSWORD and an INBOX."""
 
+    def set_rights(self, user, mailbox, rights):
+        """What `user` may do with a mailbox of his own (RFC 4314); with "a" among the rights they
+        can be set again. On Dovecot only with `acl`."""
+        with self.client(user) as client:
+            client.command(b'SETACL "%s" %s %s' % (mailbox.encode(), user.encode(),
+                                                   rights.encode()))
 
+    def set_quota(self, user, kib):
+        """How much mail `user` may have. On Dovecot only with `quota`, and for sign-ins from then
+        on."""
+        raise NotImplementedError
+
+
+SPECIAL = ("Trash", "Sent", "Drafts")
 DOVECOT = """
 base_dir = {folder}/run
 state_dir = {folder}/run
@@ -185,30 +198,29 @@ mailbox_list_index = yes
 maildir_very_dirty_syncs = {dirty}
 mmap_disable = no
 imap_idle_notify_interval = 29 mins
+mail_plugins = {plugins}
+protocol imap {{
+  mail_plugins = {plugins} {imap_plugins}
+}}
+plugin {{
+  quota = maildir:all
+  quota_grace = 0
+  quota_max_mail_size = {max_mail_size}
+  acl = vfile
+  acl_ignore_namespace = none
+}}
 passdb {{
   driver = static
   args = password={password}
 }}
-userdb {{
+{quota_users}userdb {{
   driver = static
   args = uid={user} gid={group} home={folder}/mail/%u allow_all_users=yes
 }}
 namespace inbox {{
   inbox = yes
   separator = /
-  mailbox Trash {{
-    special_use = \\Trash
-    auto = create
-  }}
-  mailbox Sent {{
-    special_use = \\Sent
-    auto = create
-  }}
-  mailbox Drafts {{
-    special_use = \\Drafts
-    auto = create
-  }}
-}}
+{special}}}
 service imap-login {{
   service_count = 0
   client_limit = 1000
@@ -225,6 +237,16 @@ service imap {{
   client_limit = 1
 }}
 """
+DOVECOT_SPECIAL = """  mailbox {name} {{
+    special_use = \\{name}
+    auto = create
+  }}
+"""
+DOVECOT_QUOTAS = """userdb {{
+  driver = passwd-file
+  args = {folder}/quotas
+}}
+"""
 # each service of Dovecot and its program, where it bears another name
 DOVECOT_SERVICES = {
     "aggregator": "", "anvil": "", "auth": "", "auth-worker": "auth -w", "config": "", "dict": "",
@@ -236,13 +258,16 @@ DOVECOT_SERVICES = {
 
 
 class Dovecot(Server):
-    """Takes any user name, with PASSWORD."""
+    """Takes any user name, with PASSWORD. `special`: mailboxes that everyone has, named like their
+    special use; `quota`, `acl`: with these plugins; `max_mail_size`: with quota, "1M"."""
 
     name = "dovecot"
 
-    def __init__(self, very_dirty=False):
+    def __init__(self, very_dirty=False, special=SPECIAL, quota=False, acl=False,
+                 max_mail_size="0"):
         super().__init__()
-        self.very_dirty = very_dirty
+        self.very_dirty, self.special, self.quota, self.acl = very_dirty, special, quota, acl
+        self.max_mail_size = max_mail_size
 
     def libraries(self):
         lib = "%s/usr/lib/dovecot" % ROOT
@@ -259,7 +284,12 @@ class Dovecot(Server):
             folder=self.folder, root=ROOT, user=user, group=group, libraries=self.libraries(),
             password=PASSWORD, certificate=self.certificate[0], key=self.certificate[1],
             imap_port=self.imap_port, imaps_port=self.imaps_port,
-            dirty="yes" if self.very_dirty else "no")
+            dirty="yes" if self.very_dirty else "no", max_mail_size=self.max_mail_size,
+            plugins=" ".join(["quota"] * self.quota + ["acl"] * self.acl),
+            imap_plugins=" ".join(["imap_quota"] * self.quota + ["imap_acl"] * self.acl),
+            special="".join(DOVECOT_SPECIAL.format(name=name) for name in self.special),
+            quota_users=DOVECOT_QUOTAS.format(folder=self.folder) if self.quota else "")
+        (self.folder / "quotas").touch()
         for service, program in DOVECOT_SERVICES.items():
             text += "service %s {\n  executable = %s/usr/lib/dovecot/%s\n  chroot =\n}\n" % (
                 service, ROOT, program or service)
@@ -287,6 +317,15 @@ class Dovecot(Server):
         """The folder of a mailbox in Maildir form; '' is INBOX, else '.Name.Child'."""
         return self.folder / "mail" / user / "Maildir" / mailbox
 
+    def set_quota(self, user, kib):
+        assert self.quota, "this Dovecot is without quota"
+        uid, gid = (pwd.getpwnam(service_user()[0]).pw_uid, grp.getgrnam(service_user()[1]).gr_gid)
+        path = self.folder / "quotas"
+        lines = [line for line in path.read_text().splitlines() if not line.startswith(user + ":")]
+        lines.append("%s::%d:%d::%s/mail/%s::userdb_quota_rule=*:storage=%dK" % (
+            user, uid, gid, self.folder, user, kib))
+        path.write_text("\n".join(lines) + "\n")
+
 
 CYRUS = """
 configdirectory: {folder}/conf
@@ -307,14 +346,10 @@ munge8bit: no
 expunge_mode: immediate
 delete_mode: immediate
 autocreate_quota: 0
-autocreate_inbox_folders: Sent|Drafts|Trash
-autocreate_subscribe_folders: Sent|Drafts|Trash
-xlist-sent: Sent
-xlist-drafts: Drafts
-xlist-trash: Trash
-duplicatesuppression: no
+{special}duplicatesuppression: no
 skiplist_unsafe: yes
 failedloginpause: 0
+maxmessagesize: {max_mail_size}
 sasl_pwcheck_method: auxprop
 sasl_auxprop_plugin: sasldb
 sasl_sasldb_path: {folder}/conf/sasldb2
@@ -339,9 +374,14 @@ DAEMON {{
 
 
 class Cyrus(Server):
-    """Takes alice, bob, and whom add_user() names."""
+    """Takes alice, bob, and whom add_user() names. Has quota and rights always. `special`: as
+    Dovecot's; `max_mail_size`: octets, 0 for any."""
 
     name = "cyrus"
+
+    def __init__(self, special=SPECIAL, max_mail_size=0):
+        super().__init__()
+        self.special, self.max_mail_size = special, max_mail_size
 
     def configure(self):
         user, group = service_user()
@@ -352,14 +392,29 @@ class Cyrus(Server):
         values = {
             "folder": self.folder, "user": user, "group": group, "bin": self.folder / "bin",
             "ca": self.ca, "certificate": self.certificate[0], "key": self.certificate[1],
-            "imap_port": self.imap_port, "imaps_port": self.imaps_port}
+            "imap_port": self.imap_port, "imaps_port": self.imaps_port,
+            "special": self.special_lines(), "max_mail_size": self.max_mail_size}
         (self.folder / "imapd.conf").write_text(CYRUS.format(**values))
         (self.folder / "cyrus.conf").write_text(CYRUS_SERVICES.format(**values))
-        for name in ("alice", "bob"):
+        for name in ("alice", "bob", "cyrus"):
             self.add_user(name)
         if os.getuid() == 0:
             for name in ("conf", "spool", "sieve", "temp"):
                 subprocess.run(["chown", "-R", user + ":" + group, self.folder / name], check=True)
+
+    def special_lines(self):
+        if not self.special:
+            return ""
+        names = "|".join(self.special)
+        lines = ["autocreate_inbox_folders: " + names, "autocreate_subscribe_folders: " + names]
+        lines += ["xlist-%s: %s" % (name.lower(), name) for name in self.special]
+        return "\n".join(lines) + "\n"
+
+    def set_quota(self, user, kib):
+        with self.client(user):  # makes the INBOX
+            pass
+        with self.client("cyrus") as client:
+            client.command(b'SETQUOTA "user/%s" (STORAGE %d)' % (user.encode(), kib))
 
     def copy_programs(self):
         """Root's checkout may be closed to the user that root's server becomes at once."""

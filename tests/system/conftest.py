@@ -12,7 +12,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from lib import mail, mount, proxy, scripted, servers, tls  # noqa: E402
+from lib import cutter, mail, mount, plainserver, proxy, scripted, servers, tls  # noqa: E402
 
 # a shell's background jobs ignore SIGINT, and hand that on to the readers which tests interrupt
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -22,7 +22,7 @@ collect_ignore = [] if os.environ.get("MAILMOUNT_CORPUS") else ["test_corpus.py"
 if not os.environ.get("MAILMOUNT_TEST_THREADS"):
     collect_ignore.append("test_threads.py")
 if os.getuid():
-    collect_ignore.append("test_user.py")
+    collect_ignore += ["test_install.py", "test_user.py"]
 
 
 def can_mount():
@@ -55,6 +55,45 @@ def cyrus():
 def server(request):
     """Each of the real servers in turn."""
     return request.getfixturevalue(request.param)
+
+
+@pytest.fixture(scope="session")
+def full_dovecot():
+    """With an Archive, quota and rights."""
+    with servers.Dovecot(special=(*servers.SPECIAL, "Archive"), quota=True, acl=True) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def full_cyrus():
+    with servers.Cyrus(special=(*servers.SPECIAL, "Archive")) as server:
+        yield server
+
+
+def full_plain(capabilities):
+    return plainserver.PlainServer({name: [] for name in (*servers.SPECIAL, "Archive")},
+                                   capabilities)
+
+
+@pytest.fixture
+def bare_plain():
+    """IMAP4rev1 and nothing else: no MOVE, no UIDPLUS, literals that wait, no CONDSTORE."""
+    with full_plain(()) as server:
+        yield server
+
+
+@pytest.fixture
+def usual_plain():
+    with full_plain((*plainserver.USUAL, "QUOTA", "ACL")) as server:
+        yield server
+
+
+@pytest.fixture(params=["full_dovecot", "full_cyrus", "bare_plain", "usual_plain"])
+def full_server(request, user):
+    """Each kind of server in turn, for tests that change mail; `user` is welcome there."""
+    server = request.getfixturevalue(request.param)
+    server.add_user(user)
+    return server
 
 
 @pytest.fixture(scope="session")
@@ -112,10 +151,14 @@ class Mounts:
     def __init__(self, folder):
         self.folder, self.made, self.flags = folder, [], {}
 
-    def __call__(self, server=None, start=True, name=None, **options):
-        """A mount that runs (unless not to `start`). See lib.mount.Mount."""
+    def __call__(self, server=None, start=True, name=None, writes=False, **options):
+        """A mount that runs (unless not to `start`), and may change mail if it `writes`. See
+        lib.mount.Mount."""
         user = options.get("user", "alice")
-        if isinstance(server, servers.Server) and (server, user) not in self.flags:
+        if isinstance(server, plainserver.PlainServer):
+            options.setdefault("tls", "none")
+        if isinstance(server, servers.Server) and not writes and (
+                server, user) not in self.flags:
             with server.client(user) as client:
                 self.flags[server, user] = client.flags()
         if isinstance(server, scripted.Scripted):
@@ -158,7 +201,7 @@ def changes_mail(command):
 
 
 @pytest.fixture
-def mounts(folder, through):  # a proxy outlives the mounts on it
+def mounts(folder, through, cutting):  # a proxy outlives the mounts on it
     made = Mounts(folder)
     yield made
     made.finish()
@@ -172,6 +215,19 @@ def through():
     def make(server, **options):
         port = getattr(server, "imap_port", None) or server.port
         open_.append(proxy.Proxy(port, **options).__enter__())
+        return open_[-1]
+    yield make
+    for each in open_:
+        each.__exit__()
+
+
+@pytest.fixture
+def cutting():
+    """cutting(server): a cutter in front of a server's plain port."""
+    open_ = []
+
+    def make(server, **options):
+        open_.append(cutter.Cutter(server.imap_port, **options).__enter__())
         return open_[-1]
     yield make
     for each in open_:

@@ -4,6 +4,7 @@ import socket
 
 import pytest
 
+from lib.imapwords import read_set
 from lib.plainserver import USUAL, PlainServer
 
 
@@ -51,6 +52,26 @@ def connect():
             each.shutdown()
         except OSError:
             pass
+
+
+@pytest.mark.parametrize("word,last,numbers", [
+    ("1", 9, [1]), ("2:4,7", 9, [2, 3, 4, 7]), ("4:2", 9, [2, 3, 4]), ("7:*", 9, [7, 8, 9]),
+    ("*", 9, [9]), ("*:7,1,1:2", 9, [1, 2, 7, 8, 9]), ("1:6,2:3,5:8", 9, [*range(1, 9)]),
+    ("12:*", 9, [9]), ("1:*", 0, [])])
+def test_sets(word, last, numbers):
+    inside = read_set(word, last)
+    assert [n for n in range(1, 10) if inside(n)] == (numbers or [1])
+
+
+def test_ten_thousand_move_in_batches(usual, connect):
+    for number in range(10_000):
+        usual.store.deliver("Archive", letter(number))
+    imap = connect(usual, "Archive")
+    every_other = ",".join("%d" % n for n in range(1, 3000, 2))
+    for words in (every_other, "1:5000", "5001:*"):
+        assert imap.uid("MOVE", words, "Trash")[0] == "OK"
+    assert len(imap.response("EXPUNGE")[1]) == 10_000
+    assert usual.store.uids("Archive") == [] and len(usual.store.uids("Trash")) == 10_000
 
 
 LOST = (imaplib.IMAP4.abort, OSError)
