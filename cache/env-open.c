@@ -294,6 +294,11 @@ static bool env_set_aside(int parent, const struct env_spec *spec)
 
     if (!spec->keep_broken)
         return directory_remove_at(parent, spec->name);
+    for (unsigned i = 2;
+         spec->keep_all && faccessat(parent, broken, F_OK, AT_SYMLINK_NOFOLLOW) == 0; i++) {
+        g_free(broken);
+        broken = g_strdup_printf("%s.broken-%u", spec->name, i);
+    }
     return directory_remove_at(parent, broken) &&
            (renameat(parent, spec->name, parent, broken) == 0 || errno == ENOENT);
 }

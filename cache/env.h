@@ -27,6 +27,7 @@ struct env_spec {
     bool bounded;       /* the map is a bound: a bigger file is begun anew */
     bool unsynced;      /* not synced: dirty after a crash of the machine is begun anew */
     bool keep_broken;   /* move aside to NAME.broken instead of removing */
+    bool keep_all;      /* and to NAME.broken-2 and so on where there is one already */
     bool begin_anew;    /* even if nothing is wrong with it */
     uint64_t tie;       /* the generation this one depends on; another in it: begun anew */
 };

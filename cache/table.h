@@ -27,5 +27,11 @@ enum table {
     TABLE_BLOCK = 19,   /* id, block -> bytes */
     /* slots */
     TABLE_SLOT = 20, /* account, kind, wire name, UIDVALIDITY -> slot */
+    /* journal */
+    TABLE_JOURNAL = 21,        /* id -> entry */
+    TABLE_JOURNAL_FAILED = 22, /* number of the file -> name, why */
+    TABLE_JOURNAL_NAMED = 23,  /* SHA-256 of the wire name -> number, count, wire name */
+    TABLE_JOURNAL_NAME = 24,   /* number, SHA-256 of the name -> place, UIDVALIDITY, UID */
+    TABLE_JOURNAL_PLACE = 25,  /* number, place -> SHA-256 of the name; oldest first */
     TABLE_END
 };
