@@ -205,6 +205,45 @@ int cache_mailbox_put(struct cache_txn *txn, const struct cache_mailbox *mailbox
     return rc == CACHE_OK ? mailbox_index(txn, mailbox) : rc;
 }
 
+/* The registry first: if the record does not follow, the next list of mailboxes finds the new name
+ * with the old slots and puts that right. */
+static int mailbox_rebind(struct cache *cache, const struct cache_mailbox *mailbox,
+                          const char *wire)
+{
+    int rc = slots_rebind(cache->slots, cache->account, SLOT_MAILBOX, mailbox->wire, wire, 0,
+                          mailbox->slot);
+    if (rc == CACHE_OK && mailbox->messages != 0)
+        rc = slots_rebind(cache->slots, cache->account, SLOT_MESSAGES, mailbox->wire, wire,
+                          mailbox->uidvalidity, mailbox->messages);
+    return rc;
+}
+
+int cache_mailbox_rename(struct cache_txn *txn, uint32_t slot, const char *wire, uint32_t parent,
+                         const char *name)
+{
+    struct cache_mailbox mailbox, other;
+
+    int rc = store_check(txn, true);
+    if (rc == CACHE_OK)
+        rc = cache_mailbox_get(txn, slot, &mailbox);
+    if (rc != CACHE_OK)
+        return rc;
+    if (strcmp(mailbox.wire, wire) != 0) {
+        rc = cache_mailbox_by_wire(txn, wire, &other);
+        if (rc == CACHE_OK)
+            return CACHE_CORRUPT;
+        rc = rc == CACHE_NOT_FOUND || rc == CACHE_CORRUPT
+                 ? mailbox_rebind(txn->cache, &mailbox, wire)
+                 : rc;
+        if (rc != CACHE_OK)
+            return rc;
+    }
+    mailbox.wire = wire;
+    mailbox.parent = parent;
+    mailbox.name = name;
+    return cache_mailbox_put(txn, &mailbox);
+}
+
 int cache_mailbox_remove(struct cache_txn *txn, uint32_t slot)
 {
     struct cache_mailbox old;

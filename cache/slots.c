@@ -167,17 +167,73 @@ static uint32_t slots_add(struct slots *slots, const struct key *key)
     return 0;
 }
 
+static void slots_key(struct key *key, const char *account, enum slot_kind kind, const char *wire,
+                      uint32_t uidvalidity)
+{
+    key->length = 0;
+    key_add_digest(key, account);
+    key_add_digest(key, wire);
+    key_add_u8(key, (uint8_t)kind);
+    key_add_u32(key, uidvalidity);
+}
+
 uint32_t slots_get(struct slots *slots, const char *account, enum slot_kind kind, const char *wire,
                    uint32_t uidvalidity)
 {
-    struct key key = {0};
+    struct key key;
 
-    key_add_digest(&key, account);
-    key_add_digest(&key, wire);
-    key_add_u8(&key, (uint8_t)kind);
-    key_add_u32(&key, uidvalidity);
+    slots_key(&key, account, kind, wire, uidvalidity);
     if (kind == SLOT_MESSAGES && uidvalidity == 0)
         return slots_get_unnumbered(slots, &key);
     uint32_t slot = slots_find_stored(slots, &key);
     return slot != 0 ? slot : slots_add(slots, &key);
+}
+
+/* ---- another name ---------------------------------------------------------------------------- */
+
+/* Numbers are counted by what is in the table, so none is taken out: the names change places. */
+static void slots_rebind_unnumbered(struct slots *slots, const struct key *from,
+                                    const struct key *to, uint32_t slot)
+{
+    g_autoptr(GBytes) old = g_bytes_new(from->bytes, from->length);
+    g_autoptr(GBytes) new = g_bytes_new(to->bytes, to->length);
+
+    pthread_mutex_lock(&slots->lock);
+    if (GPOINTER_TO_UINT(g_hash_table_lookup(slots->unnumbered, old)) == slot) {
+        void *other = g_hash_table_lookup(slots->unnumbered, new);
+        g_hash_table_remove(slots->unnumbered, old);
+        g_hash_table_insert(slots->unnumbered, g_bytes_ref(new), GUINT_TO_POINTER(slot));
+        if (other != NULL)
+            g_hash_table_insert(slots->unnumbered, g_bytes_ref(old), other);
+    }
+    pthread_mutex_unlock(&slots->lock);
+}
+
+int slots_rebind(struct slots *slots, const char *account, enum slot_kind kind, const char *from,
+                 const char *to, uint32_t uidvalidity, uint32_t slot)
+{
+    struct key old, new;
+    uint64_t found;
+    MDB_txn *txn;
+
+    slots_key(&old, account, kind, from, uidvalidity);
+    slots_key(&new, account, kind, to, uidvalidity);
+    if (kind == SLOT_MESSAGES && uidvalidity == 0) {
+        slots_rebind_unnumbered(slots, &old, &new, slot);
+        return CACHE_OK;
+    }
+    int rc = env_write_begin(&slots->env, &txn);
+    if (rc != CACHE_OK)
+        return rc;
+    rc = env_get_number(&slots->env, txn, TABLE_SLOT, &old, &found);
+    if (rc == CACHE_OK && found == slot)
+        rc = env_remove(&slots->env, txn, TABLE_SLOT, &old);
+    else if (rc == CACHE_NOT_FOUND || rc == CACHE_CORRUPT)
+        rc = CACHE_OK;
+    if (rc == CACHE_OK)
+        rc = env_put_number(&slots->env, txn, TABLE_SLOT, &new, slot);
+    if (rc == CACHE_OK)
+        return env_commit(&slots->env, txn);
+    mdb_txn_abort(txn);
+    return rc;
 }

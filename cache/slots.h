@@ -24,4 +24,7 @@ uint64_t slots_generation(const struct slots *slots);
  */
 uint32_t slots_get(struct slots *slots, const char *account, enum slot_kind kind, const char *wire,
                    uint32_t uidvalidity);
+/* Binds the slot that `from` has, if it has this `slot`, to `to` instead, whatever that had. */
+int slots_rebind(struct slots *slots, const char *account, enum slot_kind kind, const char *from,
+                 const char *to, uint32_t uidvalidity, uint32_t slot);
 int slots_sync(struct slots *slots);

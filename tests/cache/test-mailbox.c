@@ -156,6 +156,69 @@ static uint32_t count_messages(struct scratch *scratch, uint32_t messages)
     return count;
 }
 
+static int rename_as(struct scratch *scratch, uint32_t slot, const char *wire, uint32_t parent,
+                     const char *name)
+{
+    struct cache_txn *txn = cache_txn_write(scratch->cache);
+    int rc = cache_mailbox_rename(txn, slot, wire, parent, name);
+    if (rc == CACHE_OK)
+        return cache_txn_commit(txn);
+    cache_txn_end(txn);
+    return rc;
+}
+
+/* A mailbox and its messages keep their slots under another wire name, so inode numbers stay. */
+static void test_rename_wire(void)
+{
+    static const uint32_t UIDVALIDITIES[] = {4000000000u, 0};
+    for (size_t i = 0; i < G_N_ELEMENTS(UIDVALIDITIES); i++) {
+        uint32_t uidvalidity = UIDVALIDITIES[i];
+        struct cache_mailbox found;
+        struct scratch scratch;
+        scratch_setup(&scratch);
+        struct cache *cache = scratch.cache;
+        uint32_t slot = cache_slot_of_mailbox(cache, "a/b");
+        struct cache_mailbox one = mailbox(slot, 0, "a/b", "b");
+        one.uidvalidity = uidvalidity;
+        one.messages = cache_slot_of_messages(cache, "a/b", uidvalidity);
+        uint32_t other = cache_slot_of_messages(cache, "other", uidvalidity);
+        struct cache_mailbox two =
+            mailbox(cache_slot_of_mailbox(cache, "other"), 0, "other", "other");
+        put(&scratch, &one);
+        put(&scratch, &two);
+
+        g_assert_cmpint(rename_as(&scratch, slot, "other", 0, "x"), ==, CACHE_CORRUPT);
+        g_assert_cmpuint(cache_slot_of_mailbox(cache, "a/b"), ==, slot);
+        g_assert_cmpint(rename_as(&scratch, 9999, "y", 0, "y"), ==, CACHE_NOT_FOUND);
+        g_assert_cmpint(rename_as(&scratch, slot, "c/d", 77, "d"), ==, CACHE_OK);
+
+        g_assert_cmpuint(cache_slot_of_mailbox(cache, "c/d"), ==, slot);
+        g_assert_cmpuint(cache_slot_of_messages(cache, "c/d", uidvalidity), ==, one.messages);
+        uint32_t fresh = cache_slot_of_mailbox(cache, "a/b");
+        uint32_t fresh_messages = cache_slot_of_messages(cache, "a/b", uidvalidity);
+        g_assert_true(fresh != slot && fresh != two.slot && fresh != 0);
+        g_assert_true(fresh_messages != one.messages && fresh_messages != other &&
+                      fresh_messages != 0);
+        g_assert_cmpuint(cache_slot_of_messages(cache, "other", uidvalidity), ==, other);
+        struct cache_txn *txn = cache_txn_read(cache);
+        g_assert_cmpint(cache_mailbox_by_wire(txn, "a/b", &found), ==, CACHE_NOT_FOUND);
+        g_assert_cmpint(cache_mailbox_by_wire(txn, "c/d", &found), ==, CACHE_OK);
+        one.wire = "c/d", one.parent = 77, one.name = "d";
+        check(&found, &one);
+        g_assert_cmpint(cache_mailbox_by_name(txn, 77, "d", &found), ==, CACHE_OK);
+        g_assert_cmpint(cache_mailbox_by_name(txn, 0, "b", &found), ==, CACHE_NOT_FOUND);
+        g_assert_cmpint(cache_mailbox_of_messages(txn, one.messages, &found), ==, CACHE_OK);
+        g_assert_cmpuint(found.slot, ==, slot);
+        cache_txn_end(txn);
+        /* and back, when the fresh ones have no records */
+        g_assert_cmpint(rename_as(&scratch, slot, "a/b", 0, "b"), ==, CACHE_OK);
+        g_assert_cmpuint(cache_slot_of_mailbox(cache, "a/b"), ==, slot);
+        g_assert_cmpuint(cache_slot_of_messages(cache, "a/b", uidvalidity), ==, one.messages);
+        g_assert_cmpuint(cache_slot_of_mailbox(cache, "c/d"), !=, slot);
+        scratch_teardown(&scratch);
+    }
+}
+
 static void test_messages_slot(void)
 {
     struct cache_mailbox found, one = mailbox(1, 0, "A", "A"), two = mailbox(2, 0, "B", "B");
@@ -377,6 +440,7 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/mailbox/lookups", test_lookups);
     g_test_add_func("/mailbox/rename", test_rename);
+    g_test_add_func("/mailbox/rename-wire", test_rename_wire);
     g_test_add_func("/mailbox/messages-slot", test_messages_slot);
     g_test_add_func("/mailbox/remove", test_remove);
     g_test_add_func("/slots/slots", test_slots);
