@@ -157,6 +157,17 @@ class Mount:
 
     # -- end
 
+    def kill(self):
+        """SIGKILLs its processes, the supervisor first, and returns when they are gone. What is
+        left of the mount unmount() removes; then it can run again."""
+        for pid in sorted(self.processes(), key=lambda pid: pid == self.worker()):
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+        left = wait_for(lambda: not self.processes(), SLOW, 0.002)
+        assert left, "SIGKILL did not end it"
+
     def unmount(self, lazily=False):
         """Unmounts, waits for the processes' end, and fails if one stays or complained."""
         umount = ["fusermount3", "-u"] if os.getuid() else ["umount"]

@@ -59,7 +59,7 @@ class Fault:
 
 class PlainServer:
     """`mailboxes`: {wire name: messages (bytes, or with raw, flags and date)}; those named like a
-    special use get it. `capabilities`: of KNOWN, beyond IMAP4rev1; APPENDLIMIT as "APPENDLIMIT=N"."""
+    special use get it. `capabilities`: more than IMAP4rev1, of KNOWN, and "APPENDLIMIT=N"."""
 
     name = "plain"
     ca = None

@@ -325,6 +325,7 @@ class Dovecot(Server):
         lines.append("%s::%d:%d::%s/mail/%s::userdb_quota_rule=*:storage=%dK" % (
             user, uid, gid, self.folder, user, kib))
         path.write_text("\n".join(lines) + "\n")
+        time.sleep(1.1)  # Dovecot looks at the file once in a second of the clock
 
 
 CYRUS = """

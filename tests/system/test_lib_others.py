@@ -181,3 +181,23 @@ def test_a_mount_reads_through_the_cutter(full_server, user, cutting, mounts):
     assert {"Trash", "Drafts", "Sent"} <= set(os.listdir(mount.path))
     assert [s for s in cutter.steps if s.command != "SELECT"] == []
     assert not getattr(full_server, "violations", [])
+
+
+@pytest.mark.parametrize("then", ["pass", "refuse"])
+def test_a_mount_is_killed_at_a_step(full_server, user, cutting, mounts, then):
+    with Other(full_server, user) as other:
+        other.deliver("Archive", letter(1))
+    cutter = cutting(full_server, commands=("EXAMINE", "SELECT"))
+    mount = mounts(full_server, user=user, port=cutter.port, tls="none", writes=True)
+    cutter.arm(2, callback=mount.kill, then=then)
+    with pytest.raises(OSError):
+        for folder in ("Archive", "Sent", "Drafts", "Trash"):
+            for name in os.listdir(mount.path / folder):
+                (mount.path / folder / name).stat()
+    assert cutter.wait_fired() and cutter.fired.what == "answer"
+    assert not mount.processes()
+    mount.unmount()
+    cutter.arm()
+    cutter.come_back()
+    assert mount.run().returncode == 0
+    assert mount.message("Letter 1", "Archive").read_bytes() == letter(1)
