@@ -1,10 +1,15 @@
 """Little traffic: what goes over the wire, counted by a proxy."""
 import os
+import random
 import re
+import signal
+import subprocess
+import time
 
 import pytest
 
 from lib import mail, scripted
+from lib.mount import wait_for
 
 KIB = 1024
 LARGE = 20_000_000
@@ -57,6 +62,22 @@ def test_the_end_of_an_attachment(counted, big):
     got = read_some(mount.parts("Large") / "large.bin", 4096, LARGE - 4000)
     assert got == big.files["large.bin"][-4000:]
     assert (proxy.traffic() - before).down < 512 * KIB
+
+
+def test_random_reads(counted, big):
+    """Each moves its surroundings, not what lies between."""
+    mount, proxy = counted
+    chance = random.Random(1)
+    content = big.files["large.bin"]
+    places = [chance.randrange(LARGE - 4096) for _ in range(24)]
+    before = proxy.traffic()
+    fd = os.open(mount.parts("Large") / "large.bin", os.O_RDONLY)
+    try:
+        for place in places:
+            assert os.pread(fd, 4096, place) == content[place:place + 4096], place
+    finally:
+        os.close(fd)
+    assert (proxy.traffic() - before).down < 256 * KIB + len(places) * 192 * KIB
 
 
 @pytest.mark.parametrize("subject", ["Large", "Long letter"])
@@ -158,3 +179,56 @@ def test_only_peeks(mounts, messages):
                     file.read()
         assert not server.sent(r"BODY\[|RFC822[ )]|\bSELECT|\bSTORE|EXPUNGE|CLOSE")
         mount.unmount()
+
+
+# ---- what nobody waits for any more
+
+MIB = 1 << 20
+HUGE = 64_000_000
+READ = 24 * MIB
+IN_FLIGHT = 8 * MIB  # what is asked for at once, at most, and as much ahead of it
+
+
+@pytest.fixture(scope="module")
+def huge():
+    """64 MB in a part that is read in order, and in one that must be decoded whole."""
+    line = b"All work and no play makes Jack a dull boy, again and again.\r\n"
+    return [mail.Message("INBOX", mail.multipart("mixed", mail.attachment(
+        name, line * (HUGE // len(line)), "text/csv", encoding)), subject=subject)
+        for name, encoding, subject in (("plain.csv", "7bit", "Plain"),
+                                        ("quoted.csv", "quoted-printable", "Quoted"))]
+
+
+def rest_after(proxy):
+    """What the server still sends until nothing has come for a second."""
+    before = proxy.traffic().down
+
+    def quiet():
+        seen = proxy.traffic().down
+        time.sleep(1)
+        return proxy.traffic().down == seen
+    assert wait_for(quiet)
+    return proxy.traffic().down - before
+
+
+@pytest.mark.parametrize("subject,file", [
+    ("Plain", None), ("Plain", "plain.csv"), ("Quoted", "quoted.csv")])
+def test_interrupting_a_big_read_stops_the_traffic(server, user, huge, mounts, through, subject,
+                                                   file):
+    server.add_user(user)
+    with server.client(user) as client:
+        mail.deliver(client, huge)
+    proxy = through(server)
+    mount = mounts(server, user=user, port=proxy.port, tls="none")
+    path = mount.parts(subject) / file if file else mount.message(subject)
+    os.stat(path.parent)
+    start = proxy.traffic().down
+    proxy.stall(after=READ)
+    reader = subprocess.Popen(["cat", path], stdout=subprocess.DEVNULL)
+    assert wait_for(lambda: proxy.traffic().down - start >= READ)
+    assert reader.poll() is None
+    reader.send_signal(signal.SIGINT)
+    assert reader.wait(60) == -signal.SIGINT
+    proxy.resume()
+    assert rest_after(proxy) < IN_FLIGHT
+    assert proxy.traffic().down - start < READ + 2 * IN_FLIGHT
