@@ -1,7 +1,9 @@
 """Every reader gets the same, complete bytes: whichever way it reads, cold and warm, whatever the
 server says of sizes."""
+import errno
 import hashlib
 import os
+import re
 import subprocess
 import sys
 import tarfile
@@ -225,3 +227,104 @@ def test_readers_at_once(dovecot_sample, messages, mounts):
     for thread in threads:
         thread.join()
     assert not problems
+
+
+# ---- sizes that were right so far
+
+# what a server may make of a message's length, once small ones have proved its word
+LATER = {"right": int, "nothing": lambda n: 0, "half": lambda n: n // 2, "one more": lambda n: n + 1,
+         "LF only": lambda n: n - n // 75, "much more": lambda n: 2 * n + 70_000}
+
+
+def later_letters():
+    """[(subject, message)]: three small ones, and then for each flaw one below and one above what
+    is fetched whole."""
+    found = [("small %d" % n, mail.Message("INBOX", mail.text("Small, %d.\n" % n),
+                                           subject="small %d" % n)) for n in range(3)]
+    for number, flaw in enumerate(LATER):
+        for size in (150_000, 1_100_000):
+            subject = "%s of %d" % (flaw, size)
+            found.append((subject, mail.Message("INBOX", mail.attachment(
+                "a.bin", mail.noise(size + 100 * number, number)), subject=subject)))
+    return dict(found)
+
+
+def told_size(letters):
+    """What RFC822.SIZE is, for the scripted server: by the length, which is different in each."""
+    lengths = {len(message.raw): subject for subject, message in letters.items()}
+    assert len(lengths) >= 2 * len(LATER)
+    return lambda n: LATER.get(lengths[n].partition(" of ")[0], int)(n)
+
+
+def trust(mount):
+    """What status says of the server's sizes."""
+    status = (mount.path / ".mailmount/status").read_text()
+    return re.search(r"^sizes told by the server: *(\w+)", status, re.M)[1]
+
+
+@pytest.fixture(scope="module")
+def later():
+    return later_letters()
+
+
+@pytest.mark.parametrize("name", READERS)
+@pytest.mark.parametrize("order", [1, -1], ids=["", "from the end"])
+def test_sizes_that_prove_wrong_later(mounts, later, folder, name, order):
+    """The server is believed, as it was right; then it is not, and no reader sees wrong bytes."""
+    with scripted.Scripted({"INBOX": later.values()}, {"size": told_size(later)}) as server:
+        mount = mounts(server)
+        for subject, message in list(later.items())[:3]:
+            assert mount.message(subject + " [").read_bytes() == message.raw
+        assert trust(mount) == "right"
+        for subject, message in list(later.items())[3:][::order]:
+            path = mount.message(subject + " [")
+            assert READERS[name](path, folder) == message.raw, subject
+            assert os.stat(path).st_size == len(message.raw), subject
+        assert trust(mount) == "wrong"
+        mount.unmount()
+
+
+# ---- too big to be decoded whole
+
+def test_the_most_that_is_decoded_whole(dovecot, mounts, user, folder):
+    """Half of the cache: EFBIG beyond, where the message can still be read."""
+    line = b"Quoted, with a = sign and some more words to fill the line.\r\n"
+    files = {"most.txt": line * (7_000_000 // len(line)), "more.txt": line * (9_000_000 // len(line))}
+    message = mail.Message("INBOX", mail.multipart("mixed", *(
+        mail.attachment(name, content, "text/plain", "quoted-printable")
+        for name, content in files.items())), subject="Quoted")
+    with dovecot.client(user) as client:
+        mail.deliver(client, [message])
+    mount = mounts(dovecot, user=user, options=["cache_size=16M"])
+    assert (mount.parts("Quoted") / "most.txt").read_bytes() == files["most.txt"]
+    with pytest.raises(OSError) as problem:
+        (mount.parts("Quoted") / "more.txt").read_bytes()
+    assert problem.value.errno == errno.EFBIG
+    assert mount.message("Quoted").read_bytes() == message.raw
+    assert sorted(os.listdir(mount.parts("Quoted"))) == ["headers.txt", *sorted(files)]
+
+
+@pytest.mark.parametrize("size", [255 << 20, 257 << 20])
+def test_a_part_that_claims_to_be_huge(mounts, size):
+    """256 MiB are too much, whatever the cache: refused before a byte of it is fetched."""
+    content = b"Quoted, in a message that is not fetched for its parts.\r\n" * 30_000
+    message = mail.Message("INBOX", mail.attachment("a.txt", content, "text/plain",
+                                                    "quoted-printable"), subject="Claim")
+    octets = len(mail.encode(content, "quoted-printable"))
+    true = b'"QUOTED-PRINTABLE" %d ' % octets
+
+    def structure(uid, text):
+        assert true in text
+        return text.replace(true, b'"QUOTED-PRINTABLE" %d ' % size)
+    flaws = {"structure": structure, "size": lambda n: n - octets + size}
+    with scripted.Scripted({"INBOX": [message]}, flaws) as server:
+        mount = mounts(server, options=["cache_size=4G"])
+        path = mount.parts("Claim") / "a.txt"
+        try:
+            path.read_bytes()
+            problem = 0
+        except OSError as error:
+            problem = error.errno
+        assert (problem == errno.EFBIG) == (size > 256 << 20)
+        assert bool(server.sent(r"BODY\.PEEK\[1\]")) == (size < 256 << 20)
+        mount.unmount()
