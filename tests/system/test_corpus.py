@@ -249,9 +249,29 @@ def test_opinion(mounted, delivered, server):
 
 
 def test_the_mount_is_well_afterwards(mounted, delivered):
-    """Everything of everything, once more, in another order; nothing hangs or ends."""
-    worker = mounted.worker()
+    """Everything of everything, once more, in another order and cold, in one mount: nothing ends,
+    fails or is cut short."""
+    worker, files = mounted.worker(), 0
     for name, part in delivered.items():
-        for uid, entry in sorted(entries(mounted.path / name).items(), reverse=True):
-            assert (mounted.path / name / entry / "headers.txt").read_bytes() is not None
+        names = entries(mounted.path / name)
+        assert names.keys() == part.bodies.keys()
+        for uid, entry in sorted(names.items(), reverse=True):
+            for folder, _, found in os.walk(mounted.path / name / entry, onerror=fail):
+                assert "headers.txt" in found, folder
+                files += len(found)
+                for file in found:
+                    check_complete(os.path.join(folder, file))
+            assert (mounted.path / name / (entry + ".eml")).read_bytes() == part.bodies[uid]
+    assert files > sum(len(part.bodies) for part in delivered.values())
     assert mounted.worker() == worker
+    status = (mounted.path / ".mailmount/status").read_text()
+    assert "online" in status, status
+
+
+def fail(problem):
+    raise problem
+
+
+def check_complete(path):
+    with open(path, "rb") as file:
+        assert len(file.read()) == os.fstat(file.fileno()).st_size, path

@@ -113,8 +113,9 @@ def test_a_server_that_goes_away_within_a_body(mounts, messages):
         mount = mounts(server, options=["timeout=5"])
         path = mount.message("Lunch")
         server.flaws["cut_after"] = 20
-        with pytest.raises(OSError):
+        with pytest.raises(OSError) as problem:
             path.read_bytes()
+        assert problem.value.errno == errno.EIO
         del server.flaws["cut_after"]
         assert wait_for(lambda: readable(path)) == messages[1].raw
         mount.unmount()
@@ -226,7 +227,7 @@ def test_a_second_mount_is_refused(dovecot_sample, mounts):
     again = mounts(dovecot_sample, start=False)
     again.environment["HOME"] = str(mount.folder)
     done = again.run()
-    assert done.returncode != 0
+    assert done.returncode == 5
     assert len(done.stderr.strip().splitlines()) == 1
     assert str(mount.path) in done.stderr
     assert os.listdir(mount.path / "INBOX")

@@ -1,5 +1,6 @@
 """The tree: names, bytes, parts and attributes of the sample mail on real servers."""
 import configparser
+import errno
 import os
 import stat
 import subprocess
@@ -160,13 +161,15 @@ def test_nothing_can_be_changed(dovecot_sample, mounts):
     mount = mounts(dovecot_sample)
     path = mount.message("Quarterly")
     for action in (lambda: open(path, "r+b"), lambda: open(path, "ab")):
-        with pytest.raises(OSError):
+        with pytest.raises(OSError) as problem:
             action().close()
+        assert problem.value.errno == errno.EROFS
     for action in (lambda: path.unlink(), lambda: (mount.path / "new").mkdir(),
                    lambda: (mount.path / "INBOX/x").write_bytes(b"x"),
                    lambda: path.rename(mount.path / "Trash/x.eml")):
-        with pytest.raises(OSError):
+        with pytest.raises(OSError) as problem:
             action()
+        assert problem.value.errno == errno.EROFS
     assert path.exists()
 
 
@@ -328,8 +331,9 @@ def test_a_body_that_never_comes(mounts, messages):
                  if e.endswith(".eml")}
         assert len(names) == 4
         for uid in (2, 3):
-            with pytest.raises(OSError):
+            with pytest.raises(OSError) as problem:
                 names[uid].read_bytes()
+            assert problem.value.errno == errno.EIO
         for uid in (1, 4):
             assert names[uid].read_bytes() == inbox[uid - 1].raw
         mount.unmount()
@@ -350,8 +354,9 @@ def test_offline(dovecot_sample, through, messages, mounts):
     assert len(done.stderr.strip().splitlines()) == 1
     assert sorted(os.listdir(mount.path / "INBOX")) == names
     assert first.read_bytes() == messages[0].raw
-    with pytest.raises(OSError):
+    with pytest.raises(OSError) as problem:
         last.read_bytes()
+    assert problem.value.errno == errno.ENETUNREACH
     proxy.come_back()
     assert wait_for(lambda: readable(last))
     mount.unmount()
