@@ -156,10 +156,8 @@ static bool has_cache(struct cache *cache)
 static enum mount_error account_start(struct mounted_account *mine, GError **error)
 {
     static const enum mount_error ERRORS[] = {
-        [ENGINE_START_NETWORK] = MOUNT_NETWORK,
-        [ENGINE_START_LOGIN] = MOUNT_LOGIN,
-        [ENGINE_START_TLS] = MOUNT_TLS,
-        [ENGINE_START_CACHE] = MOUNT_CACHE,
+        [ENGINE_START_NETWORK] = MOUNT_NETWORK, [ENGINE_START_LOGIN] = MOUNT_LOGIN,
+        [ENGINE_START_TLS] = MOUNT_TLS,         [ENGINE_START_CACHE] = MOUNT_CACHE,
         [ENGINE_START_OTHER] = MOUNT_NETWORK,
     };
     enum engine_start_reason reason;
