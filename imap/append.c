@@ -47,7 +47,7 @@ void imap_send_append(struct imap_session *session, const struct imap_append *ap
         imap_request_refuse(request, error, flaw);
         return;
     }
-    request->report = imap_report_new(NULL);
+    request->report = imap_report_new(IMAP_REPORT_APPEND, NULL);
     struct imap_command *command = imap_session_command(session, request, &APPEND, "APPEND ");
     imap_command_mailbox(command, append->mailbox, session->utf8, has);
     g_string_append(imap_command_text(command), options->str);

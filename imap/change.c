@@ -10,13 +10,11 @@ static const struct imap_command_kind CHANGES = {.needs_mailbox = true, .waits =
 
 /* A new request about these messages; refused if the server lacks all of `needs` (0: nothing), or
  * if nobody selected a mailbox: what the server has selected may then be another. */
-static struct imap_request *change_begin(struct imap_session *session,
-                                         const struct imap_uidset *uids, unsigned needs,
+static struct imap_request *change_begin(struct imap_session *session, unsigned needs,
                                          imap_done done, void *data)
 {
     struct imap_request *request = imap_session_request(session, done, data);
 
-    request->report = imap_report_new(uids);
     if (needs != 0 && (session->capabilities.flags & needs) == 0)
         imap_request_refuse(request, IMAP_ERROR_CANNOT, "the server does not offer this");
     else if (!session->wanted)
@@ -27,8 +25,11 @@ static struct imap_request *change_begin(struct imap_session *session,
 static void send_change(struct imap_session *session, const struct imap_uidset *uids,
                         unsigned needs, const struct imap_split *split, imap_done done, void *data)
 {
-    struct imap_request *request = change_begin(session, uids, needs, done, data);
+    struct imap_request *request = change_begin(session, needs, done, data);
 
+    if (split->mailbox)
+        request->report =
+            imap_report_new(needs == IMAP_CAP_MOVE ? IMAP_REPORT_MOVES : IMAP_REPORT_COPIES, uids);
     if (request->error == IMAP_OK)
         imap_session_split(session, request, uids, split);
 }
@@ -57,9 +58,10 @@ void imap_send_uid_expunge(struct imap_session *session, const struct imap_uidse
 void imap_send_uid_store(struct imap_session *session, const struct imap_uidset *uids, bool add,
                          const char *flags, uint64_t unchanged_since, imap_done done, void *data)
 {
-    struct imap_request *request = change_begin(session, uids, 0, done, data);
+    struct imap_request *request = change_begin(session, 0, done, data);
     g_autoptr(GString) behind = g_string_new(NULL);
 
+    request->report = imap_report_new(IMAP_REPORT_STORES, uids);
     if (unchanged_since > 0 && session->capabilities.flags & IMAP_CAP_CONDSTORE)
         g_string_append_printf(behind, " (UNCHANGEDSINCE %" G_GUINT64_FORMAT ")", unchanged_since);
     g_string_append(behind, add ? " +FLAGS.SILENT " : " -FLAGS.SILENT ");

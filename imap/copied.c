@@ -3,11 +3,13 @@
 #include <string.h>
 
 struct imap_report {
+    enum imap_report_kind kind;
     struct imap_uidset *asked; /* NULL: an APPEND */
     /* COPYUID, APPENDUID */
     bool told, nonsense;
-    char *last;        /* the value told last: some servers say it untagged and tagged */
-    GArray *from, *to; /* of uint32_t, in the server's order */
+    char *last;               /* the value told last: some servers say it untagged and tagged */
+    GArray *from, *to;        /* of uint32_t, in the server's order */
+    struct imap_uidset *gone; /* the same as `from` */
     struct imap_copied copied;
     /* MODIFIED; NULL: none */
     struct imap_uidset *modified;
@@ -22,10 +24,12 @@ static void uidset_join(struct imap_uidset *set, const struct imap_uidset *other
         imap_uidset_add(set, ranges[i].first, ranges[i].last);
 }
 
-struct imap_report *imap_report_new(const struct imap_uidset *asked)
+struct imap_report *imap_report_new(enum imap_report_kind kind, const struct imap_uidset *asked)
 {
     struct imap_report *report = g_new0(struct imap_report, 1);
 
+    report->kind = kind;
+    report->gone = imap_uidset_new();
     report->from = g_array_new(FALSE, FALSE, sizeof(uint32_t));
     report->to = g_array_new(FALSE, FALSE, sizeof(uint32_t));
     if (!asked)
@@ -41,6 +45,7 @@ void imap_report_free(struct imap_report *report)
         return;
     g_clear_pointer(&report->asked, imap_uidset_free);
     g_clear_pointer(&report->modified, imap_uidset_free);
+    g_clear_pointer(&report->gone, imap_uidset_free);
     g_array_unref(report->from);
     g_array_unref(report->to);
     g_free(report->last);
@@ -131,6 +136,8 @@ static bool validity_read(struct imap_report *report, const char **value)
 /* "38505 304,319:320 3956:3958"; sets that are empty: nothing was copied. */
 static bool copyuid_read(struct imap_report *report, const char *value)
 {
+    guint before = report->from->len;
+
     if (!validity_read(report, &value))
         return false;
     if (*value == '\0')
@@ -141,6 +148,10 @@ static bool copyuid_read(struct imap_report *report, const char *value)
     if (!uids_read(&value, report->to))
         return false;
     blanks_skip(&value);
+    for (guint i = before; i < report->from->len; i++) {
+        uint32_t uid = g_array_index(report->from, uint32_t, i);
+        imap_uidset_add(report->gone, uid, uid);
+    }
     return *value == '\0' && report->from->len == report->to->len;
 }
 
@@ -181,23 +192,40 @@ static void code_modified(struct imap_report *report, const char *value)
 
 static const struct report_code {
     const char *code;
-    bool append; /* of an APPEND, else of a command that names UIDs */
     void (*read)(struct imap_report *report, const char *value);
 } CODES[] = {
-    {"COPYUID", false, code_copyuid},
-    {"APPENDUID", true, code_appenduid},
-    {"MODIFIED", false, code_modified},
+    [IMAP_REPORT_COPIES] = {"COPYUID", code_copyuid},
+    [IMAP_REPORT_MOVES] = {"COPYUID", code_copyuid},
+    [IMAP_REPORT_STORES] = {"MODIFIED", code_modified},
+    [IMAP_REPORT_APPEND] = {"APPENDUID", code_appenduid},
 };
 
-bool imap_report_code(struct imap_report *report, const char *code, const char *value)
+bool imap_report_knows(const struct imap_report *report, const char *code)
 {
-    for (size_t i = 0; i < G_N_ELEMENTS(CODES); i++) {
-        if (strcmp(code, CODES[i].code) != 0 || CODES[i].append != (report->asked == NULL))
-            continue;
-        CODES[i].read(report, value ? value : "");
-        return true;
-    }
-    return false;
+    return strcmp(code, CODES[report->kind].code) == 0;
+}
+
+bool imap_report_takes(const struct imap_report *report, const char *value)
+{
+    uint32_t validity, first;
+
+    if (report->kind == IMAP_REPORT_APPEND)
+        return !report->told;
+    if (report->kind == IMAP_REPORT_STORES || !value || !number_read(&value, &validity))
+        return false;
+    blanks_skip(&value);
+    return number_read(&value, &first) && imap_uidset_contains(report->asked, first) &&
+           !imap_uidset_contains(report->gone, first);
+}
+
+enum imap_report_kind imap_report_kind(const struct imap_report *report)
+{
+    return report->kind;
+}
+
+void imap_report_code(struct imap_report *report, const char *value)
+{
+    CODES[report->kind].read(report, value ? value : "");
 }
 
 /* ---- the result -------------------------------------------------------------------------------

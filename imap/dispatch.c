@@ -25,20 +25,36 @@ void imap_session_enabled(struct imap_session *session, const char *const *words
     }
 }
 
-/* Of commands that change mail: the tagged one, or the oldest that is asked such things. */
-static void reply_report(struct imap_session *session, struct imap_command *tagged,
-                         const struct imap_reply *reply)
+/* An untagged code, of commands that change mail. Some servers say COPYUID of several commands
+ * before they tag any of them, or behind others that were sent before: so it is about the oldest
+ * that asked for these messages, a MOVE before a COPY, or about the only one that there is. */
+static void report_untagged(struct imap_session *session, const struct imap_reply *reply)
 {
-    GList *link = tagged ? NULL : session->queue.commands.head;
+    struct imap_report *only = NULL, *taker = NULL;
+    bool several = false;
 
-    if (tagged && tagged->request->report)
-        imap_report_code(tagged->request->report, reply->code, reply->code_value);
-    for (; link; link = link->next) {
+    for (GList *link = session->queue.commands.head; link; link = link->next) {
         const struct imap_command *command = link->data;
-        if (command->begun && command->request->report &&
-            imap_report_code(command->request->report, reply->code, reply->code_value))
-            return;
+        struct imap_report *report = command->request->report;
+        if (!command->begun || !report || !imap_report_knows(report, reply->code))
+            continue;
+        bool moves = imap_report_kind(report) == IMAP_REPORT_MOVES;
+        bool better = !taker || (moves && imap_report_kind(taker) != IMAP_REPORT_MOVES);
+        if (better && imap_report_takes(report, reply->code_value))
+            taker = report;
+        several |= only && only != report;
+        only = report;
     }
+    if (taker || (only && !several))
+        imap_report_code(taker ? taker : only, reply->code_value);
+}
+
+static void report_tagged(const struct imap_command *command, const struct imap_reply *reply)
+{
+    struct imap_report *report = command->request->report;
+
+    if (report && imap_report_knows(report, reply->code))
+        imap_report_code(report, reply->code_value);
 }
 
 /* What a response code says beside its condition (RFC 9051, 7.1). */
@@ -88,7 +104,7 @@ static void on_tagged(struct imap_session *session, struct imap_reply *reply)
     if (command->doomed)
         result = (struct imap_result){.error = command->doomed, .text = command->doomed_text};
     if (!command->doomed && reply->code)
-        reply_report(session, command, reply);
+        report_tagged(command, reply);
     reply_code(session, reply);
     if (!session->freed && command->kind->answered)
         command->kind->answered(session, command, &result);
@@ -101,7 +117,7 @@ static void on_tagged(struct imap_session *session, struct imap_reply *reply)
 static void on_condition(struct imap_session *session, struct imap_reply *reply)
 {
     if (reply->code)
-        reply_report(session, NULL, reply);
+        report_untagged(session, reply);
     reply_code(session, reply);
     if (session->freed || reply->condition != IMAP_COND_BYE)
         return;

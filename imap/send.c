@@ -29,6 +29,8 @@ struct imap_request *imap_session_request(struct imap_session *session, imap_don
 
 void imap_request_refuse(struct imap_request *request, enum imap_error error, const char *text)
 {
+    if (request->error != IMAP_OK)
+        return;
     request->error = error;
     request->text = g_strdup(text);
 }

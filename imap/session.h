@@ -61,7 +61,7 @@ void imap_session_enabled(struct imap_session *session, const char *const *words
 void imap_session_wake(struct imap_session *session);
 
 struct imap_request *imap_session_request(struct imap_session *session, imap_done done, void *data);
-/* Fails a request that has no command, for a reason of our own. */
+/* Fails a request that has no command, for a reason of our own; the first reason stays. */
 void imap_request_refuse(struct imap_request *request, enum imap_error error, const char *text);
 /* A new command of `request`, its text "TAG " followed by `text`; more may be appended, and
  * imap_command_end() must be called. */

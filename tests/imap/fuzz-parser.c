@@ -68,17 +68,20 @@ static void touch_quota(GChecksum *sum, const struct imap_quota *quota)
     g_checksum_update(sum, (const guchar *)quota, sizeof(*quota));
 }
 
-/* The code as the answer to a COPY of some messages, and to an APPEND. */
+/* The code as the answer to a COPY or STORE of some messages, and to an APPEND. */
 static void touch_report(GChecksum *sum, const struct imap_reply *reply)
 {
     g_autoptr(imap_uidset) asked = imap_uidset_new();
     imap_uidset_add(asked, 1, 1000);
-    for (int append = 0; append <= 1; append++) {
-        struct imap_report *report = imap_report_new(append ? NULL : asked);
-        imap_report_code(report, reply->code, reply->code_value);
+    for (enum imap_report_kind kind = 0; kind <= IMAP_REPORT_APPEND; kind++) {
+        bool append = kind == IMAP_REPORT_APPEND;
+        struct imap_report *report = imap_report_new(kind, append ? NULL : asked);
+        imap_report_takes(report, reply->code_value);
+        if (imap_report_knows(report, reply->code))
+            imap_report_code(report, reply->code_value);
         const struct imap_copied *copied = imap_report_copied(report);
         if (copied != NULL) {
-            g_assert((copied->from == NULL) == (append == 1));
+            g_assert((copied->from == NULL) == append);
             g_assert(copied->count <= (append ? 1 : 1000));
             g_checksum_update(sum, (const guchar *)copied->to,
                               (gssize)(copied->count * sizeof(uint32_t)));

@@ -64,6 +64,20 @@ static void ask_two_moves(struct client *client)
     move(client, "7", "B", "second");
 }
 
+static void ask_store_move(struct client *client)
+{
+    select_box(client, "INBOX", "select");
+    store(client, true, "\\Seen", 0, "store");
+    move(client, "4:6", "A", "move");
+}
+
+static void ask_copy_move(struct client *client)
+{
+    select_box(client, "INBOX", "select");
+    copy(client, "4:6", "A", "copy");
+    move(client, "4:6", "A", "move");
+}
+
 static void ask_copy(struct client *client)
 {
     select_box(client, "INBOX", "select");
@@ -103,7 +117,7 @@ static void ask_unselected(struct client *client)
 {
     move(client, "4:6", "Bin", "move");
     expunge(client, "4", "expunge");
-    store(client, true, "\\Deleted", 0, "store");
+    store(client, true, "no flag)", 0, "store");
     imap_send_noop(client->session, client_done, client_note(client, "noop"));
 }
 
@@ -181,6 +195,21 @@ static const struct dialogue DIALOGUES[] = {
                       "C:UID MOVE 7 B", "S:* OK [COPYUID 5 4:5 1:2] .\r\n$2 OK 1",
                       "S:* OK [COPYUID 6 7 3] .\r\n$3 OK 2", NULL},
      "second", "select ok done\nfirst ok 1 copied 5: 4>1 5>2\nsecond ok 2 copied 6: 7>3\n"},
+    {"two at once, told before any is tagged", ask_two_moves,
+     (const char *[]){HELLO, "C:SELECT INBOX (CONDSTORE)", SELECTED, "C:UID MOVE 4:6 A",
+                      "C:UID MOVE 7 B", "S:* OK [COPYUID 6 7 3] .\r\n* OK [COPYUID 5 4:5 1:2] .",
+                      "S:* OK [COPYUID 7  ] whose?\r\n$2 OK 1\r\n$3 OK 2", NULL},
+     "second", "select ok done\nfirst ok 1 copied 5: 4>1 5>2\nsecond ok 2 copied 6: 7>3\n"},
+    {"a MOVE told while a STORE before it is not answered", ask_store_move,
+     (const char *[]){HELLO, "C:SELECT INBOX (CONDSTORE)", SELECTED,
+                      "C:UID STORE 4:6 +FLAGS.SILENT (\\Seen)", "C:UID MOVE 4:6 A",
+                      "S:* OK [COPYUID 5 4 1] .\r\n$2 OK [MODIFIED 5] 1\r\n$3 OK 2", NULL},
+     "move", "select ok done\nstore ok 1 modified 5\nmove ok 2 copied 5: 4>1\n"},
+    {"a MOVE told while a COPY of the same is not answered", ask_copy_move,
+     (const char *[]){HELLO, "C:SELECT INBOX (CONDSTORE)", SELECTED, "C:UID COPY 4:6 A",
+                      "C:UID MOVE 4:6 A",
+                      "S:* OK [COPYUID 5 4 2] .\r\n$2 OK [COPYUID 5 4 1] 1\r\n$3 OK 2", NULL},
+     "move", "select ok done\ncopy ok 1 copied 5: 4>1\nmove ok 2 copied 5: 4>2\n"},
     {"COPY to a name that waits for \"+\"", ask_copy,
      (const char *[]){HELLO, "C:SELECT INBOX (CONDSTORE)", SELECTED, "C:UID COPY 4:6 {10}",
                       "S:+ go", "L:Entw\"\xc3\xbcrfe", "S:$2 NO [TRYCREATE] none", NULL},

@@ -62,15 +62,17 @@ static const struct copied_case {
     {NULL, {"COPYUID 7 3 8"}, NULL},
 };
 
-static struct imap_report *report_of(const char *asked, const char *const *codes)
+static struct imap_report *report_of(enum imap_report_kind kind, const char *asked,
+                                     const char *const *codes)
 {
     g_autoptr(imap_uidset) set = asked ? imap_uidset_parse(asked, strlen(asked)) : NULL;
-    struct imap_report *report = imap_report_new(set);
+    struct imap_report *report = imap_report_new(kind, set);
 
     for (; *codes; codes++) {
         g_auto(GStrv) words = g_strsplit(*codes, " ", 2);
         g_test_message("%s", *codes);
-        imap_report_code(report, words[0], words[1]);
+        if (imap_report_knows(report, words[0]))
+            imap_report_code(report, words[1]);
     }
     return report;
 }
@@ -78,7 +80,9 @@ static struct imap_report *report_of(const char *asked, const char *const *codes
 static void test_copied(void)
 {
     for (size_t i = 0; i < G_N_ELEMENTS(COPIED); i++) {
-        struct imap_report *report = report_of(COPIED[i].asked, COPIED[i].codes);
+        struct imap_report *report =
+            report_of(COPIED[i].asked ? IMAP_REPORT_COPIES : IMAP_REPORT_APPEND, COPIED[i].asked,
+                      COPIED[i].codes);
         const struct imap_copied *copied = imap_report_copied(report);
         g_autoptr(GString) text = g_string_new(NULL);
         if (copied)
@@ -111,7 +115,7 @@ static const struct modified_case {
 static void test_modified(void)
 {
     for (size_t i = 0; i < G_N_ELEMENTS(MODIFIED); i++) {
-        struct imap_report *report = report_of("1:9", MODIFIED[i].codes);
+        struct imap_report *report = report_of(IMAP_REPORT_STORES, "1:9", MODIFIED[i].codes);
         const struct imap_uidset *set = imap_report_modified(report);
         g_autoptr(GString) text = g_string_new(NULL);
         if (set)
@@ -125,7 +129,7 @@ static void test_modified(void)
 static void test_many(void)
 {
     const char *codes[] = {"COPYUID 7 1:1000000 2000001:3000000", NULL};
-    struct imap_report *report = report_of("1:1000000", codes);
+    struct imap_report *report = report_of(IMAP_REPORT_COPIES, "1:1000000", codes);
     const struct imap_copied *copied = imap_report_copied(report);
 
     g_assert_nonnull(copied);
@@ -134,15 +138,31 @@ static void test_many(void)
     imap_report_free(report);
 }
 
-static void test_others(void)
-{
-    g_autoptr(imap_uidset) set = imap_uidset_new();
-    struct imap_report *report = imap_report_new(set);
+static const struct takes_case {
+    enum imap_report_kind kind;
+    const char *codes[2], *value;
+    bool takes;
+} TAKES[] = {
+    {IMAP_REPORT_COPIES, {NULL}, "7 3 8", true},
+    {IMAP_REPORT_COPIES, {"COPYUID 7 4 8"}, "7 3 9", true},
+    {IMAP_REPORT_COPIES, {"COPYUID 7 4,3 8:9"}, "7 3 9", false},
+    {IMAP_REPORT_COPIES, {NULL}, "7 10 8", false},
+    {IMAP_REPORT_COPIES, {NULL}, "7  ", false},
+    {IMAP_REPORT_COPIES, {NULL}, "x", false},
+    {IMAP_REPORT_COPIES, {NULL}, NULL, false},
+    {IMAP_REPORT_APPEND, {NULL}, "7 8", true},
+    {IMAP_REPORT_APPEND, {"APPENDUID 7 8"}, "7 9", false},
+    {IMAP_REPORT_STORES, {NULL}, "3", false},
+};
 
-    g_assert_false(imap_report_code(report, "TRYCREATE", NULL));
-    g_assert_false(imap_report_code(report, "APPENDUID", "7 8"));
-    g_assert_true(imap_report_code(report, "COPYUID", "7"));
-    imap_report_free(report);
+static void test_takes(void)
+{
+    for (size_t i = 0; i < G_N_ELEMENTS(TAKES); i++) {
+        const char *asked = TAKES[i].kind == IMAP_REPORT_APPEND ? NULL : "1:9";
+        struct imap_report *report = report_of(TAKES[i].kind, asked, TAKES[i].codes);
+        g_assert_cmpint(imap_report_takes(report, TAKES[i].value), ==, TAKES[i].takes);
+        imap_report_free(report);
+    }
 }
 
 int main(int argc, char **argv)
@@ -151,6 +171,6 @@ int main(int argc, char **argv)
     g_test_add_func("/imap/copied/copied", test_copied);
     g_test_add_func("/imap/copied/modified", test_modified);
     g_test_add_func("/imap/copied/many", test_many);
-    g_test_add_func("/imap/copied/others", test_others);
+    g_test_add_func("/imap/copied/takes", test_takes);
     return g_test_run();
 }

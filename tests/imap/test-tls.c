@@ -5,6 +5,8 @@
 #include <openssl/pem.h>
 #include <openssl/x509v3.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #define HELLO "S:* OK [CAPABILITY IMAP4rev1 AUTH=PLAIN SASL-IR] ready"
 #define SIGN_IN "C:AUTHENTICATE PLAIN AGFsaWNlAHNlc2FtZQ==", "S:$$ OK [CAPABILITY IMAP4rev1] in"
@@ -263,6 +265,39 @@ static void test_bulk(void)
     forget(&identity);
 }
 
+/* A message that the sockets cannot hold: what a record waits with may have moved meanwhile. */
+static void test_upload(void)
+{
+    enum { SIZE = 16000000 };
+    const char *const steps[] = {"T:",         HELLO,
+                                 SIGN_IN,      "C:APPEND Sent () \"*",
+                                 "S:+ go",     "S:* OK [ALERT] hear",
+                                 "N:16000000", "L:",
+                                 "S:$$ OK .",  NULL};
+    struct identity identity = make("test", "DNS:localhost", &authority, -DAY, DAY);
+    SSL_CTX *context = server_context(&identity);
+    struct imap_append message = {
+        .mailbox = "Sent", .flags = "", .descriptor = memfd_create("message", 0), .size = SIZE};
+    struct client client;
+    g_autofree char *octets = g_malloc(SIZE);
+
+    for (size_t i = 0; i < SIZE; i++)
+        octets[i] = script_octet(i);
+    g_assert_cmpint(write(message.descriptor, octets, SIZE), ==, SIZE);
+    client_init(&client, steps, context);
+    client.server.host = "localhost";
+    client.server.tls = IMAP_TLS_IMPLICIT;
+    client.server.ca_file = ca_file;
+    client_open(&client);
+    g_assert_no_error(client.error);
+    imap_send_append(client.session, &message, client_done, client_note(&client, "append"));
+    client_until(&client, "append ok");
+    client_end(&client, true);
+    close(message.descriptor);
+    SSL_CTX_free(context);
+    forget(&identity);
+}
+
 static void set_up(void)
 {
     folder = g_dir_make_tmp("imap-tls-XXXXXX", NULL);
@@ -296,6 +331,7 @@ int main(int argc, char **argv)
     g_test_add_func("/imap/tls/injected", test_injected);
     g_test_add_func("/imap/tls/ca-unreadable", test_ca_unreadable);
     g_test_add_func("/imap/tls/bulk", test_bulk);
+    g_test_add_func("/imap/tls/upload", test_upload);
     int rc = g_test_run();
     tear_down();
     return rc;
