@@ -89,8 +89,10 @@ static int batch_commit(struct batch *batch)
         g_free(id);
     }
     pthread_mutex_unlock(&journal->lock);
-    if (batch->renamed.rename)
+    if (batch->renamed.rename) {
         journal_name_note(journal, &batch->renamed);
+        journal_flush(journal);
+    }
     return CACHE_OK;
 }
 

@@ -325,33 +325,35 @@ int journal_name_put(struct journal *journal, const char *mailbox, const char *n
     return rc;
 }
 
-/* The newest that is not in LMDB; a RENAME after it is taken into account. */
-static bool name_find_noted(struct journal *journal, const char *mailbox, const char *name,
-                            struct asked *asked)
+/* A mailbox's name before the RENAMEs that LMDB has not seen. */
+static char *name_before(struct journal *journal, const char *mailbox)
 {
-    g_autofree char *current = g_strdup(mailbox);
+    char *current = g_strdup(mailbox);
 
     for (guint i = journal->name_changes->len; i > 0; i--) {
         const struct journal_name_change *change = journal->name_changes->pdata[i - 1];
-        if (!change->rename)
+        char *before = change->rename ? journal_name_replace(current, change->name, change->mailbox,
+                                                             change->delimiter)
+                                      : NULL;
+        if (before == NULL)
             continue;
-        char *before =
-            journal_name_replace(current, change->name, change->mailbox, change->delimiter);
-        if (before != NULL) {
-            g_free(current);
-            current = before;
-        }
+        g_free(current);
+        current = before;
     }
-    for (int i = 0; i < 2; i++) {
-        g_autoptr(GBytes) bytes = name_bytes(i == 0 ? mailbox : current, name);
-        const struct journal_name_change *change =
-            g_hash_table_lookup(journal->names_changed, bytes);
-        if (change == NULL)
-            continue;
-        *asked = (struct asked){0, change->uidvalidity, change->uid};
-        return true;
-    }
-    return false;
+    return current;
+}
+
+/* The newest that is not in LMDB. */
+static bool name_find_noted(struct journal *journal, const char *mailbox, const char *name,
+                            struct asked *asked)
+{
+    g_autoptr(GBytes) bytes = name_bytes(mailbox, name);
+    const struct journal_name_change *change = g_hash_table_lookup(journal->names_changed, bytes);
+
+    if (change == NULL)
+        return false;
+    *asked = (struct asked){0, change->uidvalidity, change->uid};
+    return true;
 }
 
 static bool name_find_stored(struct journal *journal, const char *mailbox, const char *name,
@@ -375,16 +377,18 @@ static bool name_find_stored(struct journal *journal, const char *mailbox, const
 bool journal_name_get(struct journal *journal, const char *mailbox, const char *name,
                       uint32_t *uidvalidity, uint32_t *uid)
 {
-    g_autofree char *original = journal_original(journal, mailbox);
     struct asked asked = {0};
+    bool found = false;
 
     pthread_mutex_lock(&journal->lock);
-    bool found = name_find_noted(journal, mailbox, name, &asked) ||
-                 name_find_noted(journal, original, name, &asked);
+    g_autofree char *original = journal_name_original(journal, mailbox);
+    g_autofree char *before = name_before(journal, original);
+    const char *const NAMES[] = {mailbox, original, before};
+    for (size_t i = 0; !found && i < G_N_ELEMENTS(NAMES); i++)
+        found = name_find_noted(journal, NAMES[i], name, &asked);
     pthread_mutex_unlock(&journal->lock);
-    if (!found)
-        found = name_find_stored(journal, mailbox, name, &asked) ||
-                name_find_stored(journal, original, name, &asked);
+    for (size_t i = 0; !found && i < G_N_ELEMENTS(NAMES); i++)
+        found = name_find_stored(journal, NAMES[i], name, &asked);
     *uidvalidity = asked.uidvalidity;
     *uid = asked.uid;
     return found && asked.uid != 0;
