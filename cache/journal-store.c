@@ -274,7 +274,6 @@ static void load_entries(struct journal *journal, MDB_cursor *cursor, bool *dama
         struct journal_entry entry;
         struct record record;
         uint64_t id = name.mv_size == 8 ? key_read_u64(name.mv_data) : 0;
-        load_id(journal, id);
         if (id == 0 ||
             record_open(&record, TABLE_JOURNAL, name.mv_data, name.mv_size, value.mv_data,
                         value.mv_size) != CACHE_OK ||
@@ -284,6 +283,7 @@ static void load_entries(struct journal *journal, MDB_cursor *cursor, bool *dama
             *damaged = true;
             continue;
         }
+        load_id(journal, id);
         entry.id = id;
         journal_item_put(journal, journal_entry_copy(&entry));
     }
