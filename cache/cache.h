@@ -88,6 +88,7 @@ enum cache_mailbox_flag {
     CACHE_MAILBOX_IMPORTANT = 1 << 9,
     CACHE_MAILBOX_NOINFERIORS = 1 << 10,
     CACHE_MAILBOX_COMPLETE = 1 << 16, /* the message list is whole as of the last sync */
+    CACHE_MAILBOX_READONLY = 1 << 17, /* the server selects it for reading only */
 };
 struct cache_mailbox {
     uint32_t slot;     /* the directory's */
@@ -102,6 +103,7 @@ struct cache_mailbox {
     uint32_t count;         /* messages in the list */
     int64_t mtime_ns;       /* last change of its names, since 1970 */
     int64_t synced_us;      /* wall clock of the last complete sync, 0: never */
+    const char *rights;     /* letters of MYRIGHTS (RFC 4314); "" or NULL: not known */
 };
 int cache_mailbox_get(struct cache_txn *txn, uint32_t slot, struct cache_mailbox *mailbox);
 int cache_mailbox_by_wire(struct cache_txn *txn, const char *wire, struct cache_mailbox *mailbox);

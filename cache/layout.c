@@ -15,6 +15,7 @@ int record_decode_mailbox(struct record *record, struct cache_mailbox *mailbox)
     mailbox->synced_us = (int64_t)record_u64(record);
     mailbox->wire = record_string(record);
     mailbox->name = record_string(record);
+    mailbox->rights = record_string(record);
     return record_close(record);
 }
 
@@ -32,6 +33,7 @@ void record_encode_mailbox(struct record_writer *writer, const struct cache_mail
     record_add_u64(writer, (uint64_t)mailbox->synced_us);
     record_add_string(writer, mailbox->wire);
     record_add_string(writer, mailbox->name);
+    record_add_string(writer, mailbox->rights);
 }
 
 int record_decode_message(struct record *record, struct cache_message *message)

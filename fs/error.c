@@ -18,6 +18,11 @@ static const struct error_map {
     {ENGINE_CACHE, EIO, "the cache cannot take it"},
     {ENGINE_FULL, ENOSPC, "no space for the cache"},
     {ENGINE_STOPPED, ENOTCONN, "the mount is ending"},
+    {ENGINE_QUOTA, EDQUOT, "the account is full"},
+    {ENGINE_TOO_BIG, EFBIG, "the server takes no message of this size"},
+    {ENGINE_INVALID, EINVAL, "the server does not take it"},
+    {ENGINE_EXISTS, EEXIST, "a mailbox of this name exists"},
+    {ENGINE_NOT_EMPTY, ENOTEMPTY, "the mailbox holds messages or other mailboxes"},
 };
 
 static const struct error_map CACHE_ERRORS[] = {

@@ -5,6 +5,7 @@
 
 #include "fs/engine/job.h"
 #include "fs/engine/parse.h"
+#include "fs/engine/push.h"
 #include "fs/engine/reader.h"
 #include "imap/imap.h"
 
@@ -99,7 +100,7 @@ void engine_cancel(struct engine *engine, uint64_t id, enum engine_error error)
 
 /* ---- wishes ---------------------------------------------------------------------------------- */
 
-static void engine_hurry(struct engine *engine)
+void engine_hurry(struct engine *engine)
 {
     gint64 soon = g_get_monotonic_time() + TICK_US;
     gint64 due = g_source_get_ready_time(engine->timer);
@@ -177,7 +178,10 @@ static gboolean engine_read_inbox(gpointer data)
 static gint64 wish_progress(const struct engine *engine, const struct wish *wish, gint64 now)
 {
     const struct job *job = wish->job;
-    if (job == NULL || job->state == JOB_PARKED)
+    const struct job *push = engine->push->job;
+    if (job != NULL && job->class == &PUSHED_CLASS)
+        job = push != NULL ? push : job;
+    else if (job == NULL || job->state == JOB_PARKED)
         return now; /* what it waits for has a deadline of its own */
     if (job->state == JOB_RUNNING && job->line != NULL)
         return MAX(wish->asked_us, job->line->heard_us);
@@ -225,6 +229,7 @@ static gboolean engine_tick(gpointer data)
     gint64 now = engine_now(engine);
     engine_look_for_suspend(engine, now);
     pool_tick(engine, now);
+    push_tick(engine, now);
     engine_expire(engine, now);
     if (engine->pause_until_us != 0 && now >= engine->pause_until_us) {
         engine->pause_until_us = 0;
@@ -233,7 +238,7 @@ static gboolean engine_tick(gpointer data)
     engine_tidy(engine, now);
     engine_publish(engine);
     bool busy = g_hash_table_size(engine->wishes) > 0 || engine->pool.openings->len > 0 ||
-                engine->pool.next_us != 0 || engine->pause_until_us != 0;
+                engine->pool.next_us != 0 || engine->pause_until_us != 0 || push_is_busy(engine);
     g_source_set_ready_time(engine->timer,
                             g_get_monotonic_time() + (busy ? TICK_US : TICK_IDLE_US));
     return G_SOURCE_CONTINUE;
@@ -423,6 +428,10 @@ static gpointer engine_run(gpointer data)
     struct engine *engine = data;
     g_main_context_push_thread_default(engine->context);
     engine_read_notes(engine);
+    if (engine->journal != NULL) {
+        push_load_placed(engine);
+        push_kick(engine);
+    }
     while (!g_atomic_int_get(&engine->stopping))
         g_main_context_iteration(engine->context, TRUE);
     engine_wind_up(engine);
@@ -450,6 +459,8 @@ struct engine *engine_new(const struct engine_config *config)
     struct engine *engine = g_new0(struct engine, 1);
     engine->account = config->account;
     engine->cache = config->cache;
+    engine->journal = config->journal;
+    engine->status.new_keywords = true;
     engine->events = config->events;
     engine->events_data = config->events_data;
     engine->clock = config->clock != NULL ? config->clock : &ENGINE_CLOCK;
@@ -465,11 +476,13 @@ struct engine *engine_new(const struct engine_config *config)
     engine->wishes = g_hash_table_new(g_int64_hash, g_int64_equal);
     engine->jobs = g_hash_table_new(g_str_hash, g_str_equal);
     engine->fresh = g_hash_table_new_full(NULL, NULL, NULL, g_free);
+    engine->rights = g_hash_table_new_full(NULL, NULL, NULL, g_free);
     engine->zero = g_hash_table_new(NULL, NULL);
     engine->partial = g_hash_table_new(NULL, NULL);
     engine->windows = g_hash_table_new(NULL, NULL);
     engine->proofs = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL);
     engine->misfits = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL);
+    push_init(engine);
     pool_init(engine, config->secret);
     engine->thread = g_thread_new("engine", engine_run, engine);
     return engine;
@@ -498,9 +511,10 @@ void engine_free(struct engine *engine)
     g_source_unref(engine->inbox_source);
     g_source_unref(engine->timer);
     pool_free(engine);
+    push_free(engine);
     GHashTable *const tables[] = {engine->wishes, engine->jobs,    engine->fresh,
                                   engine->zero,   engine->partial, engine->windows,
-                                  engine->proofs, engine->misfits};
+                                  engine->proofs, engine->misfits, engine->rights};
     for (size_t i = 0; i < G_N_ELEMENTS(tables); i++)
         g_hash_table_unref(tables[i]);
     g_main_context_unref(engine->context);

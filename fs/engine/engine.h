@@ -17,6 +17,7 @@
 #include <stdint.h>
 
 #include "cache/cache.h"
+#include "cache/journal.h"
 #include "fs/account.h"
 #include "fs/secret.h"
 
@@ -33,6 +34,12 @@ enum engine_error {
     ENGINE_CACHE,       /* the cache cannot take it: damaged, or the disk fails */
     ENGINE_FULL,        /* the cache cannot take it: no space */
     ENGINE_STOPPED,     /* the engine is shutting down */
+    /* changes */
+    ENGINE_QUOTA,     /* the account is full */
+    ENGINE_TOO_BIG,   /* the server takes no message of this size */
+    ENGINE_INVALID,   /* the server does not take it for a message, or for a mailbox name */
+    ENGINE_EXISTS,    /* a mailbox of this name exists */
+    ENGINE_NOT_EMPTY, /* the mailbox holds messages or other mailboxes */
 };
 
 enum engine_want {
@@ -40,9 +47,12 @@ enum engine_want {
     ENGINE_MAILBOX, /* the message list of mailbox `folder` is complete and fresh */
     ENGINE_PARTS,   /* message (`messages`, `uid`) has its part tree in the cache */
     ENGINE_REPARTS, /* the same, rebuilt from the message itself: the structure proved wrong */
-    ENGINE_BYTES, /* bytes [offset, offset + length) of `section`, as the server sends them, are in
-                     the content cache under the message's object; or all up to the section's end,
-                     which is then stated, if that comes before */
+    ENGINE_BYTES,  /* bytes [offset, offset + length) of `section`, as the server sends them, are in
+                      the content cache under the message's object; or all up to the section's end,
+                      which is then stated, if that comes before */
+    ENGINE_PUSHED, /* the journal's entry `entry` is settled; 0: all that it holds now are. The
+                      error is the server's refusal, or that it is out of reach: the entry then
+                      stays */
 };
 struct engine_wish {
     enum engine_want want;
@@ -51,7 +61,8 @@ struct engine_wish {
     uint32_t uid;
     const char *section; /* BYTES: "", "HEADER", "2.1" ...; copied */
     uint64_t offset, length;
-    bool ahead; /* nobody waits for it: comes after what somebody waits for */
+    uint64_t entry; /* PUSHED */
+    bool ahead;     /* nobody waits for it: comes after what somebody waits for */
 };
 
 /* Called once, from any thread, without locks held; must not block. */
@@ -67,6 +78,11 @@ struct engine_events {
     void (*content_changed)(uint32_t messages, uint32_t uid,
                             void *data); /* size or parts corrected */
     void (*folders_changed)(void *data);
+    /* An entry of the journal is done, or (not ENGINE_OK) refused for good, with the server's
+     * words, and is no longer in it. Its message is in the list of the target by now, where that
+     * list is kept at all. */
+    void (*change_settled)(const struct journal_entry *entry, enum engine_error error,
+                           const char *text, void *data);
 };
 
 /* Clocks, which tests replace. Microseconds. */
@@ -80,6 +96,7 @@ extern const struct engine_clock ENGINE_CLOCK;
 struct engine_config {
     const struct account *account; /* outlives the engine */
     struct cache *cache;           /* outlives the engine */
+    struct journal *journal;       /* outlives the engine; NULL: nothing is ever changed */
     struct secret
         *secret; /* as asked at start; a reference is taken. NULL: password_command is run */
     const struct engine_events *events;
@@ -113,6 +130,13 @@ uint64_t engine_ask(struct engine *engine, const struct engine_wish *wish, engin
 /* Answers the wish `error` if it is not answered yet. Any thread. */
 void engine_cancel(struct engine *engine, uint64_t id, enum engine_error error);
 
+/* A level of a mailbox name (UTF-8) as the server spells it; NULL if it cannot be spelt. The
+ * caller's. Any thread. */
+char *engine_mailbox_wire(struct engine *engine, const char *text);
+
+/* There is something new in the journal: it is sent as soon as can be. Any thread. */
+void engine_push(struct engine *engine);
+
 /* Whether the server's RFC822.SIZE can be shown as the size of a file: it was compared with bodies
  * (persistent, per account). WRONG once a body did not fit. */
 enum engine_sizes { ENGINE_SIZES_UNPROVED, ENGINE_SIZES_RIGHT, ENGINE_SIZES_WRONG };
@@ -126,5 +150,11 @@ struct engine_status {
     unsigned connections, waiting; /* open connections; wishes not answered */
     uint64_t bytes_in, commands;
     uint64_t mailboxes_incomplete; /* EXISTS is above what FETCH gives (RFC 9738) */
+    char last_refusal[256];        /* of a change: what, and the server's words; "" if none */
+    bool quota_known;
+    int64_t quota_used, quota_limit;              /* KiB; -1: not limited */
+    int64_t quota_messages, quota_messages_limit; /* -1: not limited */
+    uint64_t append_limit;                        /* octets, 0: not told */
+    bool new_keywords;                            /* unless the server is known to refuse them */
 };
 void engine_status_read(struct engine *engine, struct engine_status *status);

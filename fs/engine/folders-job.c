@@ -2,12 +2,15 @@
 #include <string.h>
 
 #include "fs/engine/folders.h"
-#include "fs/engine/job.h"
+#include "fs/engine/push.h"
 
 #define ENTRIES_MAX 100000
 #define FRESH_US G_USEC_PER_SEC
+#define QUOTA_US (60 * G_USEC_PER_SEC)
 /* Key of the list itself among the fresh mailboxes: no slot is that high. */
 #define FRESH_KEY GUINT_TO_POINTER(UINT32_MAX)
+
+enum { STEP_LIST, STEP_QUOTA };
 
 struct folders {
     struct job job;
@@ -51,6 +54,9 @@ static uint32_t folder_flags(unsigned imap)
     return flags;
 }
 
+/* What LIST does not say. */
+#define KEPT_FLAGS ((uint32_t)CACHE_MAILBOX_COMPLETE | (uint32_t)CACHE_MAILBOX_READONLY)
+
 struct store {
     struct engine *engine;
     struct cache_txn *txn;
@@ -90,7 +96,9 @@ static uint32_t store_node(struct store *store, const struct folder_node *node, 
     mailbox.wire = node->wire;
     mailbox.name = node->name;
     mailbox.delimiter = node->delimiter;
-    mailbox.flags = folder_flags(node->flags) | (old.flags & CACHE_MAILBOX_COMPLETE);
+    mailbox.flags = folder_flags(node->flags) | (old.flags & KEPT_FLAGS);
+    g_autofree char *rights = g_strdup(old.rights);
+    mailbox.rights = rights;
     if (known && mailbox_same(&old, &mailbox))
         return slot;
     if (!known)
@@ -153,8 +161,10 @@ static void store_bump(struct store *store, uint32_t folder)
     }
     g_autofree char *wire = g_strdup(mailbox.wire);
     g_autofree char *name = g_strdup(mailbox.name);
+    g_autofree char *rights = g_strdup(mailbox.rights);
     mailbox.wire = wire;
     mailbox.name = name;
+    mailbox.rights = rights;
     mailbox.mtime_ns = store->engine->clock->wall() * 1000;
     cache_mailbox_put(store->txn, &mailbox);
 }
@@ -173,7 +183,75 @@ static void store_tell(const struct store *store)
         engine->events->folders_changed(engine->events_data);
 }
 
-static enum engine_error folders_store(struct engine *engine, GPtrArray *nodes)
+static gint id_order(gconstpointer a, gconstpointer b)
+{
+    uint64_t one = *(const uint64_t *)a, other = *(const uint64_t *)b;
+    return (one > other) - (one < other);
+}
+
+/* ---- what the user has asked for and the server does not have yet -----------------------------
+ */
+
+/* A CREATE that LIST does not know yet. */
+static void merge_create(struct engine *engine, GPtrArray *entries, const char *wire)
+{
+    g_autofree char *now = journal_renamed(engine->journal, wire);
+    char delimiter = 0;
+    for (guint i = 0; i < entries->len; i++) {
+        const struct folder_entry *entry = entries->pdata[i];
+        delimiter = delimiter != 0 ? delimiter : entry->delimiter;
+        if (strcmp(entry->wire, now) == 0)
+            return;
+    }
+    g_autofree char *name = imap_utf7_decode(now);
+    const struct imap_list list = {
+        .wire = now,
+        .name = name != NULL ? name : now,
+        .delimiter = delimiter,
+        .flags = IMAP_LIST_SUBSCRIBED,
+    };
+    g_ptr_array_add(entries, folder_entry_new(&list));
+}
+
+static void merge_rename(struct engine *engine, struct folder_entry *entry)
+{
+    char *now = journal_renamed(engine->journal, entry->wire);
+    char *name = strcmp(now, entry->wire) != 0 ? imap_utf7_decode(now) : NULL;
+    if (strcmp(now, entry->wire) != 0) {
+        g_free(entry->name);
+        entry->name = name != NULL ? name : g_utf8_make_valid(now, -1);
+    }
+    g_free(entry->wire);
+    entry->wire = now;
+}
+
+/* LIST with the journal's changes on top, so that the tree goes on showing what the user did. */
+static void folders_merge(struct engine *engine, GPtrArray *entries)
+{
+    if (engine->journal == NULL)
+        return;
+    push_scan(engine);
+    for (guint i = entries->len; i-- > 0;) {
+        struct folder_entry *entry = entries->pdata[i];
+        merge_rename(engine, entry);
+        if (journal_removes(engine->journal, entry->wire))
+            g_ptr_array_remove_index(entries, i);
+    }
+    uint64_t at = 0;
+    struct journal_entry *change;
+    g_autoptr(GList) ids = g_list_sort(g_hash_table_get_keys(engine->push->hierarchy), id_order);
+    for (GList *id = ids; id != NULL; id = id->next) {
+        at = *(const uint64_t *)id->data;
+        change = journal_next(engine->journal, at - 1);
+        if (change != NULL && change->id == at && change->kind == JOURNAL_CREATE)
+            merge_create(engine, entries, change->target);
+        journal_entry_free(change);
+    }
+}
+
+/* Takes LIST's entries: the journal is asked within the transaction, so that what others put into
+ * the cache for a change of theirs is either seen there or comes after. */
+static enum engine_error folders_store(struct engine *engine, GPtrArray *entries)
 {
     g_autoptr(GHashTable) kept = g_hash_table_new(NULL, NULL);
     g_autoptr(GHashTable) touched = g_hash_table_new(NULL, NULL);
@@ -183,6 +261,8 @@ static enum engine_error folders_store(struct engine *engine, GPtrArray *nodes)
         .kept = kept,
         .touched = touched,
     };
+    folders_merge(engine, entries);
+    g_autoptr(GPtrArray) nodes = folders_tree(entries, engine->account);
     store_tree(&store, nodes);
     if (store.rc == CACHE_OK)
         store_prune(&store);
@@ -215,6 +295,19 @@ static void folders_clear(struct job *job)
     g_clear_pointer(&folders->counts, g_array_unref);
 }
 
+/* Once a minute; the answer goes to the status. */
+static void folders_ask_quota(struct folders *folders)
+{
+    struct engine *engine = folders->job.engine;
+    struct imap_session *session = folders->job.line->session;
+    gint64 now = engine_now(engine);
+    bool due = engine->push->quota_us == 0 || now - engine->push->quota_us >= QUOTA_US;
+    if ((imap_session_capabilities(session) & IMAP_CAP_QUOTA) == 0 || !due)
+        return;
+    engine->push->quota_us = now;
+    imap_send_quota(session, "INBOX", job_done, job_ticket(&folders->job, STEP_QUOTA, 0));
+}
+
 static void folders_start(struct job *job)
 {
     struct folders *folders = (struct folders *)job;
@@ -222,7 +315,8 @@ static void folders_start(struct job *job)
     folders->entries = g_ptr_array_new_with_free_func((GDestroyNotify)folder_entry_free);
     folders->counts = g_array_new(FALSE, TRUE, sizeof(struct folder_count));
     g_array_set_clear_func(folders->counts, (GDestroyNotify)folder_count_clear);
-    job_send_list(job, 0, true);
+    job_send_list(job, STEP_LIST, true);
+    folders_ask_quota(folders);
 }
 
 static void folders_list(struct job *job, const struct imap_list *list)
@@ -266,6 +360,8 @@ static void folders_freshen(struct folders *folders)
 static void folders_answered(struct job *job, unsigned step, const struct imap_result *result)
 {
     struct folders *folders = (struct folders *)job;
+    if (step == STEP_QUOTA)
+        return;
     if (result->error != IMAP_OK) {
         job_end(job, job_error_of(result));
         return;
@@ -274,8 +370,7 @@ static void folders_answered(struct job *job, unsigned step, const struct imap_r
         job_end(job, ENGINE_BROKEN);
         return;
     }
-    g_autoptr(GPtrArray) nodes = folders_tree(folders->entries, job->engine->account);
-    enum engine_error error = folders_store(job->engine, nodes);
+    enum engine_error error = folders_store(job->engine, folders->entries);
     gint64 now = engine_now(job->engine);
     if (error == ENGINE_OK) {
         folders_freshen(folders);

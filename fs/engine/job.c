@@ -8,7 +8,7 @@
 static const struct job_class *const CLASSES[] = {
     [ENGINE_FOLDERS] = &FOLDERS_CLASS, [ENGINE_MAILBOX] = &SYNC_CLASS,
     [ENGINE_PARTS] = &STRUCTURE_CLASS, [ENGINE_REPARTS] = &STRUCTURE_CLASS,
-    [ENGINE_BYTES] = &READER_CLASS,
+    [ENGINE_BYTES] = &READER_CLASS,    [ENGINE_PUSHED] = &PUSHED_CLASS,
 };
 
 /* ---- life ------------------------------------------------------------------------------------ */
@@ -38,6 +38,8 @@ static char *job_key(const struct engine_wish *what)
         return g_strdup("F");
     if (what->want == ENGINE_MAILBOX)
         return g_strdup_printf("M%u", what->folder);
+    if (what->want == ENGINE_PUSHED)
+        return what->entry != 0 ? g_strdup_printf("W%" G_GUINT64_FORMAT, what->entry) : NULL;
     if (what->want != ENGINE_BYTES)
         return g_strdup_printf("%c%u/%u", what->want == ENGINE_PARTS ? 'P' : 'R', what->messages,
                                what->uid);
@@ -45,9 +47,9 @@ static char *job_key(const struct engine_wish *what)
                            what->uid, what->section, what->offset, what->length);
 }
 
-static struct job *job_new(struct engine *engine, const struct engine_wish *what)
+static struct job *job_new(struct engine *engine, const struct job_class *class,
+                           const struct engine_wish *what)
 {
-    const struct job_class *class = CLASSES[what->want];
     struct job *job = g_malloc0(class->size);
     job->class = class;
     job->engine = engine;
@@ -114,19 +116,21 @@ static bool job_is_settled(struct job *job, enum engine_error *error)
 void job_join(struct engine *engine, const struct engine_wish *what, struct wish *wish)
 {
     g_autofree char *key = job_key(what);
-    struct job *job = g_hash_table_lookup(engine->jobs, key);
+    struct job *job = key != NULL ? g_hash_table_lookup(engine->jobs, key) : NULL;
     if (job != NULL) {
         job_add(job, wish);
         return;
     }
 
-    job = job_new(engine, what);
+    job = job_new(engine, CLASSES[what->want], what);
     enum engine_error error = ENGINE_OK;
     if (job_is_settled(job, &error)) {
         job_unref(job);
         engine_answer(engine, wish, error);
         return;
     }
+    if (key == NULL) /* shared with nobody */
+        key = g_strdup_printf("#%" G_GUINT64_FORMAT, wish->id);
     job->key = g_steal_pointer(&key);
     g_hash_table_insert(engine->jobs, job->key, job);
     job_add(job, wish);
@@ -134,6 +138,16 @@ void job_join(struct engine *engine, const struct engine_wish *what, struct wish
         job_wait(job, false);
     else
         job->class->start(job);
+}
+
+struct job *job_begin(struct engine *engine, const struct job_class *class, const char *key)
+{
+    static const struct engine_wish NOTHING = {0};
+    struct job *job = job_new(engine, class, &NOTHING);
+    job->key = g_strdup(key);
+    g_hash_table_insert(engine->jobs, job->key, job);
+    job_wait(job, false);
+    return job;
 }
 
 static void job_forget_key(struct job *job)
@@ -202,7 +216,8 @@ void job_leave(struct wish *wish)
     if (job == NULL)
         return;
     g_queue_remove(&job->wishes, wish);
-    if (g_queue_is_empty(&job->wishes) && job->state == JOB_WAITING)
+    bool idle = job->state == JOB_WAITING || job->class == &PUSHED_CLASS;
+    if (g_queue_is_empty(&job->wishes) && idle)
         job_end(job, ENGINE_INTERRUPTED);
 }
 
@@ -218,6 +233,9 @@ static const struct {
     {IMAP_ERROR_NOPERM, ENGINE_REFUSED},
     {IMAP_ERROR_CANNOT, ENGINE_REFUSED},
     {IMAP_ERROR_NONEXISTENT, ENGINE_GONE},
+    {IMAP_ERROR_OVERQUOTA, ENGINE_QUOTA},
+    {IMAP_ERROR_TOOBIG, ENGINE_TOO_BIG},
+    {IMAP_ERROR_EXISTS, ENGINE_EXISTS},
 };
 
 /* A refusal that is the server's trouble, not a matter of rights (RFC 5530). */
@@ -236,6 +254,15 @@ enum engine_error job_error_of(const struct imap_result *result)
         if (ERRORS[i].imap == result->error)
             return ERRORS[i].engine;
     return ENGINE_BROKEN;
+}
+
+bool job_is_passing(const struct imap_result *result)
+{
+    static const char *const CODES[] = {"UNAVAILABLE", "SERVERBUG",    "INUSE",
+                                        "LIMIT",       "CONTACTADMIN", NULL};
+    return result->error == IMAP_ERROR_UNAVAILABLE ||
+           (result->error != IMAP_OK && result->code != NULL &&
+            g_strv_contains(CODES, result->code));
 }
 
 static bool job_is_loss(enum imap_error error)
@@ -271,6 +298,7 @@ static void job_again(struct job *job, bool blameless)
 {
     job->lost = false;
     if (g_queue_is_empty(&job->wishes)) {
+        job->lost = true;
         job_end(job, ENGINE_INTERRUPTED);
         return;
     }
@@ -313,6 +341,8 @@ static void job_answered(struct command *command, const struct imap_result *resu
 {
     struct job *job = command->job;
     if (job_is_loss(result->error)) {
+        if (job->class->lost != NULL && job->state == JOB_RUNNING)
+            job->class->lost(job, command->step);
         job->lost = true;
         return;
     }
@@ -324,8 +354,7 @@ static void job_answered(struct command *command, const struct imap_result *resu
         job->class->answered(job, command->step, result);
 }
 
-static void job_command_done(struct imap_session *session, const struct imap_result *result,
-                             void *data)
+void job_done(struct imap_session *session, const struct imap_result *result, void *data)
 {
     struct command *command = data;
     struct job *job = command->job;
@@ -348,7 +377,7 @@ static void job_command_done(struct imap_session *session, const struct imap_res
     g_free(command);
 }
 
-static struct command *job_command(struct job *job, unsigned step, uint64_t bytes)
+void *job_ticket(struct job *job, unsigned step, uint64_t bytes)
 {
     struct line *line = job->line;
     struct command *command = g_new0(struct command, 1);
@@ -366,35 +395,46 @@ static struct command *job_command(struct job *job, unsigned step, uint64_t byte
 
 void job_send_examine(struct job *job, unsigned step)
 {
-    struct command *command = job_command(job, step, 0);
+    struct command *command = job_ticket(job, step, 0);
     struct line *line = job->line;
     command->examine = true;
     line->folder = job->folder;
     line->examining++;
-    imap_send_examine(line->session, job->mailbox, job_command_done, command);
+    imap_send_examine(line->session, job->mailbox, job_done, command);
 }
 
 void job_send_fetch(struct job *job, unsigned step, const struct imap_uidset *uids,
                     const struct imap_fetch_request *request, uint64_t bytes)
 {
-    struct command *command = job_command(job, step, bytes);
-    imap_send_uid_fetch(job->line->session, uids, request, job_command_done, command);
+    struct command *command = job_ticket(job, step, bytes);
+    imap_send_uid_fetch(job->line->session, uids, request, job_done, command);
 }
 
 void job_send_search(struct job *job, unsigned step, uint32_t first, uint32_t last)
 {
-    struct command *command = job_command(job, step, 0);
-    imap_send_uid_search(job->line->session, first, last, job_command_done, command);
+    struct command *command = job_ticket(job, step, 0);
+    imap_send_uid_search(job->line->session, first, last, job_done, command);
 }
 
 void job_send_noop(struct job *job, unsigned step)
 {
-    struct command *command = job_command(job, step, 0);
-    imap_send_noop(job->line->session, job_command_done, command);
+    struct command *command = job_ticket(job, step, 0);
+    imap_send_noop(job->line->session, job_done, command);
 }
 
 void job_send_list(struct job *job, unsigned step, bool status)
 {
-    struct command *command = job_command(job, step, 0);
-    imap_send_list(job->line->session, status, job_command_done, command);
+    struct command *command = job_ticket(job, step, 0);
+    imap_send_list(job->line->session, status, job_done, command);
+}
+
+void job_send_select(struct job *job, unsigned step, const char *mailbox, uint32_t folder)
+{
+    struct command *command = job_ticket(job, step, 0);
+    struct line *line = job->line;
+    job_forget_mirror(line);
+    command->examine = true;
+    line->folder = folder;
+    line->examining++;
+    imap_send_select(line->session, mailbox, job_done, command);
 }

@@ -39,11 +39,14 @@ struct job_class {
     void (*status)(struct job *job, const struct imap_status *status);
     /* Whether it must wait until `running`, of the same class and messages, has ended. */
     bool (*clashes)(const struct job *job, const struct job *running);
+    /* A command was answered by the end of the connection; its session is still there. */
+    void (*lost)(struct job *job, unsigned step);
     /* Out of reach: the error that the wishes get, or ENGINE_OK where the cache will do. */
     enum engine_error (*offline)(struct job *job, enum engine_error why);
     void (*clear)(struct job *job);
-    bool examines; /* sends its own EXAMINE */
-    bool mailless; /* belongs to no mailbox */
+    bool examines;  /* sends its own EXAMINE */
+    bool mailless;  /* belongs to no mailbox */
+    bool exclusive; /* needs a line for itself, and selects there what it likes */
 };
 
 struct job {
@@ -71,6 +74,9 @@ struct job {
 
 /* Finds or makes the job for a wish and joins `wish` to it. */
 void job_join(struct engine *engine, const struct engine_wish *what, struct wish *wish);
+/* A job that no wish asks for; it waits for a line, and ends when that is lost. Its class' clear()
+ * says when it is over. */
+struct job *job_begin(struct engine *engine, const struct job_class *class, const char *key);
 /* Answers the job's wishes. Its commands in flight are waited for, their answers dropped. */
 void job_end(struct job *job, enum engine_error error);
 /* Answers the wishes that the job has now; it goes on for its own sake, and no other joins it. */
@@ -97,10 +103,20 @@ void job_send_fetch(struct job *job, unsigned step, const struct imap_uidset *ui
 void job_send_search(struct job *job, unsigned step, uint32_t first, uint32_t last);
 void job_send_noop(struct job *job, unsigned step);
 void job_send_list(struct job *job, unsigned step, bool status);
+/* SELECT of a mailbox, whose directory's slot is `folder` (0: it has none). Exclusive jobs only. */
+void job_send_select(struct job *job, unsigned step, const char *mailbox, uint32_t folder);
+/* For commands that have no function here: `done` and `data` of an imap_send_*(). */
+void job_done(struct imap_session *session, const struct imap_result *result, void *data);
+void *job_ticket(struct job *job, unsigned step, uint64_t bytes);
+/* Writes what the line's session said unasked, before another mailbox is selected there. */
+void job_forget_mirror(struct line *line);
 
 /* What an answer other than OK means to a wish. */
 enum engine_error job_error_of(const struct imap_result *result);
 /* The handlers that a line's session calls. */
 extern const struct imap_events JOB_EVENTS;
 
-extern const struct job_class FOLDERS_CLASS, SYNC_CLASS, STRUCTURE_CLASS, READER_CLASS;
+/* Whether the server says: not now (RFC 5530, throttling), so that it may be asked again. */
+bool job_is_passing(const struct imap_result *result);
+extern const struct job_class FOLDERS_CLASS, SYNC_CLASS, STRUCTURE_CLASS, READER_CLASS, PUSH_CLASS,
+    PUSHED_CLASS;

@@ -1,6 +1,8 @@
 /* Which job runs on which line, and what a line's session says while they run. */
 #include "fs/engine/job.h"
 #include "fs/engine/mirror.h"
+#include "fs/engine/push.h"
+#include "fs/engine/sync.h"
 
 /* Bytes on the way on one line at once. Counted in bytes, since a window of messages is either too
  * small for the small ones or too big for the big. */
@@ -25,10 +27,17 @@ static bool line_has_ahead(const struct line *line)
     return false;
 }
 
+/* Whether a job runs there that shares with none. */
+static bool line_is_taken(const struct line *line)
+{
+    const struct job *first = g_queue_peek_head((GQueue *)&line->jobs);
+    return first != NULL && first->class->exclusive;
+}
+
 /* How well a line fits: 0 best, 3 not at all. */
 static unsigned job_fit(const struct job *job, const struct line *line)
 {
-    if (line->doomed)
+    if (line->doomed || (line->jobs.length > 0 && (job->class->exclusive || line_is_taken(line))))
         return 3;
     if (line->jobs.length == 0)
         return job_selected_on(job, line) ? 0 : 1;
@@ -88,7 +97,7 @@ static bool job_clashes(const struct job *job)
     return false;
 }
 
-static void line_forget_mirror(struct line *line)
+void job_forget_mirror(struct line *line)
 {
     if (line->mirror != NULL)
         mirror_flush(line->mirror);
@@ -103,7 +112,7 @@ static void job_start(struct job *job, struct line *line)
     g_queue_push_tail(&line->jobs, job);
     bool selected = job_selected_on(job, line) && imap_session_mailbox(line->session) != NULL;
     if (!job->class->mailless && !selected)
-        line_forget_mirror(line);
+        job_forget_mirror(line);
     if (!job->class->mailless && !job->class->examines) {
         if (!selected)
             job_send_examine(job, JOB_STEP_SELECT);
@@ -133,7 +142,7 @@ static unsigned job_place(GQueue *queue, struct job *job)
 }
 
 /* Runs what can run of one queue. Returns how many wait for want of a line. */
-static unsigned job_place_all(GQueue *queue)
+static unsigned job_place_all(struct engine *engine, GQueue *queue)
 {
     unsigned left = 0;
     g_autoptr(GPtrArray) waiting = g_ptr_array_sized_new(queue->length);
@@ -141,7 +150,7 @@ static unsigned job_place_all(GQueue *queue)
         g_ptr_array_add(waiting, job_ref(at->data));
     for (guint i = 0; i < waiting->len; i++) {
         struct job *job = waiting->pdata[i];
-        if (job->state == JOB_WAITING && !job_clashes(job))
+        if (job->state == JOB_WAITING && !job_clashes(job) && !push_bars(engine, job))
             left += job_place(queue, job);
         job_unref(job);
     }
@@ -155,8 +164,8 @@ static gboolean job_schedule_now(gpointer data)
     g_clear_pointer(&engine->schedule_source, g_source_unref);
     if (engine->pause_until_us > engine_now(engine))
         return G_SOURCE_REMOVE;
-    unsigned left = job_place_all(&engine->waiting);
-    unsigned ahead = left == 0 ? job_place_all(&engine->waiting_ahead) : 0;
+    unsigned left = job_place_all(engine, &engine->waiting);
+    unsigned ahead = left == 0 ? job_place_all(engine, &engine->waiting_ahead) : 0;
     const struct pool *pool = &engine->pool;
     if (pool->lines->len == 0)
         pool_open(engine, left + ahead > 0 ? 1 : 0);
@@ -192,11 +201,12 @@ void job_fail_waiting(struct engine *engine, enum engine_error why)
 {
     job_fail_queue(&engine->waiting, why);
     job_fail_queue(&engine->waiting_ahead, why);
+    pushed_fail(engine, why);
 }
 
 void job_line_lost(struct line *line, bool blameless)
 {
-    line_forget_mirror(line);
+    job_forget_mirror(line);
     GQueue jobs = line->jobs;
     g_queue_init(&line->jobs);
     line->jobs = (GQueue)G_QUEUE_INIT;
@@ -287,6 +297,19 @@ static void line_status(struct imap_session *session, const struct imap_status *
         job->class->status(job, status);
 }
 
+static void line_quota(struct imap_session *session, const struct imap_quota *quota, void *data)
+{
+    const struct line *line = data;
+    struct engine *engine = line->engine;
+    g_mutex_lock(&engine->lock);
+    engine->status.quota_known = true;
+    engine->status.quota_used = quota->storage_used;
+    engine->status.quota_limit = quota->storage_limit;
+    engine->status.quota_messages = quota->messages_used;
+    engine->status.quota_messages_limit = quota->messages_limit;
+    g_mutex_unlock(&engine->lock);
+}
+
 static void line_alert(struct imap_session *session, const char *text, void *data)
 {
     g_message("the server says: %s", text);
@@ -307,6 +330,8 @@ const struct imap_events JOB_EVENTS = {
     .list = line_list,
     .status = line_status,
     .search = line_search,
+    .quota = line_quota,
+    .rights = sync_note_rights,
     .alert = line_alert,
     .closed = line_closed,
 };

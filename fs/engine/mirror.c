@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-#include "fs/engine/job.h"
+#include "fs/engine/push.h"
 #include "fs/mime.h"
 
 #define KEYWORDS_MAX 2048
@@ -242,7 +242,8 @@ static uint64_t change_object(const struct mirror *mirror, struct cache_txn *txn
     struct cache_message old;
     if (cache_message_get(txn, mirror->messages, change->message.uid, &old) == CACHE_OK)
         return old.object;
-    return cache_object_new(txn);
+    uint64_t moved = push_moved_object(mirror->engine, mirror->messages, change->message.uid);
+    return moved != 0 ? moved : cache_object_new(txn);
 }
 
 static int change_add(const struct mirror *mirror, struct cache_txn *txn, struct change *change)
@@ -316,8 +317,10 @@ static int mirror_bump(const struct mirror *mirror, struct cache_txn *txn)
         return CACHE_OK;
     g_autofree char *wire = g_strdup(mailbox.wire);
     g_autofree char *name = g_strdup(mailbox.name);
+    g_autofree char *rights = g_strdup(mailbox.rights);
     mailbox.wire = wire;
     mailbox.name = name;
+    mailbox.rights = rights;
     mailbox.count = cache_message_count(txn, mirror->messages);
     mailbox.mtime_ns = mirror->engine->clock->wall() * 1000;
     return cache_mailbox_put(txn, &mailbox);

@@ -5,6 +5,7 @@
 #include "fs/engine/job.h"
 #include "fs/engine/mirror.h"
 #include "fs/engine/opening.h"
+#include "fs/engine/push.h"
 
 #define SECOND G_USEC_PER_SEC
 #define BACKOFF_FIRST SECOND
@@ -119,14 +120,20 @@ static void pool_opened(struct engine *engine, struct opening *opening)
         pool->secret = secret_ref(opening->secret);
     }
     struct line *line = line_new(engine, g_steal_pointer(&opening->session));
+    unsigned has = imap_session_capabilities(line->session);
+    bool utf8 = (has & (IMAP_CAP_ENABLE | IMAP_CAP_IMAP4REV2)) != 0 &&
+                (has & (IMAP_CAP_UTF8_ACCEPT | IMAP_CAP_IMAP4REV2)) != 0;
+    g_atomic_int_set(&engine->utf8, utf8);
     pool->failing = false;
     pool->next_us = 0;
     g_mutex_lock(&engine->lock);
     g_strlcpy(engine->status.server, imap_session_server_name(line->session),
               sizeof engine->status.server);
     engine->status.last_error[0] = '\0';
+    engine->status.append_limit = imap_session_append_limit(line->session);
     g_clear_error(&engine->open_error);
     g_mutex_unlock(&engine->lock);
+    push_opened(engine);
 }
 
 /* Servers say this in many ways, some as a failed login (Gmail, Dovecot). */

@@ -23,6 +23,7 @@ struct engine {
     /* fixed at creation */
     const struct account *account;
     struct cache *cache;
+    struct journal *journal;            /* NULL: nothing is ever changed */
     const struct engine_events *events; /* NULL: nobody listens */
     void *events_data;
     const struct engine_clock *clock;
@@ -43,6 +44,7 @@ struct engine {
     /* atomic */
     gint sizes;    /* enum engine_sizes */
     gint stopping; /* the loop shall end */
+    gint utf8;     /* mailbox names are UTF-8 to the server, not modified UTF-7 */
 
     /* the engine thread's */
     GHashTable *wishes;    /* by id */
@@ -50,7 +52,9 @@ struct engine {
     GQueue waiting;        /* jobs without a connection that somebody waits for */
     GQueue waiting_ahead;  /* and those that nobody waits for */
     struct pool pool;      /* the connections */
+    struct pusher *push;   /* what is remembered between pushes */
     GHashTable *fresh;     /* folder -> gint64 *, monotonic time of the last complete check */
+    GHashTable *rights;    /* folder -> gint64 *, when MYRIGHTS was asked for */
     GHashTable *zero;      /* folders without UIDVALIDITY that were listed in this run */
     GHashTable *partial;   /* folders whose EXISTS is above what FETCH gives */
     GHashTable *windows;   /* messages slot -> how many neighbours' structures to ask for */
@@ -83,6 +87,8 @@ void engine_ask_inside(struct engine *engine, const struct engine_wish *wish, en
 /* Runs `run` once in the engine's thread, or never if it ends before; `free` comes after, once, in
  * whichever thread. From any thread; `context` is the engine's. */
 void engine_post(GMainContext *context, GSourceFunc run, void *data, GDestroyNotify free);
+/* Time matters: looks at it soon. */
+void engine_hurry(struct engine *engine);
 /* Takes a wish out of the table and answers it. */
 void engine_answer(struct engine *engine, struct wish *wish, enum engine_error error);
 /* Brings the status up to date. */

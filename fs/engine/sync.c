@@ -1,8 +1,13 @@
 #include "fs/engine/sync.h"
 
+#include <string.h>
+
+#include "fs/engine/push.h"
 #include "fs/mime.h"
 
 #define FRESH_US G_USEC_PER_SEC
+#define RIGHTS_US (60 * G_USEC_PER_SEC)
+#define RIGHTS_MAX 64
 
 /* ---- what is stored -------------------------------------------------------------------------- */
 
@@ -71,8 +76,10 @@ static enum engine_error sync_record(struct sync *sync,
     }
     g_autofree char *wire = g_strdup(mailbox.wire);
     g_autofree char *name = g_strdup(mailbox.name);
+    g_autofree char *rights = g_strdup(mailbox.rights);
     mailbox.wire = wire;
     mailbox.name = name;
+    mailbox.rights = rights;
     if (!change(sync, txn, &mailbox)) {
         cache_txn_end(txn);
         return ENGINE_OK;
@@ -214,6 +221,8 @@ static void sync_finish(struct sync *sync)
     const struct engine_events *events = engine->events;
     if (error == ENGINE_OK && first && events != NULL && events->mailbox_changed != NULL)
         events->mailbox_changed(sync->job.folder, engine->events_data);
+    if (error == ENGINE_OK)
+        push_mailbox_listed(engine, sync->job.folder);
     job_end(&sync->job, error);
 }
 
@@ -251,6 +260,43 @@ static void sync_ask_news(struct sync *sync)
     job_send_fetch(&sync->job, SYNC_NEWS, uids, &request, 0);
 }
 
+/* With ACL (RFC 4314), once a minute: what we may do here. */
+static void sync_ask_rights(struct sync *sync)
+{
+    struct engine *engine = sync->job.engine;
+    struct imap_session *session = sync->job.line->session;
+    gpointer key = GUINT_TO_POINTER(sync->job.folder);
+    const gint64 *at = g_hash_table_lookup(engine->rights, key);
+    gint64 now = engine_now(engine);
+    if ((imap_session_capabilities(session) & IMAP_CAP_ACL) == 0 || engine->journal == NULL ||
+        (at != NULL && now - *at < RIGHTS_US))
+        return;
+    g_hash_table_insert(engine->rights, key, g_memdup2(&now, sizeof now));
+    imap_send_rights(session, sync->job.mailbox, job_done, job_ticket(&sync->job, SYNC_RIGHTS, 0));
+}
+
+void sync_note_rights(struct imap_session *session, const char *wire, const char *rights,
+                      void *data)
+{
+    const struct line *line = data;
+    struct cache_mailbox mailbox;
+    struct cache_txn *txn = cache_txn_write(line->engine->cache);
+    if (cache_mailbox_by_wire(txn, wire, &mailbox) != CACHE_OK || strlen(rights) > RIGHTS_MAX ||
+        strcmp(mailbox.rights, rights) == 0) {
+        cache_txn_end(txn);
+        return;
+    }
+    g_autofree char *own_wire = g_strdup(mailbox.wire);
+    g_autofree char *name = g_strdup(mailbox.name);
+    mailbox.wire = own_wire;
+    mailbox.name = name;
+    mailbox.rights = rights;
+    if (cache_mailbox_put(txn, &mailbox) == CACHE_OK)
+        cache_txn_commit(txn);
+    else
+        cache_txn_end(txn);
+}
+
 static void sync_start(struct job *job)
 {
     struct sync *sync = (struct sync *)job;
@@ -260,6 +306,7 @@ static void sync_start(struct job *job)
         return;
     }
     job_send_examine(job, SYNC_EXAMINE);
+    sync_ask_rights(sync);
     if (!sync->complete) {
         job_send_search(job, SYNC_SEARCH, 1, 0);
         return;

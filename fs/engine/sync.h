@@ -24,6 +24,7 @@ enum sync_step {
     SYNC_FLAGS,
     SYNC_NEWS,
     SYNC_SEARCH,
+    SYNC_RIGHTS,
     SYNC_BATCH, /* and above: one number a batch */
 };
 
@@ -58,6 +59,9 @@ struct sync {
     unsigned last_step, refusals;
 };
 
+/* The answer to MYRIGHTS on a line, its `data`: kept in the mailbox's record. */
+void sync_note_rights(struct imap_session *session, const char *wire, const char *rights,
+                      void *data);
 /* What META asks for on this connection. */
 unsigned sync_items(const struct sync *sync);
 

@@ -2,6 +2,7 @@
 
 #include <glib/gstdio.h>
 #include <string.h>
+#include <unistd.h>
 
 static gint passed_s, suspended_s; /* atomic: the engine's thread reads them */
 
@@ -60,7 +61,19 @@ static void on_folders(void *data)
     g_atomic_int_inc(&((struct fixture *)data)->folders_changed);
 }
 
+static void on_settled(const struct journal_entry *entry, enum engine_error error, const char *text,
+                       void *data)
+{
+    struct fixture *fixture = data;
+    g_mutex_lock(&fixture->lock);
+    g_queue_push_tail(&fixture->endings,
+                      g_strdup_printf("%" G_GUINT64_FORMAT " %d %s", entry->id, error, text));
+    g_mutex_unlock(&fixture->lock);
+    g_atomic_int_inc(error == ENGINE_OK ? &fixture->settled : &fixture->refused);
+}
+
 static const struct engine_events EVENTS = {
+    .change_settled = on_settled,
     .mailbox_changed = on_mailbox,
     .message_removed = on_removed,
     .message_changed = on_flags,
@@ -96,6 +109,9 @@ void fixture_setup(struct fixture *fixture, gconstpointer data)
     fixture->cache = cache_open(&options, &error);
     g_assert_no_error(error);
     fixture->secret = secret_new("secret", 6);
+    fixture->journal = NULL;
+    g_mutex_init(&fixture->lock);
+    g_queue_init(&fixture->endings);
 }
 
 static void folder_remove(const char *path)
@@ -121,6 +137,10 @@ void fixture_teardown(struct fixture *fixture, gconstpointer data)
     fixture_stop(fixture);
     imapd_stop(fixture->imapd);
     cache_close(fixture->cache);
+    if (fixture->journal != NULL)
+        journal_close(fixture->journal);
+    g_queue_clear_full(&fixture->endings, g_free);
+    g_mutex_clear(&fixture->lock);
     folder_remove(fixture->folder);
     g_free(fixture->folder);
     secret_unref(fixture->secret);
@@ -131,6 +151,7 @@ void fixture_make(struct fixture *fixture)
     const struct engine_config config = {
         .account = &fixture->account,
         .cache = fixture->cache,
+        .journal = fixture->journal,
         .secret = fixture->secret,
         .events = &EVENTS,
         .events_data = fixture,
@@ -227,6 +248,48 @@ enum engine_error fixture_bytes(struct fixture *fixture, const char *mailbox, ui
                                      .offset = offset,
                                      .length = length};
     return fixture_ask(fixture, &wish);
+}
+
+/* ---- the journal ----------------------------------------------------------------------------- */
+
+void fixture_journal(struct fixture *fixture)
+{
+    g_autoptr(GError) error = NULL;
+    g_autofree char *directory = g_build_filename(fixture->folder, "state", NULL);
+    const struct journal_options options = {
+        .directory = directory, .account = "alice@test", .owner = "test"};
+    fixture->journal = journal_open(&options, &error);
+    g_assert_no_error(error);
+}
+
+void fixture_journal_again(struct fixture *fixture)
+{
+    journal_close(fixture->journal);
+    fixture_journal(fixture);
+}
+
+uint64_t fixture_add(struct fixture *fixture, const struct journal_entry *entry)
+{
+    uint64_t id = 0;
+    g_assert_cmpint(journal_add(fixture->journal, entry, false, &id), ==, CACHE_OK);
+    g_assert_cmpuint(id, !=, 0);
+    return id;
+}
+
+enum engine_error fixture_pushed(struct fixture *fixture, uint64_t entry)
+{
+    const struct engine_wish wish = {.want = ENGINE_PUSHED, .entry = entry};
+    return fixture_ask(fixture, &wish);
+}
+
+uint64_t fixture_stage(struct fixture *fixture, const char *bytes, size_t length)
+{
+    uint64_t staged = 0;
+    int descriptor = journal_stage(fixture->journal, &staged);
+    g_assert_cmpint(descriptor, >=, 0);
+    g_assert_cmpint(write(descriptor, bytes, length), ==, (gssize)length);
+    close(descriptor);
+    return staged;
 }
 
 /* ---- looking --------------------------------------------------------------------------------- */

@@ -9,12 +9,26 @@ struct fixture {
     char *folder;
     struct account account;
     struct cache *cache;
+    struct journal *journal; /* NULL: none; closed at the end */
     struct secret *secret;
     struct engine *engine; /* NULL: not started */
     /* events, counted; atomic */
+    gint settled, refused;
+    GQueue endings; /* of settled entries, char * "ID error text"; under `lock` */
+    GMutex lock;
     gint mailbox_changed, removed, flags_changed, content_changed, folders_changed;
 };
 
+/* Opens a journal in the fixture's folder; before the engine is made. */
+void fixture_journal(struct fixture *fixture);
+/* Closes and opens it again, as a new process would. */
+void fixture_journal_again(struct fixture *fixture);
+/* Adds an entry; its id. */
+uint64_t fixture_add(struct fixture *fixture, const struct journal_entry *entry);
+/* Asks for ENGINE_PUSHED. */
+enum engine_error fixture_pushed(struct fixture *fixture, uint64_t entry);
+/* A staged file with these bytes; its number. */
+uint64_t fixture_stage(struct fixture *fixture, const char *bytes, size_t length);
 /* A server with INBOX, an open cache; no engine yet. */
 void fixture_setup(struct fixture *fixture, gconstpointer data);
 void fixture_teardown(struct fixture *fixture, gconstpointer data);

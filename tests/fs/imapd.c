@@ -2,7 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "tests/fs/imapd.h"
+#include "tests/fs/imapd-talk.h"
 
 /* ---- the mailboxes --------------------------------------------------------------------------- */
 
@@ -10,6 +10,7 @@ static void message_free(struct imapd_message *message)
 {
     g_free(message->flags);
     g_free(message->structure);
+    g_free(message->date);
     g_string_free(message->bytes, TRUE);
     g_free(message);
 }
@@ -87,14 +88,6 @@ void imapd_remove(struct imapd_box *box, uint32_t uid)
 
 /* ---- one connection -------------------------------------------------------------------------- */
 
-struct talk {
-    struct imapd *imapd;
-    GSocketConnection *connection;
-    struct imapd_box *box; /* selected */
-    GString *out;
-    bool over;
-};
-
 static void talk_flush(struct talk *talk)
 {
     struct imapd *imapd = talk->imapd;
@@ -112,7 +105,7 @@ static void talk_flush(struct talk *talk)
     g_string_truncate(talk->out, 0);
 }
 
-static bool set_has(const char *set, uint32_t uid)
+bool talk_set_has(const char *set, uint32_t uid)
 {
     g_auto(GStrv) parts = g_strsplit(set, ",", -1);
     for (char **at = parts; *at != NULL; at++) {
@@ -199,7 +192,9 @@ static void put_fetch(struct talk *talk, guint sequence, const struct imapd_mess
                                message->claimed >= 0 ? message->claimed
                                                      : (int64_t)message->bytes->len);
     if (strstr(items, "INTERNALDATE") != NULL && !message->bare)
-        g_string_append(out, " INTERNALDATE \"20-Nov-2026 12:00:00 +0000\"");
+        g_string_append_printf(out, " INTERNALDATE \"%s\"",
+                               message->date != NULL ? message->date
+                                                     : "20-Nov-2026 12:00:00 +0000");
     if (strstr(items, "BODYSTRUCTURE") != NULL)
         put_structure(out, message);
     if (fields != NULL && !message->bare) {
@@ -229,7 +224,7 @@ static const char *talk_fetch(struct talk *talk, const char *set, const char *it
     for (guint i = 0; i < talk->box->messages->len; i++) {
         const struct imapd_message *message = talk->box->messages->pdata[i];
         bool hidden = message->gone && (!imapd->placeholder || strstr(items, "BODY.PEEK[") == NULL);
-        if (!set_has(set, message->uid) || message->modseq <= modseq || hidden)
+        if (!talk_set_has(set, message->uid) || message->modseq <= modseq || hidden)
             continue;
         if (message->refused && strstr(items, "BODY.PEEK[") != NULL)
             return "NO [SERVERBUG] server error";
@@ -266,6 +261,7 @@ static const char *talk_examine(struct talk *talk, const char *name)
     g_strstrip(plain);
     imapd->examines++;
     talk->box = imapd_box(imapd, plain);
+    talk->read_only = true;
     if (talk->box == NULL)
         return "NO [NONEXISTENT] no such mailbox";
     /* what another expunged is seen by those who select anew */
@@ -279,6 +275,29 @@ static const char *talk_examine(struct talk *talk, const char *name)
         g_string_append_printf(talk->out, "* OK [HIGHESTMODSEQ %" G_GUINT64_FORMAT "] .\r\n",
                                talk->box->modseq);
     return "OK [READ-ONLY] selected";
+}
+
+static const char *talk_select(struct talk *talk, const char *name)
+{
+    struct imapd *imapd = talk->imapd;
+    const char *words = talk_examine(talk, name);
+    imapd->examines--;
+    imapd->selects++;
+    if (!g_str_has_prefix(words, "OK"))
+        return words;
+    talk->read_only = imapd->read_box != NULL && strcmp(imapd->read_box, talk->box->name) == 0;
+    return talk->read_only ? words : "OK [READ-WRITE] selected";
+}
+
+struct imapd_box *talk_box(struct talk *talk, const char *name)
+{
+    return imapd_box(talk->imapd, name);
+}
+
+bool talk_can(const struct talk *talk, const char *capability)
+{
+    g_auto(GStrv) words = g_strsplit(talk->imapd->capabilities, " ", -1);
+    return g_strv_contains((const char *const *)words, capability);
 }
 
 static const char *talk_list(struct talk *talk)
@@ -305,7 +324,7 @@ static const char *talk_login(struct talk *talk, const char *rest)
 }
 
 /* What is between the first word's end and the line's. */
-static const char *after(const char *text, const char *word)
+const char *talk_after(const char *text, const char *word)
 {
     return g_ascii_strncasecmp(text, word, strlen(word)) == 0 ? text + strlen(word) : NULL;
 }
@@ -315,38 +334,54 @@ static const char *talk_uid(struct talk *talk, const char *rest)
     const char *at;
     if (talk->box == NULL)
         return "BAD nothing is selected";
-    if ((at = after(rest, "SEARCH")) != NULL)
+    const char *words = talk_change_uid(talk, rest);
+    if (words != NULL)
+        return words;
+    if ((at = talk_after(rest, "SEARCH")) != NULL)
         return talk_search(talk, strstr(at, "RETURN") != NULL);
-    if ((at = after(rest, "FETCH ")) == NULL)
+    if ((at = talk_after(rest, "FETCH ")) == NULL)
         return "BAD what?";
     g_autofree char *set = g_strndup(at, strcspn(at, " "));
     return talk_fetch(talk, set, at + strlen(set));
+}
+
+static void name_trim(char *name)
+{
+    char *option = strstr(name, " (CONDSTORE)");
+    if (option != NULL)
+        *option = '\0';
 }
 
 static const char *talk_command(struct talk *talk, const char *line)
 {
     const char *at;
     struct imapd *imapd = talk->imapd;
-    if ((at = after(line, "UID ")) != NULL)
-        return talk_uid(talk, at);
-    if ((at = after(line, "EXAMINE ")) != NULL) {
+    const char *words = talk_change(talk, line);
+    if (words != NULL)
+        return words;
+    if ((at = talk_after(line, "SELECT ")) != NULL) {
         g_autofree char *name = g_strdup(at);
-        char *option = strstr(name, " (CONDSTORE)");
-        if (option != NULL)
-            *option = '\0';
+        name_trim(name);
+        return talk_select(talk, name);
+    }
+    if ((at = talk_after(line, "UID ")) != NULL)
+        return talk_uid(talk, at);
+    if ((at = talk_after(line, "EXAMINE ")) != NULL) {
+        g_autofree char *name = g_strdup(at);
+        name_trim(name);
         return talk_examine(talk, name);
     }
-    if ((at = after(line, "LOGIN ")) != NULL)
+    if ((at = talk_after(line, "LOGIN ")) != NULL)
         return talk_login(talk, at);
-    if (after(line, "LIST") != NULL)
+    if (talk_after(line, "LIST") != NULL)
         return talk_list(talk);
-    if (after(line, "CAPABILITY") != NULL)
+    if (talk_after(line, "CAPABILITY") != NULL)
         g_string_append_printf(talk->out, "* CAPABILITY IMAP4rev1 %s\r\n", imapd->capabilities);
-    else if (after(line, "LOGOUT") != NULL)
+    else if (talk_after(line, "LOGOUT") != NULL)
         talk->over = true;
-    else if (after(line, "NOOP") != NULL)
+    else if (talk_after(line, "NOOP") != NULL)
         imapd->noops++;
-    else if (after(line, "LSUB") == NULL && after(line, "UNSELECT") == NULL)
+    else if (talk_after(line, "LSUB") == NULL && talk_after(line, "UNSELECT") == NULL)
         return "BAD unknown command";
     return "OK done";
 }
@@ -361,12 +396,58 @@ static void talk_line(struct talk *talk, char *line)
     const char *stuck = talk->imapd->stall_box;
     bool stall = talk->imapd->stall ||
                  (stuck != NULL && talk->box != NULL && strcmp(talk->box->name, stuck) == 0);
-    const char *words = stall ? NULL : talk_command(talk, rest);
+    if (talk_after(rest, "LOGIN") == NULL)
+        g_ptr_array_add(talk->imapd->lines, g_strdup(rest));
+    const char *words = talk_flaw(talk, rest, false);
+    if (words == NULL && !stall) {
+        words = talk_command(talk, rest);
+        const char *other = talk_flaw(talk, rest, true);
+        words = other != NULL ? other : words;
+    }
+    g_autofree char *answer = g_strdup(words);
+    words = answer;
     g_mutex_unlock(&talk->imapd->lock);
-    if (!stall)
+    if (talk->over)
+        g_string_truncate(talk->out, 0);
+    else if (!stall)
         g_string_append_printf(talk->out, "%s %s\r\n", line, words);
     if (talk->out->len > 65536)
         talk_flush(talk);
+}
+
+/* How long a literal the line announces, -1: none. `*waits`: for "+". */
+static int64_t literal_size(const char *line, bool *waits)
+{
+    size_t length = strlen(line);
+    const char *open = strrchr(line, '{');
+    if (open == NULL || length == 0 || line[length - 1] != '}')
+        return -1;
+    *waits = line[length - 2] != '+';
+    return (int64_t)g_ascii_strtoull(open + 1, NULL, 10);
+}
+
+/* Takes a literal out of `in`, reading on as needed. */
+static bool talk_literal(struct talk *talk, GString *in, size_t size)
+{
+    GInputStream *stream = g_io_stream_get_input_stream(G_IO_STREAM(talk->connection));
+    char buffer[65536];
+    g_mutex_lock(&talk->imapd->lock);
+    int64_t cut = talk->imapd->cut_literal;
+    talk->imapd->cut_literal = -1;
+    g_mutex_unlock(&talk->imapd->lock);
+    while (in->len < size + 2) {
+        if (cut >= 0 && in->len >= (size_t)cut)
+            return false;
+        gssize got = g_input_stream_read(stream, buffer, sizeof buffer, NULL, NULL);
+        if (got <= 0)
+            return false;
+        g_string_append_len(in, buffer, got);
+    }
+    if (cut >= 0)
+        return false;
+    talk->literal = g_string_new_len(in->str, (gssize)size);
+    g_string_erase(in, 0, (gssize)size + 2);
+    return true;
 }
 
 /* Every read that brings commands is one flight: a round trip, if the client waits. */
@@ -386,7 +467,19 @@ static void talk_run(struct talk *talk)
         while (!talk->over && (end = strstr(in->str, "\r\n")) != NULL) {
             g_autofree char *line = g_strndup(in->str, (gsize)(end - in->str));
             g_string_erase(in, 0, end + 2 - in->str);
+            bool waits = false;
+            int64_t size = literal_size(line, &waits);
+            if (size >= 0 && waits) {
+                g_string_append(talk->out, "+ go on\r\n");
+                talk_flush(talk);
+            }
+            if (size >= 0 && !talk_literal(talk, in, (size_t)size)) {
+                talk->over = true;
+                break;
+            }
             talk_line(talk, line);
+            if (talk->literal != NULL)
+                g_string_free(g_steal_pointer(&talk->literal), TRUE);
             any = true;
         }
         g_mutex_lock(&talk->imapd->lock);
@@ -395,6 +488,8 @@ static void talk_run(struct talk *talk)
         if (!talk->over || talk->out->len > 0)
             talk_flush(talk);
     }
+    if (talk->literal != NULL)
+        g_string_free(g_steal_pointer(&talk->literal), TRUE);
 }
 
 static gpointer talk_thread(gpointer data)
@@ -456,7 +551,8 @@ struct imapd *imapd_start(void)
     imapd->threads = g_ptr_array_new();
     imapd->capabilities = "CONDSTORE ESEARCH UIDPLUS SPECIAL-USE";
     imapd->password = "secret";
-    imapd->cut_after = -1;
+    imapd->cut_after = imapd->cut_literal = -1;
+    imapd->lines = g_ptr_array_new_with_free_func(g_free);
     imapd_up(imapd);
     return imapd;
 }
@@ -490,6 +586,7 @@ void imapd_stop(struct imapd *imapd)
     g_ptr_array_unref(imapd->boxes);
     g_ptr_array_unref(imapd->sockets);
     g_ptr_array_unref(imapd->threads);
+    g_ptr_array_unref(imapd->lines);
     g_mutex_clear(&imapd->lock);
     g_free(imapd);
 }
@@ -508,5 +605,19 @@ void imapd_forget_counts(struct imapd *imapd)
     imapd->signed_in = imapd->flights = imapd->examines = imapd->lists = imapd->searches = 0;
     imapd->fetches = imapd->structures = imapd->bodies = imapd->noops = 0;
     imapd->body_bytes = 0;
+    imapd->selects = imapd->moves = imapd->copies = imapd->stores = imapd->expunges = 0;
+    imapd->appends = imapd->creates = imapd->deletes = imapd->renames = 0;
+    imapd->subscribes = imapd->statuses = imapd->rights = 0;
+    g_ptr_array_set_size(imapd->lines, 0);
     g_mutex_unlock(&imapd->lock);
+}
+
+unsigned imapd_count_lines(struct imapd *imapd, const char *prefix)
+{
+    unsigned count = 0;
+    g_mutex_lock(&imapd->lock);
+    for (guint i = 0; i < imapd->lines->len; i++)
+        count += g_str_has_prefix(imapd->lines->pdata[i], prefix);
+    g_mutex_unlock(&imapd->lock);
+    return count;
 }

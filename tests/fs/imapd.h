@@ -15,6 +15,8 @@ struct imapd_message {
     int64_t claimed; /* RFC822.SIZE; -1: the truth */
     bool refused;    /* FETCH of it is answered NO */
     bool bare;       /* META comes without header and date */
+    bool poison;     /* cannot be copied or moved */
+    char *date;      /* INTERNALDATE; NULL: noon of 20 November 2026 */
     bool gone;       /* expunged by another, which this session was not told */
 };
 struct imapd_box {
@@ -47,9 +49,22 @@ struct imapd {
     bool no_partial;       /* ranges are ignored, origins not echoed */
     unsigned search_most;  /* UIDs that SEARCH and FETCH give at most (RFC 9738); 0: all */
     const char *throttle;  /* the next FETCH is answered NO with this, once */
+    /* a command that begins so ("UID MOVE", "APPEND") gets these words, or, NULL, ends the
+     * connection; before or after it was done; so many times, 0: always; the first few are left out
+     */
+    const char *flaw_on, *flaw_words;
+    bool flaw_done;
+    unsigned flaw_times, flaw_skip;
+    int64_t cut_literal;  /* the next literal is cut off after so many octets; -1: none */
+    const char *read_box; /* SELECTed READ-ONLY */
     /* counted */
     uint64_t signed_in, flights, examines, lists, searches, fetches, structures, bodies, noops;
     uint64_t body_bytes;
+    uint64_t selects, moves, copies, stores, expunges, appends, creates, deletes, renames;
+    uint64_t subscribes, statuses, rights;
+    /* every command's line, but for LOGIN */
+    GPtrArray *lines;
+    char words[65536]; /* of an answer in the making */
 };
 
 struct imapd *imapd_start(void);
@@ -60,6 +75,8 @@ void imapd_down(struct imapd *imapd);
 void imapd_up(struct imapd *imapd);
 /* Ends all open connections. */
 void imapd_hang_up(struct imapd *imapd);
+/* How many commands so far began so. */
+unsigned imapd_count_lines(struct imapd *imapd, const char *prefix);
 void imapd_forget_counts(struct imapd *imapd);
 /* What a counter says now. */
 uint64_t imapd_count(struct imapd *imapd, const uint64_t *counter);

@@ -19,6 +19,11 @@ static void test_engine(void)
         {ENGINE_CACHE, EIO},
         {ENGINE_FULL, ENOSPC},
         {ENGINE_STOPPED, ENOTCONN},
+        {ENGINE_QUOTA, EDQUOT},
+        {ENGINE_TOO_BIG, EFBIG},
+        {ENGINE_INVALID, EINVAL},
+        {ENGINE_EXISTS, EEXIST},
+        {ENGINE_NOT_EMPTY, ENOTEMPTY},
         {(enum engine_error)12345, EIO},
     };
     for (size_t i = 0; i < G_N_ELEMENTS(CASES); i++) {
@@ -32,7 +37,7 @@ static void test_engine_complete(void)
 {
     const char *unknown = error_meaning((enum engine_error)12345);
 
-    for (int error = ENGINE_OK; error <= ENGINE_STOPPED; error++)
+    for (int error = ENGINE_OK; error <= ENGINE_NOT_EMPTY; error++)
         g_assert_cmpstr(error_meaning((enum engine_error)error), !=, unknown);
 }
 

@@ -1,0 +1,126 @@
+/* MOVE and COPY that were sent and not answered: looks at the source, then at what has come to the
+ * target since.
+ *
+ *      source   target
+ *      there    has it      the copy is done; a MOVE goes on with removing the source
+ *      there    has not     nothing was done: queued again
+ *      gone     has it      done
+ *      gone     has not     a MOVE: done, and taken further by others; a COPY: gone before it
+ */
+#include "fs/engine/push.h"
+
+#define LOOK_AGAIN_US (2 * G_USEC_PER_SEC)
+
+static enum journal_step recover_step(const struct push *push, struct journal_entry *entry)
+{
+    struct looked *source = looked_find(push->sources, entry->message.uid);
+    struct looked *found = looked_match(push->looked, entry, source);
+    bool move = entry->kind == JOURNAL_MOVE;
+    if (found != NULL) {
+        found->taken = true;
+        entry->target_uid = found->uid;
+        entry->target_uidvalidity = imap_session_state(push->job.line->session)->uidvalidity;
+        return move && source != NULL ? JOURNAL_COPIED : JOURNAL_PLACED;
+    }
+    return source != NULL ? JOURNAL_QUEUED : move ? JOURNAL_PLACED : JOURNAL_SENT;
+}
+
+static bool entry_is_queued(const struct journal_entry *entry)
+{
+    return entry->step == JOURNAL_QUEUED;
+}
+
+static bool entry_is_copied(const struct journal_entry *entry)
+{
+    return entry->step == JOURNAL_COPIED;
+}
+
+/* A COPY may still be on its way through the server: what is not there is looked for once more. */
+static bool recover_is_sure(const struct push *push)
+{
+    struct engine *engine = push->job.engine;
+    const struct journal_entry *first = push_entry(push, 0);
+    bool moved = first->kind == JOURNAL_MOVE && !engine->push->no_move &&
+                 (imap_session_capabilities(push->job.line->session) & IMAP_CAP_MOVE) != 0;
+    return moved || push->told || push_count_try(engine, first->id) > 1;
+}
+
+static void recover_book(struct push *push)
+{
+    struct engine *engine = push->job.engine;
+    for (guint i = 0; i < push->batch->len; i++)
+        push_entry(push, i)->step = recover_step(push, push_entry(push, i));
+    push_place(engine, push_pick(push->batch, push_is_placed));
+    GPtrArray *queued = push_pick(push->batch, entry_is_queued);
+    GPtrArray *copied = push_pick(push->batch, entry_is_copied);
+    journal_update(engine->journal, copied);
+    push_add_work(push, copied);
+    push_refuse(engine, g_steal_pointer(&push->batch), ENGINE_GONE, "the message was gone before");
+    push->batch = queued;
+    if (queued->len > 0 && !recover_is_sure(push)) {
+        for (guint i = 0; i < queued->len; i++)
+            push_entry(push, i)->step = JOURNAL_SENT;
+        push_put_off(engine, g_steal_pointer(&push->batch), LOOK_AGAIN_US);
+    } else {
+        journal_update(engine->journal, queued);
+        push_add_work(push, g_steal_pointer(&push->batch));
+    }
+    push_next(push);
+}
+
+static void recover_not_now(struct push *push)
+{
+    push_put_off(push->job.engine, g_steal_pointer(&push->batch), 0);
+    push_next(push);
+}
+
+static void recover_target_looked(struct push *push)
+{
+    if (push->refusal.imap != IMAP_OK)
+        recover_not_now(push);
+    else
+        recover_book(push);
+}
+
+static void recover_target_selected(struct push *push)
+{
+    const struct journal_entry *first = push_entry(push, 0);
+    if (push->refusal.imap != IMAP_OK && push->refusal.error != ENGINE_GONE) {
+        if (push->refusal.passing) {
+            recover_not_now(push);
+            return;
+        }
+        recover_book(push); /* it cannot be read: only the source can tell */
+        return;
+    }
+    if (push->refusal.imap != IMAP_OK) {
+        recover_book(push);
+        return;
+    }
+    bool same =
+        imap_session_state(push->job.line->session)->uidvalidity == first->target_uidvalidity;
+    push_look_from(push, same ? first->target_uidnext : 1, push->looked, recover_target_looked);
+}
+
+static void recover_source_looked(struct push *push)
+{
+    if (push->refusal.imap != IMAP_OK)
+        recover_not_now(push);
+    else
+        push_select(push, push_entry(push, 0)->target, recover_target_selected);
+}
+
+static void recover_opened(struct push *push)
+{
+    g_autoptr(imap_uidset) uids = push_uids(push->batch);
+    push_note_objects(push->job.engine, push->batch);
+    push_look_uids(push, uids, push->sources, recover_source_looked);
+}
+
+/* Each mailbox is selected anew: what another connection has done may not show before. */
+void push_recover(struct push *push)
+{
+    g_clear_pointer(&push->selected, g_free);
+    push_forget_target(push);
+    push_open(push, push_entry(push, 0)->message.mailbox, NULL, false, recover_opened);
+}

@@ -1,0 +1,74 @@
+/* EXPUNGE, and the second half of a MOVE by COPY: \Deleted, then UID EXPUNGE (RFC 4315) of exactly
+ * these. Both can be sent again and again. */
+#include "fs/engine/push.h"
+
+enum { STEP_MARK = PUSH_CHANGE, STEP_EXPUNGE };
+
+static bool remove_can_expunge(const struct push *push)
+{
+    unsigned capabilities = imap_session_capabilities(push->job.line->session);
+    return (capabilities & (IMAP_CAP_UIDPLUS | IMAP_CAP_IMAP4REV2)) != 0;
+}
+
+static void remove_heard(struct push *push, unsigned step, const struct imap_result *result)
+{
+    push_note(push, result);
+}
+
+static void remove_refused(struct push *push)
+{
+    struct engine *engine = push->job.engine;
+    if (push->refusal.passing) {
+        push_put_off(engine, g_steal_pointer(&push->batch), 0);
+    } else if (push->batch->len > 1) {
+        GPtrArray *second = push_entries_new();
+        guint half = push->batch->len / 2;
+        while (push->batch->len > half)
+            g_ptr_array_insert(second, 0,
+                               g_ptr_array_steal_index(push->batch, push->batch->len - 1));
+        push_add_work(push, second);
+        push_add_work(push, g_steal_pointer(&push->batch));
+    } else {
+        push_refuse(engine, g_steal_pointer(&push->batch), push->refusal.error, push->refusal.text);
+    }
+    push_next(push);
+}
+
+static void remove_done(struct push *push)
+{
+    struct engine *engine = push->job.engine;
+    if (push->refusal.imap != IMAP_OK) {
+        remove_refused(push);
+        return;
+    }
+    bool expunged = remove_can_expunge(push);
+    for (guint i = 0; i < push->batch->len; i++) {
+        struct journal_entry *entry = push_entry(push, i);
+        entry->step = expunged ? JOURNAL_PLACED : JOURNAL_MARKED;
+        entry->kept = !expunged;
+    }
+    if (expunged)
+        push_place(engine, g_steal_pointer(&push->batch));
+    else
+        push_keep(engine, g_steal_pointer(&push->batch));
+    push_next(push);
+}
+
+static void remove_send(struct push *push)
+{
+    struct imap_session *session = push->job.line->session;
+    bool fresh = push_entry(push, 0)->step == JOURNAL_QUEUED;
+    if (fresh && !push_mark_sent(push))
+        return;
+    g_autoptr(imap_uidset) uids = push_uids(push->batch);
+    imap_send_uid_store(session, uids, true, "\\Deleted", 0, job_done,
+                        push_ticket(push, STEP_MARK));
+    if (remove_can_expunge(push))
+        imap_send_uid_expunge(session, uids, job_done, push_ticket(push, STEP_EXPUNGE));
+    push_await(push, remove_heard, remove_done);
+}
+
+void push_remove(struct push *push)
+{
+    push_open(push, push_entry(push, 0)->message.mailbox, NULL, true, remove_send);
+}

@@ -1,0 +1,399 @@
+/* How changes ended: lists brought up to date, entries removed from the journal, everybody told. */
+#include <string.h>
+
+#include "fs/engine/push.h"
+
+#define ROUNDS_MAX 3
+#define SETTLE_AGAIN_US (5 * G_USEC_PER_SEC)
+#define PLACED_MOST 2000
+#define REFUSALS_KEPT 1000
+#define CLAIMS_MOST 50000
+/* Key of the list of mailboxes among the fresh mailboxes. */
+#define FRESH_KEY GUINT_TO_POINTER(UINT32_MAX)
+
+/* What waits for one list. */
+struct push_placed {
+    struct engine *engine;
+    char *target; /* wire name; "": the list of mailboxes */
+    GPtrArray *entries;
+    unsigned rounds;
+    gint64 due_us;
+    bool asking;
+};
+
+/* ---- memory of entries ----------------------------------------------------------------------- */
+
+unsigned push_count_try(struct engine *engine, uint64_t id)
+{
+    GHashTable *tries = engine->push->tries;
+    unsigned count = GPOINTER_TO_UINT(g_hash_table_lookup(tries, &id)) + 1;
+    g_hash_table_insert(tries, g_memdup2(&id, sizeof id), GUINT_TO_POINTER(count));
+    return count;
+}
+
+static void push_forget(struct engine *engine, const GPtrArray *entries)
+{
+    push_forget_objects(engine, entries);
+    for (guint i = 0; i < entries->len; i++) {
+        const struct journal_entry *entry = entries->pdata[i];
+        g_hash_table_remove(engine->push->tries, &entry->id);
+        g_hash_table_remove(engine->push->hierarchy, &entry->id);
+    }
+}
+
+static char *claim_key(const char *target, uint32_t uidvalidity, uint32_t uid)
+{
+    return g_strdup_printf("%u/%u/%s", uidvalidity, uid, target);
+}
+
+static void push_claim(struct engine *engine, const GPtrArray *entries)
+{
+    GHashTable *claims = engine->push->claims;
+    if (g_hash_table_size(claims) > CLAIMS_MOST)
+        g_hash_table_remove_all(claims);
+    for (guint i = 0; i < entries->len; i++) {
+        const struct journal_entry *entry = entries->pdata[i];
+        if (entry->target_uid != 0)
+            g_hash_table_add(
+                claims, claim_key(entry->target, entry->target_uidvalidity, entry->target_uid));
+    }
+}
+
+bool push_is_claimed(const struct engine *engine, const char *target, uint32_t uidvalidity,
+                     uint32_t uid)
+{
+    g_autofree char *key = claim_key(target, uidvalidity, uid);
+    return g_hash_table_contains(engine->push->claims, key);
+}
+
+/* ---- telling --------------------------------------------------------------------------------- */
+
+static void push_tell(struct engine *engine, const struct journal_entry *entry,
+                      enum engine_error error, const char *text)
+{
+    const struct engine_events *events = engine->events;
+    if (events != NULL && events->change_settled != NULL)
+        events->change_settled(entry, error, text, engine->events_data);
+    pushed_answer(engine, entry->id, error);
+}
+
+static void push_remember_refusal(struct engine *engine, uint64_t id, enum engine_error error)
+{
+    struct pusher *pusher = engine->push;
+    g_hash_table_insert(pusher->refusals, g_memdup2(&id, sizeof id), GINT_TO_POINTER(error));
+    g_queue_push_tail(&pusher->refused, g_memdup2(&id, sizeof id));
+    while (pusher->refused.length > REFUSALS_KEPT) {
+        g_autofree uint64_t *oldest = g_queue_pop_head(&pusher->refused);
+        g_hash_table_remove(pusher->refusals, oldest);
+    }
+}
+
+static void push_note_refusal(struct engine *engine, const struct journal_entry *entry,
+                              const char *text)
+{
+    bool message = entry->message.uid != 0;
+    const char *mailbox =
+        entry->message.mailbox[0] != '\0' ? entry->message.mailbox : entry->target;
+    g_autofree char *uid = message ? g_strdup_printf(" UID %u", entry->message.uid) : g_strdup("");
+    g_autofree char *to = entry->target[0] != '\0' && entry->target != mailbox
+                              ? g_strdup_printf(" to %s", entry->target)
+                              : g_strdup("");
+    g_autofree char *what =
+        g_strdup_printf("%s %s%s%s: %s", push_kind_name(entry->kind), mailbox, uid, to, text);
+    g_message("refused: %s", what);
+    g_mutex_lock(&engine->lock);
+    g_strlcpy(engine->status.last_refusal, what, sizeof engine->status.last_refusal);
+    g_mutex_unlock(&engine->lock);
+}
+
+/* ---- settling -------------------------------------------------------------------------------- */
+
+static void folders_listed(enum engine_error error, void *data)
+{
+}
+
+static void push_list_folders(struct engine *engine)
+{
+    const struct engine_wish folders = {.want = ENGINE_FOLDERS, .ahead = true};
+    g_hash_table_remove(engine->fresh, FRESH_KEY);
+    if (!engine->pool.failing)
+        engine_ask_inside(engine, &folders, folders_listed, NULL);
+}
+
+static bool entry_is_of_hierarchy(const struct journal_entry *entry)
+{
+    return entry->kind == JOURNAL_CREATE || entry->kind == JOURNAL_REMOVE ||
+           entry->kind == JOURNAL_RENAME;
+}
+
+/* The mailbox is gone: so is its record. */
+static void push_remove_mailbox(struct engine *engine, const struct journal_entry *entry)
+{
+    struct push_box box;
+    if (!push_box(engine, entry->message.mailbox, &box))
+        return;
+    struct cache_txn *txn = cache_txn_write(engine->cache);
+    gpointer key = GUINT_TO_POINTER(box.folder);
+    g_hash_table_remove(engine->fresh, key);
+    g_hash_table_remove(engine->partial, key);
+    if (cache_mailbox_remove(txn, box.folder) == CACHE_OK)
+        cache_txn_commit(txn);
+    else
+        cache_txn_end(txn);
+    if (engine->events != NULL && engine->events->folders_changed != NULL)
+        engine->events->folders_changed(engine->events_data);
+}
+
+static void push_tell_dropped(struct engine *engine, const GPtrArray *dropped,
+                              enum engine_error error, const char *text)
+{
+    push_forget(engine, dropped);
+    for (guint i = 0; i < dropped->len; i++) {
+        const struct journal_entry *entry = dropped->pdata[i];
+        push_note_refusal(engine, entry, text);
+        push_remember_refusal(engine, entry->id, error);
+        push_tell(engine, entry, error, text);
+    }
+}
+
+void push_settle(struct engine *engine, GPtrArray *entries)
+{
+    g_autoptr(GPtrArray) settled = entries;
+    g_autoptr(GPtrArray) dropped = push_entries_new();
+    if (entries->len == 0)
+        return;
+    push_remove_records(engine, entries);
+    for (guint i = 0; i < entries->len; i++) {
+        const struct journal_entry *entry = entries->pdata[i];
+        if (entry->kind == JOURNAL_REMOVE)
+            push_remove_mailbox(engine, entry);
+    }
+    if (journal_settle(engine->journal, entries, true, dropped) != CACHE_OK) {
+        g_warning("the journal cannot be written; what is done is kept there as placed");
+        return;
+    }
+    push_forget(engine, entries);
+    for (guint i = 0; i < entries->len; i++)
+        push_tell(engine, entries->pdata[i], ENGINE_OK, "");
+    push_tell_dropped(engine, dropped, ENGINE_GONE, "where the message lies now is not known");
+    engine->push->wanted = true; /* what waited for these */
+    pushed_check(engine);
+}
+
+void push_refuse(struct engine *engine, GPtrArray *entries, enum engine_error error,
+                 const char *text)
+{
+    g_autoptr(GPtrArray) refused = entries;
+    g_autoptr(GPtrArray) dropped = push_entries_new();
+    bool hierarchy = false;
+    if (entries->len == 0)
+        return;
+    g_autofree char *words = g_strdup(text != NULL ? text : "");
+    for (guint i = 0; i < entries->len; i++) {
+        const struct journal_entry *entry = entries->pdata[i];
+        hierarchy = hierarchy || entry_is_of_hierarchy(entry);
+        push_note_refusal(engine, entry, words);
+        push_remember_refusal(engine, entry->id, error);
+        if (entry->kind == JOURNAL_APPEND && !pushed_is_awaited(engine, entry->id))
+            journal_fail(engine->journal, entry, words);
+    }
+    if (journal_settle(engine->journal, entries, false, dropped) != CACHE_OK)
+        g_warning("the journal cannot be written; what was refused is tried again");
+    push_forget(engine, entries);
+    for (guint i = 0; i < entries->len; i++)
+        push_tell(engine, entries->pdata[i], error, words);
+    push_tell_dropped(engine, dropped, error, words);
+    engine->push->wanted = true;
+    if (hierarchy)
+        push_list_folders(engine);
+    pushed_check(engine);
+}
+
+void push_keep(struct engine *engine, GPtrArray *entries)
+{
+    g_autoptr(GPtrArray) kept = entries;
+    journal_update(engine->journal, entries);
+    journal_give_back(engine->journal, entries);
+    push_claim(engine, entries);
+    const struct journal_entry *first = entries->pdata[0];
+    struct push_box box;
+    if (first->target[0] != '\0' && push_box(engine, first->target, &box) && box.listed) {
+        const struct engine_wish list = {.want = ENGINE_MAILBOX, .folder = box.folder};
+        push_move_objects(engine, &box, entries);
+        g_hash_table_remove(engine->fresh, GUINT_TO_POINTER(box.folder));
+        engine_ask_inside(engine, &list, folders_listed, NULL);
+    }
+    for (guint i = 0; i < entries->len; i++)
+        pushed_answer(engine, ((struct journal_entry *)entries->pdata[i])->id, ENGINE_OK);
+    pushed_check(engine);
+}
+
+/* ---- placed: a list must follow -------------------------------------------------------------- */
+
+static void placed_free(struct push_placed *placed)
+{
+    g_free(placed->target);
+    g_ptr_array_unref(placed->entries);
+    g_free(placed);
+}
+
+void push_drop_placed(struct engine *engine)
+{
+    g_queue_clear_full(&engine->push->placed, (GDestroyNotify)placed_free);
+}
+
+static void placed_add(struct engine *engine, const char *target, GPtrArray *entries)
+{
+    struct pusher *pusher = engine->push;
+    struct push_placed *placed = NULL;
+    for (GList *at = pusher->placed.head; at != NULL && placed == NULL; at = at->next) {
+        struct push_placed *other = at->data;
+        if (!other->asking && other->rounds == 0 && strcmp(other->target, target) == 0)
+            placed = other;
+    }
+    if (placed == NULL) {
+        placed = g_new0(struct push_placed, 1);
+        placed->engine = engine;
+        placed->target = g_strdup(target);
+        placed->entries = push_entries_new();
+        g_queue_push_tail(&pusher->placed, placed);
+    }
+    g_ptr_array_extend_and_steal(placed->entries, entries);
+    pusher->unsettled = true;
+    if (pusher->waiters > 0 || placed->entries->len >= PLACED_MOST)
+        push_settle_placed(engine);
+}
+
+/* The list that must follow before these are settled; NULL: none. */
+static const char *placed_target(struct engine *engine, const struct journal_entry *entry)
+{
+    struct push_box box;
+    bool hierarchy = entry->kind == JOURNAL_CREATE || entry->kind == JOURNAL_RENAME;
+    bool arrives =
+        entry->kind == JOURNAL_MOVE || entry->kind == JOURNAL_COPY || entry->kind == JOURNAL_APPEND;
+    if (!hierarchy && !arrives)
+        return NULL;
+    bool known = push_box(engine, entry->target, &box);
+    if (hierarchy)
+        return known ? NULL : "";
+    return known && box.listed ? entry->target : NULL;
+}
+
+void push_place(struct engine *engine, GPtrArray *entries)
+{
+    if (entries->len == 0) {
+        g_ptr_array_unref(entries);
+        return;
+    }
+    if (journal_update(engine->journal, entries) != CACHE_OK)
+        g_warning("the journal cannot be written; what is done may be looked up again");
+    push_claim(engine, entries);
+    const char *target = placed_target(engine, entries->pdata[0]);
+    if (target == NULL)
+        push_settle(engine, entries);
+    else
+        placed_add(engine, target, entries);
+}
+
+void push_load_placed(struct engine *engine)
+{
+    uint64_t at = 0;
+    struct journal_entry *entry;
+    while ((entry = journal_next(engine->journal, at)) != NULL) {
+        at = entry->id;
+        if (entry->step != JOURNAL_PLACED) {
+            journal_entry_free(entry);
+            continue;
+        }
+        GPtrArray *one = push_entries_new();
+        g_ptr_array_add(one, entry);
+        const char *target = placed_target(engine, entry);
+        placed_add(engine, target != NULL ? target : entry->target, one);
+    }
+}
+
+/* ---- placed: the list is there --------------------------------------------------------------- */
+
+static bool placed_is_listed(struct engine *engine, const struct push_placed *placed)
+{
+    struct push_box box;
+    if (placed->target[0] == '\0' || !push_box(engine, placed->target, &box) || !box.listed)
+        return true;
+    g_autoptr(cache_txn) txn = cache_txn_read(engine->cache);
+    for (guint i = 0; i < placed->entries->len; i++) {
+        const struct journal_entry *entry = placed->entries->pdata[i];
+        struct cache_message message;
+        if (entry->target_uid != 0 && entry->target_uidvalidity == box.uidvalidity &&
+            cache_message_get(txn, box.messages, entry->target_uid, &message) == CACHE_NOT_FOUND)
+            return false;
+    }
+    return true;
+}
+
+static void placed_finish(struct engine *engine, struct push_placed *placed)
+{
+    g_queue_remove(&engine->push->placed, placed);
+    engine->push->unsettled = engine->push->placed.length > 0;
+    push_settle(engine, g_ptr_array_ref(placed->entries));
+    placed_free(placed);
+    push_kick(engine);
+}
+
+static void placed_listed(enum engine_error error, void *data)
+{
+    struct push_placed *placed = data;
+    struct engine *engine = placed->engine;
+    placed->asking = false;
+    if (error == ENGINE_STOPPED)
+        return;
+    bool reached = error == ENGINE_OK && !engine->pool.failing;
+    if (!reached && error != ENGINE_GONE) {
+        placed->due_us = engine_now(engine) + SETTLE_AGAIN_US;
+        return;
+    }
+    /* a list that was on its way before may lack them; what others took at once it lacks for ever
+     */
+    if (error == ENGINE_OK && !placed_is_listed(engine, placed) && ++placed->rounds < ROUNDS_MAX) {
+        placed->due_us = 0;
+        push_settle_placed(engine);
+        return;
+    }
+    placed_finish(engine, placed);
+}
+
+static void placed_ask(struct engine *engine, struct push_placed *placed)
+{
+    struct push_box box = {0};
+    struct engine_wish list = {.want = ENGINE_FOLDERS};
+    if (placed->target[0] != '\0') {
+        if (!push_box(engine, placed->target, &box) || !box.listed) {
+            placed_finish(engine, placed);
+            return;
+        }
+        push_move_objects(engine, &box, placed->entries);
+        list = (struct engine_wish){.want = ENGINE_MAILBOX, .folder = box.folder};
+    }
+    g_hash_table_remove(engine->fresh,
+                        placed->target[0] != '\0' ? GUINT_TO_POINTER(box.folder) : FRESH_KEY);
+    placed->asking = true;
+    engine_ask_inside(engine, &list, placed_listed, placed);
+}
+
+void push_settle_placed(struct engine *engine)
+{
+    gint64 now = engine_now(engine);
+    if (engine->pool.failing || g_atomic_int_get(&engine->stopping))
+        return;
+    g_autoptr(GPtrArray) due = g_ptr_array_new();
+    for (GList *at = engine->push->placed.head; at != NULL; at = at->next) {
+        struct push_placed *placed = at->data;
+        if (!placed->asking && placed->due_us <= now)
+            g_ptr_array_add(due, placed);
+    }
+    for (guint i = 0; i < due->len; i++) {
+        struct push_placed *placed = due->pdata[i];
+        bool there = g_queue_find(&engine->push->placed, placed) != NULL;
+        if (there && !placed->asking)
+            placed_ask(engine, placed);
+    }
+}

@@ -1,0 +1,574 @@
+#include "fs/engine/push.h"
+
+#include <string.h>
+#include <unistd.h>
+
+#include "fs/engine/folders.h"
+#include "fs/engine/mirror.h"
+
+/* What the user is just adding to is waited for so long: rm of thousands becomes few commands. */
+#define GATHER_US (G_USEC_PER_SEC / 4)
+#define REST_FIRST_US (G_USEC_PER_SEC / 4)
+#define REST_MOST_US (60 * G_USEC_PER_SEC)
+
+static const struct push_kind {
+    const char *name;
+    push_then begin, resume; /* resume: it was SENT, the outcome is not known */
+    bool gathers;
+} KINDS[] = {
+    [JOURNAL_MOVE] = {"move", push_move, push_recover, true},
+    [JOURNAL_COPY] = {"copy", push_move, push_recover, true},
+    [JOURNAL_EXPUNGE] = {"delete", push_remove, push_remove, true},
+    [JOURNAL_FLAGS] = {"flag", push_flags, push_flags, true},
+    [JOURNAL_APPEND] = {"store", push_append, push_find, false},
+    [JOURNAL_CREATE] = {"make", push_create, push_create, false},
+    [JOURNAL_REMOVE] = {"remove", push_delete, push_delete, false},
+    [JOURNAL_RENAME] = {"rename", push_rename, push_rename, false},
+};
+
+const char *push_kind_name(enum journal_kind kind)
+{
+    return KINDS[kind].name;
+}
+
+/* ---- entries --------------------------------------------------------------------------------- */
+
+GPtrArray *push_entries_new(void)
+{
+    return g_ptr_array_new_with_free_func((GDestroyNotify)journal_entry_free);
+}
+
+bool push_is_placed(const struct journal_entry *entry)
+{
+    return entry->step == JOURNAL_PLACED;
+}
+
+GPtrArray *push_pick(GPtrArray *entries, bool (*which)(const struct journal_entry *entry))
+{
+    GPtrArray *picked = push_entries_new();
+    GPtrArray *left = push_entries_new();
+    while (entries->len > 0) {
+        struct journal_entry *entry = g_ptr_array_steal_index(entries, entries->len - 1);
+        g_ptr_array_add(which(entry) ? picked : left, entry);
+    }
+    while (left->len > 0)
+        g_ptr_array_add(entries, g_ptr_array_steal_index(left, left->len - 1));
+    g_ptr_array_unref(left);
+    for (guint i = 0; i < picked->len / 2; i++) {
+        gpointer swapped = picked->pdata[i];
+        picked->pdata[i] = picked->pdata[picked->len - 1 - i];
+        picked->pdata[picked->len - 1 - i] = swapped;
+    }
+    return picked;
+}
+
+struct imap_uidset *push_uids(const GPtrArray *entries)
+{
+    struct imap_uidset *uids = imap_uidset_new();
+    for (guint i = 0; i < entries->len; i++) {
+        const struct journal_entry *entry = entries->pdata[i];
+        if (entry->message.uid != 0)
+            imap_uidset_add(uids, entry->message.uid, entry->message.uid);
+    }
+    return uids;
+}
+
+/* ---- phases ---------------------------------------------------------------------------------- */
+
+void *push_ticket(struct push *push, unsigned step)
+{
+    push->awaited += step != PUSH_IGNORED;
+    return job_ticket(&push->job, step, 0);
+}
+
+static void push_phase_done(struct push *push)
+{
+    push_then then = push->then;
+    push->then = NULL;
+    push->heard = NULL;
+    push->fetch = NULL;
+    if (then != NULL)
+        then(push);
+}
+
+void push_await(struct push *push, push_heard heard, push_then then)
+{
+    push->heard = heard;
+    push->then = then;
+    if (push->awaited == 0)
+        push_phase_done(push);
+}
+
+void push_forget_refusal(struct push *push)
+{
+    g_free(push->refusal.text);
+    push->refusal = (struct refusal){.imap = IMAP_OK};
+}
+
+void push_note(struct push *push, const struct imap_result *result)
+{
+    if (result->error == IMAP_OK || push->refusal.imap != IMAP_OK)
+        return;
+    push->refusal.imap = result->error;
+    push->refusal.error = job_error_of(result);
+    push->refusal.passing = job_is_passing(result);
+    push->refusal.coded = result->code != NULL;
+    push->refusal.text = g_strdup(result->text);
+}
+
+void push_note_text(struct push *push, enum engine_error error, const char *text)
+{
+    push_forget_refusal(push);
+    push->refusal =
+        (struct refusal){.imap = IMAP_ERROR_CANCELLED, .error = error, .text = g_strdup(text)};
+}
+
+bool push_mark_sent(struct push *push)
+{
+    for (guint i = 0; i < push->batch->len; i++) {
+        struct journal_entry *entry = push_entry(push, i);
+        entry->step = JOURNAL_SENT;
+        entry->target_uid = 0;
+        entry->target_uidvalidity = push->target_told ? push->status.uidvalidity : 0;
+        entry->target_uidnext = push->target_told ? push->status.uidnext : 0;
+    }
+    int rc = journal_update(push->job.engine->journal, push->batch);
+    if (rc == CACHE_OK)
+        return true;
+    g_warning("the journal cannot be written; changes wait");
+    for (guint i = 0; i < push->batch->len; i++)
+        push_entry(push, i)->step = JOURNAL_QUEUED;
+    push_put_off(push->job.engine, g_steal_pointer(&push->batch), 10 * G_USEC_PER_SEC);
+    push_next(push);
+    return false;
+}
+
+/* ---- batches --------------------------------------------------------------------------------- */
+
+static void push_close_descriptors(struct push *push)
+{
+    for (guint i = 0; i < push->descriptors->len; i++)
+        close(g_array_index(push->descriptors, int, i));
+    g_array_set_size(push->descriptors, 0);
+}
+
+void push_next(struct push *push)
+{
+    g_clear_pointer(&push->batch, g_ptr_array_unref);
+    g_clear_pointer(&push->modified, imap_uidset_free);
+    g_clear_pointer(&push->body, g_bytes_unref);
+    g_clear_pointer(&push->mirror, mirror_free);
+    push_close_descriptors(push);
+    push_forget_refusal(push);
+    push_look_clear(push);
+    push->told = push->rewound = false;
+    push->round = 0;
+    push->again = true;
+}
+
+void push_add_work(struct push *push, GPtrArray *entries)
+{
+    if (entries->len > 0)
+        g_queue_push_head(&push->work, entries);
+    else
+        g_ptr_array_unref(entries);
+}
+
+/* Whether the user is probably still adding to it. */
+static bool batch_is_young(const struct engine *engine, const GPtrArray *batch)
+{
+    const struct journal_entry *last = batch->pdata[batch->len - 1];
+    gint64 age = engine->clock->wall() - last->asked_us;
+    bool fresh = last->asked_us != 0 && age >= 0 && age < GATHER_US;
+    return KINDS[last->kind].gathers && last->step == JOURNAL_QUEUED && batch->len < PUSH_BATCH &&
+           fresh && engine->push->waiters == 0;
+}
+
+/* On the only line, others get their turn between two batches. */
+static bool push_should_yield(const struct engine *engine)
+{
+    return engine->waiting.length > 0 && !pool_may_open(engine) && engine->pool.lines->len == 1;
+}
+
+static GPtrArray *push_take(struct push *push)
+{
+    struct engine *engine = push->job.engine;
+    struct pusher *pusher = engine->push;
+    if (push_should_yield(engine) && !push->again) {
+        push->more = true;
+        return NULL;
+    }
+    GPtrArray *batch = journal_take(engine->journal, PUSH_BATCH);
+    if (batch == NULL) {
+        pusher->wanted = false;
+        return NULL;
+    }
+    if (batch_is_young(engine, batch)) {
+        journal_give_back(engine->journal, batch);
+        g_ptr_array_unref(batch);
+        pusher->gather_us = engine_now(engine) + GATHER_US;
+        return NULL;
+    }
+    return batch;
+}
+
+static void push_begin(struct push *push)
+{
+    push->batch = g_queue_pop_head(&push->work);
+    if (push->batch == NULL)
+        push->batch = push_take(push);
+    if (push->batch == NULL) {
+        job_end(&push->job, ENGINE_OK);
+        return;
+    }
+    const struct journal_entry *first = push_entry(push, 0);
+    const struct push_kind *kind = &KINDS[first->kind];
+    if (first->step == JOURNAL_QUEUED)
+        kind->begin(push);
+    else if (first->step == JOURNAL_SENT)
+        kind->resume(push);
+    else
+        push_remove(push);
+}
+
+static void push_run(struct push *push)
+{
+    while (push->again && push->job.state == JOB_RUNNING && !push->job.lost) {
+        push->again = false;
+        push_begin(push);
+    }
+}
+
+/* ---- the job --------------------------------------------------------------------------------- */
+
+static void push_start(struct job *job)
+{
+    struct push *push = (struct push *)job;
+    push->looked = push_looked_new();
+    push->sources = push_looked_new();
+    push->descriptors = g_array_new(FALSE, FALSE, sizeof(int));
+    push->again = true;
+    push_run(push);
+}
+
+static void push_answered(struct job *job, unsigned step, const struct imap_result *result)
+{
+    struct push *push = (struct push *)job;
+    job->engine->push->losses = 0;
+    if (step != PUSH_IGNORED) {
+        if (push->heard != NULL)
+            push->heard(push, step, result);
+        if (--push->awaited == 0)
+            push_phase_done(push);
+    }
+    push_run(push);
+}
+
+static bool push_fetched(struct job *job, const struct imap_fetch *fetch)
+{
+    struct push *push = (struct push *)job;
+    return push->fetch != NULL && push->fetch(push, fetch);
+}
+
+static void push_status(struct job *job, const struct imap_status *status)
+{
+    struct push *push = (struct push *)job;
+    if (push->target == NULL || strcmp(push->target, status->wire) != 0)
+        return;
+    push->status = *status;
+    push->status.wire = NULL;
+    push->target_told = true;
+}
+
+static void push_list(struct job *job, const struct imap_list *list)
+{
+    struct push *push = (struct push *)job;
+    if (push->listed != NULL && push->listed->len < 100000 && list->wire[0] != '\0')
+        g_ptr_array_add(push->listed, folder_entry_new(list));
+}
+
+/* An APPEND that was not wholly handed over when the connection ended has stored nothing. */
+static void push_lost(struct job *job, unsigned step)
+{
+    struct push *push = (struct push *)job;
+    guint index = step - PUSH_CHANGE;
+    if (push->batch == NULL || step < PUSH_CHANGE || index >= push->batch->len)
+        return;
+    struct journal_entry *entry = push_entry(push, index);
+    if (entry->kind != JOURNAL_APPEND || entry->step != JOURNAL_SENT ||
+        imap_append_is_out(job->line->session))
+        return;
+    entry->step = JOURNAL_QUEUED;
+    push->rewound = true;
+}
+
+static bool entry_is_queued(const struct journal_entry *entry)
+{
+    return entry->step == JOURNAL_QUEUED;
+}
+
+static void push_give_back(struct push *push)
+{
+    struct journal *journal = push->job.engine->journal;
+    GPtrArray *batch;
+    if (push->batch != NULL && push->rewound) {
+        g_autoptr(GPtrArray) unsent = push_pick(push->batch, entry_is_queued);
+        journal_update(journal, unsent);
+        journal_give_back(journal, unsent);
+    }
+    if (push->batch != NULL)
+        g_queue_push_head(&push->work, g_steal_pointer(&push->batch));
+    push->more = push->more || push->work.length > 0;
+    while ((batch = g_queue_pop_head(&push->work)) != NULL) {
+        journal_give_back(journal, batch);
+        g_ptr_array_unref(batch);
+    }
+}
+
+static void push_clear(struct job *job)
+{
+    struct push *push = (struct push *)job;
+    struct pusher *pusher = job->engine->push;
+    push_give_back(push);
+    if (push->descriptors != NULL) { /* it was started */
+        push_next(push);
+        g_array_unref(push->descriptors);
+        g_array_unref(push->looked);
+        g_array_unref(push->sources);
+    }
+    g_clear_pointer(&push->listed, g_ptr_array_unref);
+    g_free(push->selected);
+    g_free(push->target);
+    pusher->job = NULL;
+    if (push->job.lost || push->more)
+        pusher->wanted = true;
+    if (push->job.lost) {
+        gint64 rest = REST_FIRST_US << MIN(pusher->losses, 8);
+        pusher->losses++;
+        pusher->rest_us = engine_now(job->engine) + MIN(rest, REST_MOST_US);
+    }
+    if (g_atomic_int_get(&job->engine->stopping))
+        return;
+    push_settle_placed(job->engine);
+    engine_push(job->engine);
+}
+
+static enum engine_error push_offline(struct job *job, enum engine_error why)
+{
+    return why;
+}
+
+const struct job_class PUSH_CLASS = {
+    .name = "push",
+    .size = sizeof(struct push),
+    .start = push_start,
+    .answered = push_answered,
+    .fetch = push_fetched,
+    .list = push_list,
+    .status = push_status,
+    .lost = push_lost,
+    .offline = push_offline,
+    .clear = push_clear,
+    .mailless = true,
+    .exclusive = true,
+};
+
+/* ---- when it runs ---------------------------------------------------------------------------- */
+
+void push_kick(struct engine *engine)
+{
+    struct pusher *pusher = engine->push;
+    gint64 now = engine_now(engine);
+    push_scan(engine);
+    if (pusher->job != NULL || !pusher->wanted || engine->pool.failing || now < pusher->rest_us)
+        return;
+    if (now < pusher->gather_us && pusher->waiters == 0 &&
+        g_hash_table_size(pusher->hierarchy) == 0)
+        return;
+    pusher->job = job_begin(engine, &PUSH_CLASS, "J");
+}
+
+static gboolean push_posted(gpointer data)
+{
+    struct engine *engine = data;
+    g_atomic_int_set(&engine->push->posted, 0);
+    if (g_atomic_int_get(&engine->stopping))
+        return G_SOURCE_REMOVE;
+    engine_hurry(engine);
+    push_kick(engine);
+    return G_SOURCE_REMOVE;
+}
+
+static gboolean push_wanted(gpointer data)
+{
+    struct engine *engine = data;
+    engine->push->wanted = true;
+    return push_posted(engine);
+}
+
+void engine_push(struct engine *engine)
+{
+    if (engine->journal != NULL && g_atomic_int_compare_and_exchange(&engine->push->posted, 0, 1))
+        engine_post(engine->context, push_wanted, engine, NULL);
+}
+
+/* The server can expunge by UID after all: what was marked for good is gone on with. */
+static void push_unkeep(struct engine *engine)
+{
+    const struct line *line = engine->pool.lines->pdata[engine->pool.lines->len - 1];
+    unsigned capabilities = imap_session_capabilities(line->session);
+    struct journal_counts counts = {0};
+    journal_counts(engine->journal, &counts);
+    if (counts.marked == 0 || (capabilities & (IMAP_CAP_UIDPLUS | IMAP_CAP_IMAP4REV2)) == 0)
+        return;
+    g_autoptr(GPtrArray) kept = push_entries_new();
+    struct journal_entry *entry;
+    for (uint64_t at = 0; (entry = journal_next(engine->journal, at)) != NULL;) {
+        at = entry->id;
+        if (!entry->kept) {
+            journal_entry_free(entry);
+            continue;
+        }
+        entry->kept = false;
+        entry->step = entry->kind == JOURNAL_MOVE ? JOURNAL_COPIED : JOURNAL_QUEUED;
+        g_ptr_array_add(kept, entry);
+    }
+    journal_update(engine->journal, kept);
+}
+
+void push_opened(struct engine *engine)
+{
+    if (engine->journal == NULL)
+        return;
+    push_unkeep(engine);
+    engine->push->wanted = true;
+    push_settle_placed(engine);
+    push_kick(engine);
+}
+
+struct push_later {
+    GPtrArray *entries;
+    gint64 due_us;
+};
+
+static void push_return_later(struct engine *engine, gint64 now)
+{
+    GQueue *later = &engine->push->later;
+    GList *next;
+    for (GList *at = later->head; at != NULL; at = next) {
+        struct push_later *put_off = at->data;
+        next = at->next;
+        if (put_off->due_us > now)
+            continue;
+        g_queue_delete_link(later, at);
+        journal_give_back(engine->journal, put_off->entries);
+        g_ptr_array_unref(put_off->entries);
+        g_free(put_off);
+        engine->push->wanted = true;
+    }
+}
+
+void push_put_off(struct engine *engine, GPtrArray *entries, gint64 delay_us)
+{
+    if (entries->len == 0) {
+        g_ptr_array_unref(entries);
+        return;
+    }
+    const struct journal_entry *first = entries->pdata[0];
+    if (delay_us == 0) {
+        unsigned tries = push_count_try(engine, first->id);
+        delay_us = MIN(G_USEC_PER_SEC << MIN(tries, 8), REST_MOST_US);
+    }
+    struct push_later *later = g_new0(struct push_later, 1);
+    later->entries = entries;
+    later->due_us = engine_now(engine) + delay_us;
+    g_queue_push_tail(&engine->push->later, later);
+    engine_hurry(engine);
+}
+
+void push_tick(struct engine *engine, gint64 now)
+{
+    if (engine->journal == NULL)
+        return;
+    push_return_later(engine, now);
+    if (engine->push->unsettled)
+        push_settle_placed(engine);
+    if (engine->push->wanted)
+        push_kick(engine);
+}
+
+bool push_is_busy(const struct engine *engine)
+{
+    const struct pusher *pusher = engine->push;
+    return engine->journal != NULL &&
+           (pusher->wanted || pusher->unsettled || pusher->later.length > 0);
+}
+
+/* ---- mailboxes that are about to be ---------------------------------------------------------- */
+
+void push_scan(struct engine *engine)
+{
+    struct pusher *pusher = engine->push;
+    struct journal_entry *entry;
+    while (engine->journal != NULL &&
+           (entry = journal_next(engine->journal, pusher->scanned)) != NULL) {
+        pusher->scanned = entry->id;
+        if (entry->kind == JOURNAL_CREATE || entry->kind == JOURNAL_RENAME)
+            g_hash_table_insert(pusher->hierarchy, g_memdup2(&entry->id, sizeof entry->id),
+                                g_strdup(entry->target));
+        journal_entry_free(entry);
+    }
+}
+
+/* Whether the entry still waits, and is not put off. */
+static bool hierarchy_waits(struct engine *engine, uint64_t id)
+{
+    g_autoptr(journal_entry) entry = journal_next(engine->journal, id - 1);
+    if (entry == NULL || entry->id != id)
+        return false;
+    return !g_hash_table_contains(engine->push->tries, &id);
+}
+
+bool push_bars(struct engine *engine, const struct job *job)
+{
+    if (engine->journal == NULL || job->mailbox == NULL || job->class->exclusive)
+        return false;
+    GHashTableIter iter;
+    gpointer id, name;
+    g_hash_table_iter_init(&iter, engine->push->hierarchy);
+    while (g_hash_table_iter_next(&iter, &id, &name)) {
+        if (!g_str_has_prefix(job->mailbox, name))
+            continue;
+        if (hierarchy_waits(engine, *(const uint64_t *)id))
+            return true;
+    }
+    return false;
+}
+
+/* ---- life ------------------------------------------------------------------------------------ */
+
+void push_init(struct engine *engine)
+{
+    struct pusher *pusher = g_new0(struct pusher, 1);
+    engine->push = pusher;
+    pusher->wanted = engine->journal != NULL;
+    pusher->hierarchy = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, g_free);
+    pusher->objects = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, g_free);
+    pusher->moved = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, g_free);
+    pusher->claims = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    pusher->tries = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL);
+    pusher->refusals = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL);
+}
+
+void push_free(struct engine *engine)
+{
+    struct pusher *pusher = engine->push;
+    push_return_later(engine, G_MAXINT64);
+    push_drop_placed(engine);
+    GHashTable *const tables[] = {pusher->hierarchy, pusher->objects, pusher->moved,
+                                  pusher->claims,    pusher->tries,   pusher->refusals};
+    for (size_t i = 0; i < G_N_ELEMENTS(tables); i++)
+        g_hash_table_unref(tables[i]);
+    g_queue_clear_full(&pusher->refused, g_free);
+    g_free(pusher);
+}
