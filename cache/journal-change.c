@@ -399,6 +399,19 @@ static void entry_learn(struct journal_entry *entry, const struct journal_entry 
         entry->message = news->message;
 }
 
+/* What is kept is with nobody, so that it is sent on when it is no longer kept. */
+static void update_release_kept(struct journal *journal, const GPtrArray *entries)
+{
+    pthread_mutex_lock(&journal->lock);
+    for (guint i = 0; i < entries->len; i++) {
+        const struct journal_entry *news = entries->pdata[i];
+        struct journal_item *item = journal_item_find(journal, news->id);
+        if (item != NULL && item->entry->kept)
+            item->taken = false;
+    }
+    pthread_mutex_unlock(&journal->lock);
+}
+
 int journal_update(struct journal *journal, const GPtrArray *entries)
 {
     struct batch batch;
@@ -416,6 +429,8 @@ int journal_update(struct journal *journal, const GPtrArray *entries)
     }
     int rc = batch_commit(&batch);
     batch_clear(&batch);
+    if (rc == CACHE_OK)
+        update_release_kept(journal, entries);
     pthread_mutex_unlock(&journal->change_lock);
     return rc;
 }

@@ -178,7 +178,7 @@ GPtrArray *journal_take(struct journal *journal, unsigned most);
 /* Gives entries back as they are; they will be taken again. */
 void journal_give_back(struct journal *journal, const GPtrArray *entries);
 /* Writes down how far an entry is: step, message and target facts. In one transaction for all; on
- * the disk before it returns. */
+ * the disk before it returns. What is `kept` counts as given back; a later update may undo that. */
 int journal_update(struct journal *journal, const GPtrArray *entries);
 /* Removes entries, whose fields say how they ended. With `done` those that have them as `source`
  * get the address (target, target_uidvalidity, target_uid) as their message, or go with them if

@@ -289,6 +289,34 @@ static void test_moved_aside(void)
     scratch_remove(directory);
 }
 
+/* A tail that was to be emptied when the machine stopped: LMDB has seen all of it, and more. */
+static void test_tail_old(void)
+{
+    g_autofree char *directory = g_dir_make_tmp("mailmount-journal-XXXXXX", NULL);
+    g_autofree char *tail = journal_scratch_path(directory, "tail");
+    struct journal *journal = open_in(directory);
+    g_autofree char *bytes = NULL;
+    gsize length = 0;
+    uint32_t uid = 1;
+    for (; length == 0; uid++) {
+        g_clear_pointer(&bytes, g_free);
+        fill(journal, uid, 1);
+        g_assert_true(g_file_get_contents(tail, &bytes, &length, NULL));
+    }
+    for (struct journal_entry *entry; (entry = journal_next(journal, 0)) != NULL;
+         journal_entry_free(entry))
+        settle_one(journal, entry->id, true, 0);
+    journal_close(journal);
+    g_assert_true(g_file_set_contents(tail, bytes, (gssize)length, NULL));
+    journal = open_in(directory);
+    g_assert_null(journal_next(journal, 0));
+    fill(journal, uid, 1);
+    g_autoptr(journal_entry) entry = journal_next(journal, 0);
+    g_assert_cmpuint(entry->id, ==, uid);
+    journal_close(journal);
+    scratch_remove(directory);
+}
+
 /* Staged files that nobody named are removed. */
 static void test_tidy(void)
 {
@@ -473,6 +501,7 @@ int main(int argc, char **argv)
     g_test_add_func("/journal/damaged/tail", test_tail_damaged);
     g_test_add_func("/journal/damaged/data", test_data_damaged);
     g_test_add_func("/journal/damaged/aside", test_moved_aside);
+    g_test_add_func("/journal/tail-old", test_tail_old);
     g_test_add_func("/journal/tidy", test_tidy);
     g_test_add_func("/journal/full", test_full);
     g_test_add_func("/journal/many", test_many);

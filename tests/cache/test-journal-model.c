@@ -284,7 +284,9 @@ static void run_update(struct model *model)
         entry->step = (enum journal_step)g_test_rand_int_range(JOURNAL_SENT, JOURNAL_PLACED + 1);
         if (entry->kind >= JOURNAL_CREATE)
             entry->step = JOURNAL_SENT;
-        entry->kept = entry->step == JOURNAL_MARKED;
+        entry->kept = entry->step == JOURNAL_MARKED && g_test_rand_int_range(0, 2) == 0;
+        if (entry->kept)
+            g_hash_table_remove(model->taken, &entry->id);
     }
     g_assert_cmpint(journal_update(model->journal, entries), ==, CACHE_OK);
 }
