@@ -120,6 +120,32 @@ void journal_store_failed_each(struct journal *journal,
                                void (*each)(struct journal *journal, uint64_t number,
                                             const char *name, const char *why));
 
+/* ---- journal-batch.c; under `change_lock` ---------------------------------------------------- */
+
+struct journal_batch {
+    struct journal *journal;
+    GHashTable *changed; /* id -> entry as it will be; NULL: it goes */
+    struct journal_name_change renamed;
+    bool durable;
+};
+
+void journal_batch_init(struct journal_batch *batch, struct journal *journal, bool durable);
+void journal_batch_clear(struct journal_batch *batch);
+/* The entry will be so (a copy is made), or will be gone. The last word counts. */
+void journal_batch_put(struct journal_batch *batch, const struct journal_entry *entry);
+void journal_batch_remove(struct journal_batch *batch, uint64_t id);
+bool journal_batch_removes(const struct journal_batch *batch, uint64_t id);
+/* An entry as it will be, as far as is known. */
+const struct journal_entry *journal_batch_entry(const struct journal_batch *batch,
+                                                const struct journal_item *item);
+/* First on the disk and then in memory. */
+int journal_batch_commit(struct journal_batch *batch);
+
+/* ---- journal-change.c ------------------------------------------------------------------------ */
+
+/* Takes over what the engine has learnt of an entry. */
+void journal_entry_learn(struct journal_entry *entry, const struct journal_entry *news);
+
 /* ---- journal-name.c -------------------------------------------------------------------------- */
 
 /* Notes a change in memory, as the tail has it. Takes `lock` itself. */
