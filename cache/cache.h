@@ -170,6 +170,9 @@ int cache_message_remove(struct cache_txn *txn, uint32_t messages, uint32_t uid)
  * any more keep what is stored under them until cache_collect(). */
 uint64_t cache_object_new(struct cache_txn *txn);
 uint64_t cache_object_for(struct cache_txn *txn, char kind, const char *server_id);
+/* The server's own id of an object, alive until the transaction changes something. CACHE_NOT_FOUND:
+ * it has none. */
+int cache_object_server_id(struct cache_txn *txn, uint64_t object, char *kind, const char **id);
 /* Drops objects (and their headers, parts and sizes) without a message; some at a time, returns how
  * many. Takes its own transactions. */
 unsigned cache_collect(struct cache *cache, unsigned most);

@@ -150,6 +150,19 @@ uint64_t cache_object_for(struct cache_txn *txn, char kind, const char *server_i
     return object;
 }
 
+int cache_object_server_id(struct cache_txn *txn, uint64_t object, char *kind, const char **id)
+{
+    struct object_record record;
+    int rc = store_check(txn, false);
+    if (rc == CACHE_OK)
+        rc = object_get(txn, object, &record);
+    if (rc != CACHE_OK)
+        return rc;
+    *kind = record.kind;
+    *id = record.server_id;
+    return record.kind != 0 ? CACHE_OK : CACHE_NOT_FOUND;
+}
+
 /* ---- collecting ----------------------------------------------------------------------------- */
 
 /* Objects without a message, at most `most`. */
