@@ -99,13 +99,11 @@ static void append_done(struct push *push)
     push_place(push->job.engine, push_pick(push->batch, entry_has_uid));
     if (push->batch->len > 0) { /* stored, the server does not say where */
         push_forget_target(push);
-        while (push->batch->len > 1) {
+        while (push->batch->len > 0) {
             GPtrArray *one = push_entries_new();
             g_ptr_array_add(one, g_ptr_array_steal_index(push->batch, push->batch->len - 1));
-            push_place(push->job.engine, one);
+            push_add_work(push, one);
         }
-        push_find_again(push);
-        return;
     }
     push_next(push);
 }

@@ -15,6 +15,46 @@ static void remove_heard(struct push *push, unsigned step, const struct imap_res
     push_note(push, result);
 }
 
+/* ---- the message cannot be taken away: its copy goes ------------------------------------------
+ */
+
+static void undo_done(struct push *push)
+{
+    push_refuse(push->job.engine, g_steal_pointer(&push->batch), push->undone_error,
+                push->undone_text);
+    g_clear_pointer(&push->undone_text, g_free);
+    push_next(push);
+}
+
+static void undo_selected(struct push *push)
+{
+    const struct journal_entry *entry = push_entry(push, 0);
+    struct imap_session *session = push->job.line->session;
+    bool same = push->refusal.imap == IMAP_OK &&
+                imap_session_state(session)->uidvalidity == entry->target_uidvalidity;
+    g_autoptr(imap_uidset) uids = imap_uidset_new();
+    if (same) {
+        imap_uidset_add(uids, entry->target_uid, entry->target_uid);
+        imap_send_uid_store(session, uids, true, "\\Deleted", 0, job_done,
+                            push_ticket(push, STEP_MARK));
+        imap_send_uid_expunge(session, uids, job_done, push_ticket(push, STEP_EXPUNGE));
+    }
+    push_await(push, remove_heard, undo_done);
+}
+
+static void remove_undo(struct push *push)
+{
+    push->undone_error = push->refusal.error;
+    push->undone_text = g_strdup(push->refusal.text);
+    push_select(push, push_entry(push, 0)->target, undo_selected);
+}
+
+static bool remove_can_undo(const struct push *push)
+{
+    const struct journal_entry *entry = push_entry(push, 0);
+    return entry->step == JOURNAL_COPIED && entry->target_uid != 0 && remove_can_expunge(push);
+}
+
 static void remove_refused(struct push *push)
 {
     struct engine *engine = push->job.engine;
@@ -28,6 +68,9 @@ static void remove_refused(struct push *push)
                                g_ptr_array_steal_index(push->batch, push->batch->len - 1));
         push_add_work(push, second);
         push_add_work(push, g_steal_pointer(&push->batch));
+    } else if (remove_can_undo(push)) {
+        remove_undo(push);
+        return;
     } else {
         push_refuse(engine, g_steal_pointer(&push->batch), push->refusal.error, push->refusal.text);
     }

@@ -177,6 +177,7 @@ void push_settle(struct engine *engine, GPtrArray *entries)
         push_tell(engine, entries->pdata[i], ENGINE_OK, "");
     push_tell_dropped(engine, dropped, ENGINE_GONE, "where the message lies now is not known");
     engine->push->wanted = true; /* what waited for these */
+    engine->push->losses = 0;
     pushed_check(engine);
 }
 
@@ -204,6 +205,7 @@ void push_refuse(struct engine *engine, GPtrArray *entries, enum engine_error er
         push_tell(engine, entries->pdata[i], error, words);
     push_tell_dropped(engine, dropped, error, words);
     engine->push->wanted = true;
+    engine->push->losses = 0;
     if (hierarchy)
         push_list_folders(engine);
     pushed_check(engine);
@@ -242,6 +244,15 @@ void push_drop_placed(struct engine *engine)
     g_queue_clear_full(&engine->push->placed, (GDestroyNotify)placed_free);
 }
 
+static bool placed_is_asking(const struct pusher *pusher)
+{
+    for (GList *at = pusher->placed.head; at != NULL; at = at->next)
+        if (((struct push_placed *)at->data)->asking)
+            return true;
+    return false;
+}
+
+/* While one list is on its way, more gathers for the next. */
 static void placed_add(struct engine *engine, const char *target, GPtrArray *entries)
 {
     struct pusher *pusher = engine->push;
@@ -260,7 +271,8 @@ static void placed_add(struct engine *engine, const char *target, GPtrArray *ent
     }
     g_ptr_array_extend_and_steal(placed->entries, entries);
     pusher->unsettled = true;
-    if (pusher->waiters > 0 || placed->entries->len >= PLACED_MOST)
+    bool waits = pusher->waiters > 0 && !placed_is_asking(pusher);
+    if (waits || placed->entries->len >= PLACED_MOST)
         push_settle_placed(engine);
 }
 
@@ -273,7 +285,10 @@ static const char *placed_target(struct engine *engine, const struct journal_ent
         entry->kind == JOURNAL_MOVE || entry->kind == JOURNAL_COPY || entry->kind == JOURNAL_APPEND;
     if (!hierarchy && !arrives)
         return NULL;
+    g_autofree char *now = journal_renamed(engine->journal, entry->target);
     bool known = push_box(engine, entry->target, &box);
+    if (arrives && strcmp(now, entry->target) != 0)
+        return NULL; /* it has another name soon, which waits for this one */
     if (hierarchy)
         return known ? NULL : "";
     return known && box.listed ? entry->target : NULL;
@@ -336,6 +351,8 @@ static void placed_finish(struct engine *engine, struct push_placed *placed)
     engine->push->unsettled = engine->push->placed.length > 0;
     push_settle(engine, g_ptr_array_ref(placed->entries));
     placed_free(placed);
+    if (engine->push->waiters > 0)
+        push_settle_placed(engine);
     push_kick(engine);
 }
 

@@ -194,7 +194,7 @@ static GPtrArray *push_take(struct push *push)
 {
     struct engine *engine = push->job.engine;
     struct pusher *pusher = engine->push;
-    if (push_should_yield(engine) && !push->again) {
+    if (push->did && push_should_yield(engine)) {
         push->more = true;
         return NULL;
     }
@@ -221,9 +221,12 @@ static void push_begin(struct push *push)
         job_end(&push->job, ENGINE_OK);
         return;
     }
+    push->did = true;
     const struct journal_entry *first = push_entry(push, 0);
     const struct push_kind *kind = &KINDS[first->kind];
-    if (first->step == JOURNAL_QUEUED)
+    if (first->step == JOURNAL_PLACED) /* an APPEND: stored, and it is not known where */
+        push_find_again(push);
+    else if (first->step == JOURNAL_QUEUED)
         kind->begin(push);
     else if (first->step == JOURNAL_SENT)
         kind->resume(push);
@@ -254,7 +257,6 @@ static void push_start(struct job *job)
 static void push_answered(struct job *job, unsigned step, const struct imap_result *result)
 {
     struct push *push = (struct push *)job;
-    job->engine->push->losses = 0;
     if (step != PUSH_IGNORED) {
         if (push->heard != NULL)
             push->heard(push, step, result);
@@ -337,6 +339,8 @@ static void push_clear(struct job *job)
         g_array_unref(push->sources);
     }
     g_clear_pointer(&push->listed, g_ptr_array_unref);
+    push_forget_refusal(push);
+    g_free(push->undone_text);
     g_free(push->selected);
     g_free(push->target);
     pusher->job = NULL;

@@ -58,6 +58,7 @@ struct push {
     GQueue work;      /* batches to do before new ones are taken: GPtrArray of journal_entry */
     GPtrArray *batch; /* what is being done; NULL: nothing */
     bool again;       /* the next batch may begin */
+    bool did;         /* one was done since it has the line */
     bool more;        /* it ends, and there is more to send */
     bool rewound;     /* entries of the batch are known not to have been sent, though SENT */
     /* the phase */
@@ -80,9 +81,11 @@ struct push {
     GArray *into;              /* which of these FETCH fills */
     uint32_t look_first;
     push_then look_then;
-    GBytes *body;          /* a whole message, to compare */
-    uint32_t asked, found; /* its UID; the UID of what is ours, 0: none yet */
-    bool found_equal;      /* it is so byte for byte */
+    GBytes *body;                   /* a whole message, to compare */
+    uint32_t asked, found;          /* its UID; the UID of what is ours, 0: none yet */
+    bool found_equal;               /* it is so byte for byte */
+    enum engine_error undone_error; /* why a MOVE is undone; the words for it */
+    char *undone_text;
     GArray *descriptors;   /* int: staged files on their way */
     GPtrArray *listed;     /* struct folder_entry: what LIST said */
     struct mirror *mirror; /* flags on their way into the cache */

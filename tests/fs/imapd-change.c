@@ -34,6 +34,15 @@ const char *talk_flaw(struct talk *talk, const char *line, bool done)
         return NULL;
     }
     const char *words = imapd->flaw_words;
+    if (imapd->flaw_twice || imapd->flaw_arrival != NULL) {
+        struct imapd_box *archive = talk_box(talk, "Archive");
+        const char *bytes = imapd->flaw_arrival != NULL ? imapd->flaw_arrival : talk->literal->str;
+        struct imapd_message *message = imapd_add_bytes(archive, bytes, -1);
+        const struct imapd_message *first = imapd_message(archive, message->uid - 1);
+        message->date = g_strdup(first->date);
+        imapd->flaw_twice = false;
+        imapd->flaw_arrival = NULL;
+    }
     if (imapd->flaw_times > 0 && --imapd->flaw_times == 0)
         imapd->flaw_on = NULL;
     if (words == NULL)

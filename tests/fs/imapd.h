@@ -55,8 +55,10 @@ struct imapd {
     const char *flaw_on, *flaw_words;
     bool flaw_done;
     unsigned flaw_times, flaw_skip;
-    int64_t cut_literal;  /* the next literal is cut off after so many octets; -1: none */
-    const char *read_box; /* SELECTed READ-ONLY */
+    bool flaw_twice;          /* the APPEND that is cut is done twice */
+    const char *flaw_arrival; /* a message that another stores in its mailbox when it is cut */
+    int64_t cut_literal;      /* the next literal is cut off after so many octets; -1: none */
+    const char *read_box;     /* SELECTed READ-ONLY */
     /* counted */
     uint64_t signed_in, flights, examines, lists, searches, fetches, structures, bodies, noops;
     uint64_t body_bytes;

@@ -106,20 +106,20 @@ static void test_move(struct fixture *fixture, gconstpointer data)
 
 static void test_move_many(struct fixture *fixture, gconstpointer data)
 {
-    start_listed(fixture, 3000);
-    imapd_forget_counts(fixture->imapd);
-    for (uint32_t uid = 1; uid <= 3000; uid++)
+    start_listed(fixture, 10000);
+    for (uint32_t uid = 1; uid <= 10000; uid++)
         add_move(fixture, JOURNAL_MOVE, uid);
     engine_push(fixture->engine);
     g_assert_cmpint(fixture_pushed(fixture, 0), ==, ENGINE_OK);
     g_assert_true(journal_is_empty(fixture));
-    g_assert_cmpuint(held(fixture, "Archive"), ==, 3000);
-    g_assert_cmpuint(count(fixture, &fixture->imapd->moves), ==, 6);
+    g_assert_cmpuint(held(fixture, "Archive"), ==, 10000);
+    g_assert_cmpuint(count(fixture, &fixture->imapd->moves), ==, 20);
     g_assert_cmpuint(count(fixture, &fixture->imapd->selects), ==, 1);
     g_assert_cmpuint(count(fixture, &fixture->imapd->statuses), ==, 1);
-    g_assert_cmpuint(count(fixture, &fixture->imapd->flights), <, 30);
-    g_assert_cmpuint(fixture_mailbox(fixture, "Archive").count, ==, 3000);
-    g_assert_cmpint(g_atomic_int_get(&fixture->settled), ==, 3000);
+    g_assert_cmpuint(count(fixture, &fixture->imapd->flights), <, 80);
+    g_test_message("%u flights", (unsigned)count(fixture, &fixture->imapd->flights));
+    g_assert_cmpuint(fixture_mailbox(fixture, "Archive").count, ==, 10000);
+    g_assert_cmpint(g_atomic_int_get(&fixture->settled), ==, 10000);
 }
 
 /* Nobody waits: what is added one by one goes out together. */
@@ -242,6 +242,37 @@ static void test_move_refused(struct fixture *fixture, gconstpointer data)
     move_two(fixture);
     check_fallback(fixture);
     g_assert_cmpuint(imapd_count_lines(fixture->imapd, "UID MOVE"), ==, 1);
+}
+
+/* It can be copied and not be marked: the copy goes, the message stays where it was. */
+static void test_move_undone(struct fixture *fixture, gconstpointer data)
+{
+    fixture->imapd->capabilities = "CONDSTORE ESEARCH UIDPLUS";
+    start_listed(fixture, 2);
+    fixture->imapd->flaw_on = "UID STORE";
+    fixture->imapd->flaw_words = "NO [NOPERM] you may not delete";
+    fixture->imapd->flaw_times = 1;
+    uint64_t id = add_move(fixture, JOURNAL_MOVE, 2);
+    g_assert_cmpint(fixture_pushed(fixture, id), ==, ENGINE_REFUSED);
+    g_assert_cmpuint(held(fixture, "INBOX"), ==, 2);
+    g_assert_cmpuint(held(fixture, "Archive"), ==, 0);
+    g_assert_cmpstr(imapd_message(fixture_inbox(fixture), 2)->flags, ==, "");
+    check_no_blind_expunge(fixture);
+}
+
+/* On the only connection readers get their turn. */
+static void test_one_line(struct fixture *fixture, gconstpointer data)
+{
+    fixture->account.connections = 1;
+    start_listed(fixture, 1200);
+    for (uint32_t uid = 1; uid <= 1200; uid++)
+        add_move(fixture, JOURNAL_MOVE, uid);
+    engine_push(fixture->engine);
+    fixture_pass(2);
+    g_assert_cmpint(fixture_list(fixture, "INBOX"), ==, ENGINE_OK);
+    g_assert_cmpint(fixture_pushed(fixture, 0), ==, ENGINE_OK);
+    g_assert_cmpuint(held(fixture, "Archive"), ==, 1200);
+    g_assert_cmpuint(fixture_object(fixture, "INBOX", 1200), ==, 0);
 }
 
 static void test_move_poor(struct fixture *fixture, gconstpointer data)
@@ -407,6 +438,15 @@ static void test_append_silent(struct fixture *fixture, gconstpointer data)
     g_assert_cmpuint(held(fixture, "Archive"), ==, 1);
     g_assert_cmpuint(count(fixture, &fixture->imapd->appends), ==, 1);
     g_assert_cmpuint(fixture_object(fixture, "Archive", 1), !=, 0);
+    add_append(fixture, "Archive", MAIL); /* two of the same: each is found */
+    const struct journal_entry flags = {.kind = JOURNAL_FLAGS,
+                                        .message.mailbox = "Archive",
+                                        .source = add_append(fixture, "Archive", MAIL),
+                                        .add = "\\Flagged"};
+    fixture_add(fixture, &flags);
+    g_assert_cmpint(fixture_pushed(fixture, 0), ==, ENGINE_OK);
+    g_assert_cmpuint(held(fixture, "Archive"), ==, 3);
+    g_assert_cmpstr(imapd_message(box(fixture, "Archive"), 3)->flags, ==, "\\Seen \\Flagged");
 }
 
 struct refusal_case {
@@ -627,7 +667,9 @@ int main(int argc, char **argv)
     ADD("/engine/push/move-poison", test_move_poison);
     ADD("/engine/push/move-by-copy", test_move_by_copy);
     ADD("/engine/push/move-refused", test_move_refused);
+    ADD("/engine/push/move-undone", test_move_undone);
     ADD("/engine/push/move-poor", test_move_poor);
+    ADD("/engine/push/one-line", test_one_line);
     ADD("/engine/push/copy", test_copy);
     ADD("/engine/push/expunge", test_expunge);
     ADD("/engine/push/flags", test_flags);
