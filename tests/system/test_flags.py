@@ -18,7 +18,7 @@ def flags_of(server, user, subject, mailbox=b"INBOX"):
     """The flags that the server has for the message with this subject, lower case."""
     with server.client(user) as client:
         client.command(b"EXAMINE " + mailbox)
-        for parts in client.command(b"FETCH 1:* (FLAGS BODY.PEEK[HEADER.FIELDS (SUBJECT)])"):
+        for parts in client.command(b"UID FETCH 1:* (FLAGS BODY.PEEK[HEADER.FIELDS (SUBJECT)])"):
             if len(parts) > 1 and subject.encode() in parts[1]:
                 line = parts[0] + parts[-1]
                 inner = line.split(b"FLAGS (", 1)[1].split(b")", 1)[0]
