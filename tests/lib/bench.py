@@ -8,7 +8,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from lib import servers  # noqa: E402
+from lib import bench_changes, servers  # noqa: E402
 from lib.client import Client  # noqa: E402
 from lib.mount import Mount  # noqa: E402
 from lib.proxy import Proxy  # noqa: E402
@@ -146,6 +146,7 @@ def main():
     count = int(sys.argv[1]) if len(sys.argv) > 1 else 100_000
     with tempfile.TemporaryDirectory(prefix="mailmount-bench-") as folder:
         bench(count, Path(folder))
+        bench_changes.bench(Path(folder) / "changes", fill, row)
 
 
 if __name__ == "__main__":
