@@ -13,6 +13,8 @@ void account_free(struct account *account)
     g_free(account->tls_ca);
     g_free(account->tls_fingerprint);
     g_free(account->cache_dir);
+    g_free(account->state_dir);
+    g_free(account->trash);
     g_strfreev(account->folders);
     g_free(account);
 }

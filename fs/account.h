@@ -10,6 +10,7 @@
 enum account_tls { ACCOUNT_TLS_IMPLICIT, ACCOUNT_TLS_STARTTLS, ACCOUNT_TLS_NONE };
 enum account_view { ACCOUNT_VIEW_BOTH, ACCOUNT_VIEW_MESSAGES, ACCOUNT_VIEW_PARTS };
 enum account_size { ACCOUNT_SIZE_EXACT, ACCOUNT_SIZE_BOUND };
+enum account_delete { ACCOUNT_DELETE_TRASH, ACCOUNT_DELETE_EXPUNGE };
 enum account_control { ACCOUNT_CONTROL_HIDDEN, ACCOUNT_CONTROL_LISTED };
 
 /* Strings belong to the struct; NULL where nothing was said and there is no default. */
@@ -23,7 +24,7 @@ struct account {
     char *password_command;
     char *auth; /* "auto", "login", or a SASL mechanism */
     char *tls_ca, *tls_fingerprint;
-    char *cache_dir;
+    char *cache_dir, *state_dir;
     uint64_t cache_size;     /* bytes of content kept */
     char **folders;          /* patterns, "!" excludes; NULL: all */
     bool folders_subscribed; /* only subscribed ones; `folders` is NULL then */
@@ -31,7 +32,10 @@ struct account {
     enum account_size size;
     enum account_control control;
     unsigned timeout_s, connections;
-    bool read_only; /* asked for; every mount is */
+    bool xattr;     /* flags are extended attributes too */
+    bool read_only; /* nothing is ever changed, and what an earlier mount left to send waits */
+    char *trash;    /* path of the folder for what is deleted, where the server marks none */
+    enum account_delete delete;
     uid_t uid;
     gid_t gid;
     mode_t umask; /* 077 */

@@ -7,6 +7,7 @@
 #include "fs/control.h"
 #include "fs/mime.h"
 #include "fs/origin.h"
+#include "fs/refused.h"
 #include "fs/sizes.h"
 #include "fs/stream.h"
 
@@ -262,6 +263,15 @@ static int open_misfit(const struct origin *origin, struct content **content)
     return ESTALE;
 }
 
+static int open_refused(const struct place *place, struct content **content)
+{
+    GBytes *bytes = NULL;
+    int error = refused_bytes(place, &bytes);
+    if (error == 0)
+        *content = content_new(0, bytes);
+    return error;
+}
+
 int content_open(const struct mounted *mounted, struct place *place, struct content **content,
                  struct need *need)
 {
@@ -269,6 +279,10 @@ int content_open(const struct mounted *mounted, struct place *place, struct cont
         *content = content_new(0, control_status(mounted)); /* each opening its own text */
         return 0;
     }
+    if (place->kind == PLACE_REFUSED)
+        return open_refused(place, content);
+    if (place_is_local(place))
+        return ENOENT;
     if (need->round == 0)
         ahead_opened(place);
     uint64_t size;

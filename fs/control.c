@@ -2,6 +2,52 @@
 
 #include <inttypes.h>
 
+#include "fs/change.h"
+
+/* Wall clock, in the zone of whoever mounted. */
+static char *time_text(uint64_t wall_us)
+{
+    g_autoptr(GDateTime) time = g_date_time_new_from_unix_local((gint64)(wall_us / 1000000));
+    return time != NULL ? g_date_time_format(time, "%F %T") : g_strdup("");
+}
+
+static void status_failed(struct journal *journal, GString *text)
+{
+    struct journal_failed failed = {0};
+    while (journal_failed_next(journal, failed.number, &failed)) {
+        uint64_t number = failed.number;
+        g_string_append_printf(text, "not sent: %s: %s\n", failed.name, failed.why);
+        journal_failed_clear(&failed);
+        failed = (struct journal_failed){.number = number};
+    }
+}
+
+/* What the server has not got yet, and never will. */
+static void status_changes(const struct mounted_account *mine, const struct engine_status *status,
+                           GString *text)
+{
+    struct journal_counts counts;
+    journal_counts(mine->journal, &counts);
+    g_string_append_printf(text, "changes to be sent: %u", counts.waiting);
+    if (counts.oldest_us != 0) {
+        g_autofree char *since = time_text(counts.oldest_us);
+        g_string_append_printf(text, ", since %s", since);
+    }
+    g_string_append_c(text, '\n');
+    if (counts.marked > 0)
+        g_string_append_printf(text,
+                               "hidden and marked as deleted, since the server cannot remove "
+                               "single messages: %u\n",
+                               counts.marked);
+    if (status->last_refusal[0] != '\0')
+        g_string_append_printf(text, "last refusal: %s\n", status->last_refusal);
+    if (!change_has_trash((struct mounted_account *)mine))
+        g_string_append(text, "deleting: refused, as no folder is marked as trash; set trash= or "
+                              "delete=expunge\n");
+    g_string_append_printf(text, "messages that could not be sent: %u\n", counts.failed);
+    status_failed(mine->journal, text);
+}
+
 static void status_account(const struct mounted_account *mine, GString *text)
 {
     static const char *const SIZES[] = {
@@ -30,6 +76,8 @@ static void status_account(const struct mounted_account *mine, GString *text)
     g_string_append_printf(text, "sizes told by the server: %s\n",
                            SIZES[engine_sizes(mine->engine)]);
     g_string_append_printf(text, "content cache: %s of %s\n", used, limit);
+    if (mine->journal != NULL)
+        status_changes(mine, &status, text);
     if (status.mailboxes_incomplete > 0)
         g_string_append_printf(text, "folders of which the server shows only a part: %" PRIu64 "\n",
                                status.mailboxes_incomplete);

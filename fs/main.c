@@ -138,14 +138,14 @@ static int identity_take(const struct command *command)
 /* ---- checks --------------------------------------------------------------------------------- */
 
 /* NULL, or why this folder cannot serve. */
-static const char *cache_folder_check(const char *folder, const char *mountpoint)
+static const char *folder_check(const char *folder, const char *mountpoint)
 {
     if (path_is_below(folder, mountpoint))
-        return "lies below the mount point: set another cache_dir=, or mount elsewhere";
+        return "lies below the mount point: set another, or mount elsewhere";
     if (path_is_below(mountpoint, folder))
         return "holds the mount point: mount elsewhere";
     if (path_is_remote(folder))
-        return "is on a network filesystem: set cache_dir= to a local folder";
+        return "is on a network filesystem: set it to a local folder";
     return NULL;
 }
 
@@ -156,11 +156,16 @@ static int folders_check(const struct program *program)
 
     for (guint i = 0; i < program->accounts->len; i++) {
         const struct account *account = g_ptr_array_index(program->accounts, i);
-        const char *wrong = cache_folder_check(account->cache_dir, program->mountpoint);
-        if (wrong == NULL)
-            continue;
-        g_autofree char *message = g_strdup_printf("the cache %s %s", account->cache_dir, wrong);
-        return program_fail(EXIT_CONFIG, message);
+        const char *const FOLDERS[][2] = {{"cache_dir", account->cache_dir},
+                                          {"state_dir", account->state_dir}};
+        for (size_t k = 0; k < G_N_ELEMENTS(FOLDERS); k++) {
+            const char *wrong = folder_check(FOLDERS[k][1], program->mountpoint);
+            if (wrong == NULL)
+                continue;
+            g_autofree char *message =
+                g_strdup_printf("%s=%s %s", FOLDERS[k][0], FOLDERS[k][1], wrong);
+            return program_fail(EXIT_CONFIG, message);
+        }
     }
     if (path_is_below(config, program->mountpoint))
         return program_fail(EXIT_CONFIG, "the configuration lies below the mount point");
@@ -262,10 +267,18 @@ static int mount_status(enum mount_error error)
     return (size_t)error < G_N_ELEMENTS(STATUS) ? STATUS[error] : EXIT_MOUNT;
 }
 
-/* The mount is always read-only: there is no operation that changes mail. */
+static bool all_read_only(const struct program *program)
+{
+    for (guint i = 0; i < program->accounts->len; i++)
+        if (!((const struct account *)g_ptr_array_index(program->accounts, i))->read_only)
+            return false;
+    return true;
+}
+
 static int worker_mount(struct program *program, struct secret **secrets, bool anew)
 {
-    g_auto(GStrv) options = command_fuse_options(&program->command, source_shown(program), true);
+    g_auto(GStrv) options =
+        command_fuse_options(&program->command, source_shown(program), all_read_only(program));
     g_autoptr(GError) error = NULL;
     const struct mount_config config = {
         .accounts = (struct account **)program->accounts->pdata,

@@ -6,7 +6,9 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "fs/change.h"
 #include "fs/content.h"
+#include "fs/draft.h"
 #include "fs/mime.h"
 #include "fs/notify.h"
 #include "fs/ops.h"
@@ -14,6 +16,7 @@
 #include "fs/request.h"
 #include "fs/session.h"
 #include "fs/sizes.h"
+#include "fs/trace.h"
 
 #define LOCK_WAIT_MS 5000
 
@@ -65,12 +68,19 @@ static void on_folders_changed(void *data)
     notify_inode(NODE_ROOT);
 }
 
+static void on_change_settled(const struct journal_entry *entry, enum engine_error error,
+                              const char *text, void *data)
+{
+    change_settled(&mounted, data, entry, error, text);
+}
+
 static const struct engine_events EVENTS = {
     .mailbox_changed = on_mailbox_changed,
     .message_removed = on_message_removed,
     .message_changed = on_message_changed,
     .content_changed = on_content_changed,
     .folders_changed = on_folders_changed,
+    .change_settled = on_change_settled,
 };
 
 /* ---- accounts ---- */
@@ -103,13 +113,30 @@ static bool engine_make(struct mounted_account *mine, const struct engine_config
 }
 
 /* Takes `why`. */
-static enum mount_error cache_refused(GError *why, GError **error)
+static enum mount_error cache_refused(GError *why, const char *option, GError **error)
 {
     bool locked = g_error_matches(why, CACHE_ERROR, CACHE_LOCKED);
-    g_set_error(error, CACHE_ERROR, why->code, "%s%s", why->message,
-                locked ? "; unmount that first, or give this one a cache_dir= of its own" : "");
+    g_set_error(error, CACHE_ERROR, why->code, "%s%s%s%s", why->message,
+                locked ? "; unmount that first, or give this one a " : "", locked ? option : "",
+                locked ? " of its own" : "");
     g_error_free(why);
     return MOUNT_CACHE;
+}
+
+/* Read-only, what an earlier mount left to be sent is neither sent nor shown. */
+static bool journal_make(struct mounted_account *mine, const char *name, const char *owner,
+                         GError **error)
+{
+    const struct journal_options options = {
+        .directory = mine->account->state_dir,
+        .account = name,
+        .owner = owner,
+        .lock_wait_ms = LOCK_WAIT_MS,
+    };
+    if (mine->account->read_only)
+        return true;
+    mine->journal = journal_open(&options, error);
+    return mine->journal != NULL;
 }
 
 static enum mount_error account_open(unsigned index, GError **error)
@@ -132,14 +159,18 @@ static enum mount_error account_open(unsigned index, GError **error)
     mine->account = account;
     mine->cache = cache_open(&options, &why);
     if (mine->cache == NULL)
-        return cache_refused(g_steal_pointer(&why), error);
+        return cache_refused(g_steal_pointer(&why), "cache_dir=", error);
+    if (!journal_make(mine, name, owner, &why))
+        return cache_refused(g_steal_pointer(&why), "state_dir=", error);
     if (config->several)
         mine->root = cache_slot_of_mailbox(mine->cache, "");
     struct engine_config engine = {
         .account = account,
         .cache = mine->cache,
+        .journal = mine->journal,
         .secret = config->secrets != NULL ? config->secrets[index] : NULL,
         .events = &EVENTS,
+        .events_data = mine,
         .transcript = config->transcript,
     };
     return engine_make(mine, &engine) ? MOUNT_OK : stopped(error);
@@ -184,6 +215,8 @@ static void accounts_free(void)
     for (unsigned i = 0; i < mounted.count; i++) {
         if (mounted.accounts[i].engine != NULL)
             engine_free(mounted.accounts[i].engine);
+        if (mounted.accounts[i].journal != NULL)
+            journal_close(mounted.accounts[i].journal);
         if (mounted.accounts[i].cache != NULL) {
             sizes_flush(mounted.accounts[i].cache);
             cache_close(mounted.accounts[i].cache);
@@ -296,6 +329,8 @@ enum mount_error mount_run(const struct mount_config *of, GError **error)
     if (session != NULL)
         session_free(atomic_exchange(&session, NULL));
     parsed_clear();
+    draft_clear();
+    trace_clear();
     accounts_free();
     return result;
 }

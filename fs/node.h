@@ -2,12 +2,13 @@
  *
  *      slot (18 bits) | UID (32 bits) | part number (14 bits)
  *
- * slot 0           the root (inode 1), .mailmount and its files
- * UID 0            the directory of the mailbox with this slot; part 1 and up: its .mailmount
- * otherwise        a message of the mailbox whose messages have this slot: part 0 is NAME.eml,
- *                  1 the directory NAME/ (higher, so that tools which sort by inode meet the .eml
- *                  first), 2 its headers.txt, 3 the message's second face in views, from 4 on its
- *                  parts in pre-order
+ *      slot 0          the root (inode 1), .mailmount and its files; with a UID a local file: part
+ *                      n a staged file of account n, NODE_PART_REFUSED + n a failed message
+ *      UID 0           the directory of the mailbox with this slot; part 1 and up: its .mailmount
+ *      otherwise       a message of the mailbox whose messages have this slot: part 0 is NAME.eml,
+ *                      1 the directory NAME/ (higher, so that tools which sort by inode meet the
+ *                      .eml first), 2 its headers.txt, 3 the message's second face in views, from 4
+ *                      on its parts in pre-order
  *
  * Slots stay below 2^17, so that st_ino stays positive. Slots are never used twice, so the
  * generation is always 0.
@@ -32,12 +33,20 @@ enum {
     NODE_ROOT = 1, /* FUSE_ROOT_ID */
     NODE_CONTROL = 2,
     NODE_STATUS = 3,
+    NODE_FAILED = 4,
 };
+
+#define NODE_PART_REFUSED 8192 /* and up, with slot 0 */
 
 struct node {
     uint32_t slot, uid;
     uint16_t part;
 };
+
+static inline bool node_is_refused(struct node node)
+{
+    return node.slot == 0 && node.uid != 0 && node.part >= NODE_PART_REFUSED;
+}
 
 static inline uint64_t node_inode(struct node node)
 {

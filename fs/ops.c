@@ -6,7 +6,11 @@
 #include <string.h>
 
 #include "fs/content.h"
+#include "fs/draft.h"
+#include "fs/ops-change.h"
+#include "fs/ops-private.h"
 #include "fs/request.h"
+#include "fs/trace.h"
 #include "fs/tree.h"
 
 /* Seconds that the kernel may keep what is told when it changes, and names that are not there. */
@@ -34,7 +38,12 @@ static struct timespec timespec_of(int64_t ns)
     return (struct timespec){.tv_sec = seconds, .tv_nsec = rest};
 }
 
-static void stat_fill(const struct tree_attr *attr, struct stat *st)
+const struct mounted *ops_mounted(void)
+{
+    return mounted;
+}
+
+void ops_stat_fill(const struct tree_attr *attr, struct stat *st)
 {
     *st = (struct stat){
         .st_ino = attr->inode,
@@ -51,7 +60,7 @@ static void stat_fill(const struct tree_attr *attr, struct stat *st)
     st->st_blocks = (st->st_size + 511) / 512;
 }
 
-static double attr_kept(const struct tree_attr *attr)
+double ops_attr_kept(const struct tree_attr *attr)
 {
     bool message = node_of(attr->inode).uid != 0 && node_of(attr->inode).part == NODE_PART_MESSAGE;
     if (!attr->steady)
@@ -59,16 +68,18 @@ static double attr_kept(const struct tree_attr *attr)
     return message ? KEPT_TRUSTED : KEPT;
 }
 
-static void entry_fill(const struct tree_attr *attr, struct fuse_entry_param *entry)
+void ops_entry_fill(const struct tree_attr *attr, struct fuse_entry_param *entry)
 {
     *entry = (struct fuse_entry_param){
         .ino = attr->inode,
         .entry_timeout = attr->steady || attr->directory ? KEPT : 0,
-        .attr_timeout = attr_kept(attr),
+        .attr_timeout = ops_attr_kept(attr),
     };
-    if (node_of(attr->inode).uid != 0)
+    if (node_of(attr->inode).uid != 0 && !draft_is_inode(attr->inode))
         entry->entry_timeout = KEPT; /* the name stays even while the size is not settled */
-    stat_fill(attr, &entry->attr);
+    if (attr->passing)
+        entry->entry_timeout = 0;
+    ops_stat_fill(attr, &entry->attr);
 }
 
 /* ---- operations ---- */
@@ -87,7 +98,7 @@ static int step_lookup(struct request *request)
     }
     if (error != 0)
         return error;
-    entry_fill(&attr, &entry);
+    ops_entry_fill(&attr, &entry);
     fuse_reply_entry(request->fuse, &entry);
     return 0;
 }
@@ -98,8 +109,10 @@ static void op_lookup(fuse_req_t fuse, fuse_ino_t parent, const char *name)
     request_start(&request);
 }
 
-static int step_getattr(struct request *request)
+int ops_step_getattr(struct request *request)
 {
+    if (draft_is_inode(request->inode))
+        return ops_draft_getattr(request);
     struct tree_attr attr;
     struct content *content =
         request->with_info ? (struct content *)(uintptr_t)request->info.fh : NULL;
@@ -109,14 +122,14 @@ static int step_getattr(struct request *request)
     if (content != NULL)
         attr.size = content_length(content);
     struct stat st;
-    stat_fill(&attr, &st);
-    fuse_reply_attr(request->fuse, &st, attr_kept(&attr));
+    ops_stat_fill(&attr, &st);
+    fuse_reply_attr(request->fuse, &st, ops_attr_kept(&attr));
     return 0;
 }
 
 static void op_getattr(fuse_req_t fuse, fuse_ino_t inode, struct fuse_file_info *info)
 {
-    struct request request = {.fuse = fuse, .step = step_getattr, .inode = inode};
+    struct request request = {.fuse = fuse, .step = ops_step_getattr, .inode = inode};
     if (info != NULL) {
         request.info = *info;
         request.with_info = true;
@@ -148,8 +161,13 @@ static int step_open(struct request *request)
 
 static void op_open(fuse_req_t fuse, fuse_ino_t inode, struct fuse_file_info *info)
 {
+    if (draft_is_inode(inode)) {
+        ops_draft_open(fuse, inode, info);
+        return;
+    }
     if ((info->flags & O_ACCMODE) != O_RDONLY || (info->flags & O_TRUNC)) {
-        fuse_reply_err(fuse, EACCES);
+        /* parts cannot be changed; a message can be replaced, but not written to */
+        fuse_reply_err(fuse, node_of(inode).part >= NODE_PART_HEADERS ? EPERM : EACCES);
         return;
     }
     struct request request = {.fuse = fuse, .step = step_open, .inode = inode, .info = *info};
@@ -170,6 +188,10 @@ static int step_read(struct request *request)
 static void op_read(fuse_req_t fuse, fuse_ino_t inode, size_t size, off_t offset,
                     struct fuse_file_info *info)
 {
+    if (draft_is_inode(inode)) {
+        ops_draft_read(fuse, size, offset, info);
+        return;
+    }
     struct request request = {
         .fuse = fuse,
         .step = step_read,
@@ -183,6 +205,10 @@ static void op_read(fuse_req_t fuse, fuse_ino_t inode, size_t size, off_t offset
 
 static void op_release(fuse_req_t fuse, fuse_ino_t inode, struct fuse_file_info *info)
 {
+    if (draft_is_inode(inode)) {
+        ops_draft_release(fuse, info);
+        return;
+    }
     content_unref((struct content *)(uintptr_t)info->fh);
     fuse_reply_err(fuse, 0);
 }
@@ -192,8 +218,8 @@ static int step_opendir(struct request *request)
     int error = tree_open(mounted, request->inode, &request->need);
     if (error != 0)
         return error;
-    struct node node = node_of(request->inode);
-    request->info.cache_readdir = request->info.keep_cache = node.uid != 0;
+    bool lasting = node_of(request->inode).uid != 0 && !ghost_is(request->inode);
+    request->info.cache_readdir = request->info.keep_cache = lasting;
     fuse_reply_open(request->fuse, &request->info);
     return 0;
 }
@@ -217,7 +243,7 @@ static bool page_put(const struct tree_entry *item, void *data)
     size_t room = page->size - page->length, length;
     struct fuse_entry_param entry = {0};
     if (item->attr != NULL)
-        entry_fill(item->attr, &entry);
+        ops_entry_fill(item->attr, &entry);
     entry.attr.st_ino = item->inode;
     entry.attr.st_mode = item->directory ? S_IFDIR : S_IFREG;
     if (item->attr != NULL)
@@ -263,24 +289,6 @@ static void op_releasedir(fuse_req_t fuse, fuse_ino_t inode, struct fuse_file_in
     fuse_reply_err(fuse, 0);
 }
 
-/* From memory, never from the server: a disk widget that waits here keeps a laptop from sleeping.
- */
-static void op_statfs(fuse_req_t fuse, fuse_ino_t inode)
-{
-    struct statvfs st = {
-        .f_bsize = 4096,
-        .f_frsize = 4096,
-        .f_blocks = UINT64_C(1) << 28,
-        .f_bfree = UINT64_C(1) << 28,
-        .f_bavail = UINT64_C(1) << 28,
-        .f_files = UINT32_MAX,
-        .f_ffree = UINT32_MAX,
-        .f_favail = UINT32_MAX,
-        .f_namemax = 255,
-    };
-    fuse_reply_statfs(fuse, &st);
-}
-
 static void op_forget(fuse_req_t fuse, fuse_ino_t inode, uint64_t count)
 {
     fuse_reply_none(fuse);
@@ -307,12 +315,31 @@ const struct fuse_lowlevel_ops OPS = {
     .getattr = op_getattr,
     .open = op_open,
     .read = op_read,
+    .create = op_create,
+    .write = op_write,
+    .flush = op_flush,
+    .fsync = op_fsync,
+    .setattr = op_setattr,
+    .copy_file_range = op_copy_file_range,
+    .fallocate = op_fallocate,
     .release = op_release,
     .opendir = op_opendir,
     .readdir = op_readdir,
     .readdirplus = op_readdirplus,
     .releasedir = op_releasedir,
     .statfs = op_statfs,
+    .unlink = op_unlink,
+    .rmdir = op_rmdir,
+    .rename = op_rename,
+    .mkdir = op_mkdir,
+    .link = op_link,
+    .mknod = op_mknod,
+    .symlink = op_symlink,
+    .fsyncdir = op_fsyncdir,
+    .getxattr = op_getxattr,
+    .listxattr = op_listxattr,
+    .setxattr = op_setxattr,
+    .removexattr = op_removexattr,
 };
 
 void ops_init(const struct mounted *shown, void (*ready)(void *data), void *data)

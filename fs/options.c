@@ -20,6 +20,9 @@ static const struct option_choice SIZES[] = {
 static const struct option_choice CONTROLS[] = {
     {"hidden", ACCOUNT_CONTROL_HIDDEN}, {"listed", ACCOUNT_CONTROL_LISTED}, {NULL, 0}};
 
+static const struct option_choice DELETES[] = {
+    {"trash", ACCOUNT_DELETE_TRASH}, {"expunge", ACCOUNT_DELETE_EXPUNGE}, {NULL, 0}};
+
 #define FIELD(member) .field = offsetof(struct account, member)
 #define HERE OPTION_ON_COMMAND_LINE
 #define ANYWHERE OPTION_ANYWHERE
@@ -41,6 +44,8 @@ const struct option OPTIONS[] = {
      "where the cache lives (default $XDG_CACHE_HOME/mailmount)"},
     {"cache_size", OPTION_BYTES, ANYWHERE, FIELD(cache_size), "BYTES", "1G",
      "bytes of content kept, K M G T", .least = 16 << 20, .most = G_GUINT64_CONSTANT(1) << 44},
+    {"state_dir", OPTION_PATH, ANYWHERE, FIELD(state_dir), "DIR", NULL,
+     "where changes wait to be sent (default $XDG_STATE_HOME/mailmount)"},
     {"folders", OPTION_PATTERNS, ANYWHERE, FIELD(folders), "PATTERNS", NULL,
      "folders to show, ! excludes, ; between; or subscribed (default all)"},
     {"view", OPTION_CHOICE, ANYWHERE, FIELD(view), "both|messages|parts", "both",
@@ -49,6 +54,10 @@ const struct option OPTIONS[] = {
      "whether stat may have to ask the server for exact sizes", .choices = SIZES},
     {"control", OPTION_CHOICE, ANYWHERE, FIELD(control), "hidden|listed", "hidden",
      "whether .mailmount is in listings", .choices = CONTROLS},
+    {"trash", OPTION_TEXT, ANYWHERE, FIELD(trash), "FOLDER", NULL,
+     "where deleted messages go if the server marks no folder \\Trash"},
+    {"delete", OPTION_CHOICE, ANYWHERE, FIELD(delete), "trash|expunge", "trash",
+     "whether deleted messages go to the trash or for good", .choices = DELETES},
     {"timeout", OPTION_NUMBER, ANYWHERE, FIELD(timeout_s), "SECONDS", "30",
      "without progress, until a request fails", .least = 1, .most = 3600},
     {"connections", OPTION_NUMBER, ANYWHERE, FIELD(connections), "COUNT", "4",
@@ -58,7 +67,9 @@ const struct option OPTIONS[] = {
      "owner of the files; root: mount as this user"},
     {"gid", OPTION_GROUP, HERE, FIELD(gid), "GROUP", NULL, "group of the files"},
     {"setuid", OPTION_COMMAND_VALUE, HERE, 0, "USER", NULL, "for root: mount as this user"},
-    {"ro", OPTION_SWITCH, ANYWHERE, FIELD(read_only), NULL, NULL, "mount read-only, as every mount is"},
+    {"xattr", OPTION_SWITCH, ANYWHERE, FIELD(xattr), NULL, NULL,
+     "show flags as extended attributes (slows ls -l)"},
+    {"ro", OPTION_SWITCH, ANYWHERE, FIELD(read_only), NULL, NULL, "change nothing"},
     {"config", OPTION_COMMAND_VALUE, HERE, 0, "FILE", NULL,
      "configuration (default $XDG_CONFIG_HOME/mailmount/mailmount.conf)"},
     {"nonempty", OPTION_COMMAND_SWITCH, HERE, 0, NULL, NULL, "mount over a directory with files"},
@@ -315,6 +326,7 @@ struct account *options_account_new(void)
     account->uid = geteuid();
     account->gid = getegid();
     account->cache_dir = g_build_filename(g_get_user_cache_dir(), "mailmount", NULL);
+    account->state_dir = g_build_filename(g_get_user_state_dir(), "mailmount", NULL);
     for (const struct option *option = OPTIONS; option->name != NULL; option++) {
         g_autoptr(GError) error = NULL;
         if (option->initial != NULL && !option_set(option, option->initial, account, &error))

@@ -1,8 +1,13 @@
 #include "fs/place.h"
 
 #include <errno.h>
+#include <string.h>
 
+#include "fs/change.h"
+#include "fs/draft.h"
 #include "fs/error.h"
+#include "fs/trace.h"
+#include "fs/view.h"
 
 int need_add(struct need *need, struct engine *engine, const struct engine_wish *wish)
 {
@@ -45,10 +50,54 @@ bool place_is_directory(const struct place *place)
     case PLACE_MESSAGE:
     case PLACE_HEADERS:
     case PLACE_PART:
+    case PLACE_DRAFT:
+    case PLACE_GHOST_FILE:
+    case PLACE_REFUSED:
         return false;
     default:
         return true;
     }
+}
+
+bool place_is_local(const struct place *place)
+{
+    switch (place->kind) {
+    case PLACE_DRAFT:
+    case PLACE_GHOST:
+    case PLACE_GHOST_FILE:
+    case PLACE_REFUSED:
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* The last word on a mailbox that is removed, and made too. */
+static bool goes_at_last(struct journal *journal, const char *wire)
+{
+    bool goes = true;
+    uint64_t after = 0;
+    for (;;) {
+        g_autoptr(journal_entry) entry = journal_next(journal, after);
+        if (entry == NULL)
+            return goes;
+        after = entry->id;
+        bool makes = entry->kind == JOURNAL_CREATE || entry->kind == JOURNAL_RENAME;
+        if (makes && strcmp(entry->target, wire) == 0)
+            goes = false;
+        else if (entry->kind == JOURNAL_REMOVE && strcmp(entry->message.mailbox, wire) == 0)
+            goes = true;
+    }
+}
+
+bool place_mailbox_goes(const struct mounted_account *account, const char *wire)
+{
+    struct journal *journal = account->journal;
+    if (journal == NULL || !journal_removes(journal, wire))
+        return false;
+    g_autofree char *original = journal_original(journal, wire);
+    return (!journal_creates(journal, wire) && strcmp(original, wire) == 0) ||
+           goes_at_last(journal, wire);
 }
 
 int need_parts(const struct place *place, struct need *need)
@@ -66,11 +115,29 @@ static int errno_of_record(int error)
     return error == CACHE_NOT_FOUND || error == CACHE_CORRUPT ? ESTALE : error_of_cache(error);
 }
 
-/* Nodes of slot 0: the root, .mailmount and status. */
+/* Local files, which no record of the cache names. */
+static int find_local(const struct mounted *mounted, struct place *place)
+{
+    if (!node_is_refused(place->node)) {
+        struct tree_attr attr;
+        uint64_t inode = node_inode(place->node);
+        place->kind = PLACE_DRAFT;
+        bool arrived = change_moved(inode) != inode;
+        return arrived && draft_attr(mounted, inode, &attr) != 0 ? ESTALE : 0;
+    }
+    unsigned index = place->node.part - NODE_PART_REFUSED;
+    if (index >= mounted->count || mounted->accounts[index].journal == NULL)
+        return ESTALE;
+    place->kind = PLACE_REFUSED;
+    place->account = &mounted->accounts[index];
+    return 0;
+}
+
+/* Nodes of slot 0: the root, .mailmount and its files. */
 static int find_fixed(const struct mounted *mounted, struct place *place)
 {
     if (place->node.uid != 0)
-        return ESTALE;
+        return find_local(mounted, place);
     switch (place->node.part) {
     case NODE_ROOT:
         place->kind = mounted->several ? PLACE_ROOT : PLACE_ACCOUNT;
@@ -84,6 +151,9 @@ static int find_fixed(const struct mounted *mounted, struct place *place)
         return 0;
     case NODE_STATUS:
         place->kind = PLACE_STATUS;
+        return 0;
+    case NODE_FAILED:
+        place->kind = PLACE_FAILED;
         return 0;
     default:
         return ESTALE;
@@ -129,6 +199,11 @@ static int find_message(struct place *place)
     case NODE_PART_HEADERS:
         place->kind = PLACE_HEADERS;
         return 0;
+    case NODE_PART_VIEW:
+        place->kind = PLACE_MESSAGE;
+        place->node.part = NODE_PART_MESSAGE;
+        place->view = true;
+        return 0;
     default:
         return find_part(place);
     }
@@ -136,23 +211,22 @@ static int find_message(struct place *place)
 
 static int find_mailbox(struct place *place)
 {
-    if (place->node.part != 0)
-        return ESTALE;
     if (place->node.slot == place->account->root) {
+        if (place->node.part != 0)
+            return ESTALE;
         place->kind = PLACE_ACCOUNT;
         return 0;
     }
     place->kind = PLACE_MAILBOX;
     int error = cache_mailbox_get(place->txn, place->node.slot, &place->mailbox);
-    return error == CACHE_OK ? 0 : errno_of_record(error);
+    if (error != CACHE_OK)
+        return errno_of_record(error);
+    return place->node.part != 0 ? view_find(place) : 0;
 }
 
 /* Slots are unique among the accounts of a mount, so at most one of them knows it. */
-int place_find(const struct mounted *mounted, uint64_t inode, struct place *place)
+static int find_recorded(const struct mounted *mounted, struct place *place)
 {
-    *place = (struct place){.node = node_of(inode)};
-    if (place->node.slot == 0)
-        return find_fixed(mounted, place);
     int error = ESTALE;
     for (unsigned i = 0; i < mounted->count && error == ESTALE; i++) {
         place_end(place);
@@ -161,4 +235,26 @@ int place_find(const struct mounted *mounted, uint64_t inode, struct place *plac
         error = place->node.uid == 0 ? find_mailbox(place) : find_message(place);
     }
     return error;
+}
+
+static int find_inode(const struct mounted *mounted, uint64_t inode, struct place *place)
+{
+    *place = (struct place){.node = node_of(inode)};
+    if (place->node.slot == 0)
+        return find_fixed(mounted, place);
+    if (node_is_ghost(place->node)) {
+        place->kind = place->node.part == NODE_PART_GHOST_FILE ? PLACE_GHOST_FILE : PLACE_GHOST;
+        return 0;
+    }
+    return find_recorded(mounted, place);
+}
+
+int place_find(const struct mounted *mounted, uint64_t inode, struct place *place)
+{
+    int error = find_inode(mounted, inode, place);
+    uint64_t moved = error == ESTALE ? change_moved(inode) : inode;
+    if (moved == inode)
+        return error;
+    place_end(place);
+    return find_inode(mounted, moved, place);
 }

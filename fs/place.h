@@ -15,7 +15,9 @@
 struct mounted_account {
     const struct account *account;
     struct cache *cache;
+    struct journal *journal; /* NULL: nothing can be changed */
     struct engine *engine;
+    gint trash;    /* atomic: slot of the mailbox marked \\Trash, as far as was looked; 0: none */
     uint32_t root; /* slot of the account's own directory, where the mount has several */
 };
 
@@ -60,14 +62,23 @@ enum place_kind {
     PLACE_PARTS,   /* NAME/, or X/ of a part */
     PLACE_HEADERS, /* headers.txt in either */
     PLACE_PART,    /* a leaf, or X.eml */
+    PLACE_DRAFT,   /* a local file (fs/draft.h) */
+    PLACE_GHOST,   /* NAME/ or, FILE, NAME.eml of a message that went (fs/trace.h) */
+    PLACE_GHOST_FILE,
+    PLACE_FAILED,  /* .mailmount/failed */
+    PLACE_REFUSED, /* a message in it */
+    PLACE_VIEWS,   /* .mailmount, flags/ or tags/ of a mailbox (fs/view.h) */
+    PLACE_VIEW,    /* one flag's or keyword's messages */
+    PLACE_KINDS
 };
 struct place {
     enum place_kind kind;
     struct node node;
-    struct mounted_account *account; /* NULL for ROOT, CONTROL, STATUS */
+    struct mounted_account *account; /* NULL for ROOT, CONTROL, STATUS, FAILED, and local files */
     struct cache_txn *txn;           /* over the account's metadata; NULL as above */
     struct cache_mailbox mailbox;    /* MAILBOX: itself; of a message: where it lies */
     struct cache_message message;    /* MESSAGE and below */
+    bool view;                       /* MESSAGE: seen under its second inode number */
     struct cache_part part;          /* PARTS, HEADERS, PART below the top: the node's record */
 };
 
@@ -80,6 +91,11 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(place, place_end)
 /* Wishes for the part tree of the message at a place. NEED_WAIT; EIO if that was wished for
  * already. */
 int need_parts(const struct place *place, struct need *need);
+
+/* Whether it is something that no server has: a local file, a ghost, a failed message. */
+bool place_is_local(const struct place *place);
+/* Whether a mailbox is on its way out, so that it is not shown. */
+bool place_mailbox_goes(const struct mounted_account *account, const char *wire);
 
 /* Whether it is a directory. */
 bool place_is_directory(const struct place *place);

@@ -8,8 +8,9 @@
 struct tree_attr {
     uint64_t inode;
     bool directory;
-    bool exact;  /* `size` is the file's size; else an upper bound that nobody may keep */
-    bool steady; /* the attributes can be kept until a change is notified */
+    bool exact;   /* `size` is the file's size; else an upper bound that nobody may keep */
+    bool steady;  /* the attributes can be kept until a change is notified */
+    bool passing; /* the name does not last: nobody may keep it */
     uint64_t size;
     int64_t mtime_ns, ctime_ns; /* since 1970 */
     mode_t permissions;

@@ -30,6 +30,9 @@ static void test_defaults(void)
     g_assert_false(account->read_only);
     g_assert_null(account->folders);
     g_assert_true(g_path_is_absolute(account->cache_dir));
+    g_assert_true(g_path_is_absolute(account->state_dir));
+    g_assert_cmpint(account->delete, ==, ACCOUNT_DELETE_TRASH);
+    g_assert_null(account->trash);
 }
 
 static void test_values_good(void)
@@ -44,6 +47,9 @@ static void test_values_good(void)
                                            {"view", "messages"},
                                            {"size", "bound"},
                                            {"control", "listed"},
+                                           {"delete", "expunge"},
+                                           {"trash", "Work/Bin"},
+                                           {"state_dir", "/x/y/../z"},
                                            {"timeout", "1"},
                                            {"connections", "16"},
                                            {"umask", "027"},
@@ -65,6 +71,9 @@ static void test_values_good(void)
     g_assert_cmpint(account->view, ==, ACCOUNT_VIEW_MESSAGES);
     g_assert_cmpint(account->size, ==, ACCOUNT_SIZE_BOUND);
     g_assert_cmpint(account->control, ==, ACCOUNT_CONTROL_LISTED);
+    g_assert_cmpint(account->delete, ==, ACCOUNT_DELETE_EXPUNGE);
+    g_assert_cmpstr(account->trash, ==, "Work/Bin");
+    g_assert_cmpstr(account->state_dir, ==, "/x/z");
     g_assert_cmpuint(account->umask, ==, 027);
     g_assert_true(account->read_only);
     g_assert_cmpuint(g_strv_length(account->folders), ==, 3);
@@ -106,6 +115,8 @@ static void test_values_bad(void)
         {"user", "\377"},
         {"password_command", ""},
         {"auth", "xoauth2"},
+        {"delete", "never"},
+        {"trash", ""},
         {"tls", "maybe"},
         {"tls_ca", ""},
         {"tls_fingerprint", "00:11"},
@@ -247,9 +258,7 @@ static void test_command_bad(void)
         {"mailmount a b -o allow_other,allow_root", "exclude"},
         {"mailmount a b -o source=imaps://h", "source"},
     };
-    static const char *const LATER[] = {"xattr",           "delete=trash", "trash=Trash",
-                                        "token_command=x", "since=2y",     "retry",
-                                        "state_dir=/x",    "poll=60"};
+    static const char *const LATER[] = {"token_command=x", "since=2y", "retry", "poll=60"};
     for (size_t i = 0; i < G_N_ELEMENTS(CASES); i++) {
         g_auto(command) command = {0};
         g_autoptr(GError) error = NULL;
