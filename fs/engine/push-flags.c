@@ -64,7 +64,7 @@ static void flags_refused(struct push *push)
     struct engine *engine = push->job.engine;
     if (push->refusal.passing) {
         push_put_off(engine, g_steal_pointer(&push->batch), 0);
-    } else if (push->batch->len > 1) { /* one by one: the others may go through */
+    } else if (push_may_split(push)) { /* one by one: the others may go through */
         while (push->batch->len > 1) {
             GPtrArray *one = push_entries_new();
             g_ptr_array_add(one, g_ptr_array_steal_index(push->batch, push->batch->len - 1));
@@ -72,7 +72,8 @@ static void flags_refused(struct push *push)
         }
         push_add_work(push, g_steal_pointer(&push->batch));
     } else {
-        if (flags_have_keyword(push_entry(push, 0)->add)) {
+        bool rights = push->refusal.imap == IMAP_ERROR_NOPERM;
+        if (!rights && flags_have_keyword(push_entry(push, 0)->add)) {
             g_mutex_lock(&engine->lock);
             engine->status.new_keywords = false;
             g_mutex_unlock(&engine->lock);

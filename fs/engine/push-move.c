@@ -82,16 +82,6 @@ static void move_halve(struct push *push)
     push_next(push);
 }
 
-/* Whether the refusal may be one message's: not where it is a matter of mailbox or account. */
-static bool move_may_halve(const struct push *push)
-{
-    static const enum imap_error ALL[] = {IMAP_ERROR_NONEXISTENT, IMAP_ERROR_NOPERM};
-    for (size_t i = 0; i < G_N_ELEMENTS(ALL); i++)
-        if (push->refusal.imap == ALL[i])
-            return false;
-    return push->batch->len > 1;
-}
-
 static void move_refused(struct push *push)
 {
     struct engine *engine = push->job.engine;
@@ -106,7 +96,7 @@ static void move_refused(struct push *push)
     } else if (odd && move_by_move(push)) {
         push->round = 1; /* perhaps it is MOVE itself that it does not want */
         move_start(push);
-    } else if (move_may_halve(push)) {
+    } else if (push_may_split(push)) {
         move_halve(push);
     } else {
         push_refuse(engine, g_steal_pointer(&push->batch), push->refusal.error, push->refusal.text);
@@ -159,6 +149,7 @@ static void move_done(struct push *push)
         move_book(push);
         push_next(push);
     } else {
+        push->agreed = true;
         push_recover(push);
     }
 }

@@ -76,6 +76,8 @@ static void push_select_heard(struct push *push, unsigned step, const struct ima
         push_note_read_only(push);
     else
         g_clear_pointer(&push->selected, g_free);
+    if (result->error == IMAP_ERROR_BAD)
+        push->refusal.passing = true; /* Exchange, when it has lost its own store */
     /* lack of rights has a code; a mailbox that is gone often has none */
     if (result->error == IMAP_ERROR_NO && result->code == NULL)
         push->refusal.error = ENGINE_GONE;

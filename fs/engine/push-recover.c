@@ -11,6 +11,14 @@
 
 #define LOOK_AGAIN_US (2 * G_USEC_PER_SEC)
 
+/* Whether it was sent as MOVE: then a source that is there proves that nothing was done. */
+static bool recover_by_move(const struct push *push)
+{
+    return push_entry(push, 0)->kind == JOURNAL_MOVE && !push->job.engine->push->no_move &&
+           (imap_session_capabilities(push->job.line->session) & IMAP_CAP_MOVE) != 0;
+}
+
+/* SENT: it can neither be said to be done nor be sent again. */
 static enum journal_step recover_step(const struct push *push, struct journal_entry *entry)
 {
     struct looked *source = looked_find(push->sources, entry->message.uid);
@@ -22,7 +30,11 @@ static enum journal_step recover_step(const struct push *push, struct journal_en
         entry->target_uidvalidity = imap_session_state(push->job.line->session)->uidvalidity;
         return move && source != NULL ? JOURNAL_COPIED : JOURNAL_PLACED;
     }
-    return source != NULL ? JOURNAL_QUEUED : move ? JOURNAL_PLACED : JOURNAL_SENT;
+    if (source == NULL)
+        return move ? JOURNAL_PLACED : JOURNAL_SENT;
+    if (push->agreed && !move) /* it said OK: sent again, it would be two */
+        return JOURNAL_PLACED;
+    return push->blind && !recover_by_move(push) ? JOURNAL_SENT : JOURNAL_QUEUED;
 }
 
 static bool entry_is_queued(const struct journal_entry *entry)
@@ -39,10 +51,7 @@ static bool entry_is_copied(const struct journal_entry *entry)
 static bool recover_is_sure(const struct push *push)
 {
     struct engine *engine = push->job.engine;
-    const struct journal_entry *first = push_entry(push, 0);
-    bool moved = first->kind == JOURNAL_MOVE && !engine->push->no_move &&
-                 (imap_session_capabilities(push->job.line->session) & IMAP_CAP_MOVE) != 0;
-    return moved || push->told || push_count_try(engine, first->id) > 1;
+    return recover_by_move(push) || push_count_try(engine, push_entry(push, 0)->id) > 1;
 }
 
 static void recover_book(struct push *push)
@@ -55,8 +64,19 @@ static void recover_book(struct push *push)
     GPtrArray *copied = push_pick(push->batch, entry_is_copied);
     journal_update(engine->journal, copied);
     push_add_work(push, copied);
-    push_refuse(engine, g_steal_pointer(&push->batch), ENGINE_GONE, "the message was gone before");
+    if (push->blind)
+        push_refuse(engine, g_steal_pointer(&push->batch), ENGINE_REFUSED,
+                    "whether it was done cannot be seen");
+    else
+        push_refuse(engine, g_steal_pointer(&push->batch), ENGINE_GONE,
+                    "the message was gone before");
     push->batch = queued;
+    if (queued->len > 0 && push->agreed && push_count_try(engine, push_entry(push, 0)->id) > 3) {
+        push_refuse(engine, g_steal_pointer(&push->batch), ENGINE_REFUSED,
+                    "the server says OK and does nothing");
+        push_next(push);
+        return;
+    }
     if (queued->len > 0 && !recover_is_sure(push)) {
         for (guint i = 0; i < queued->len; i++)
             push_entry(push, i)->step = JOURNAL_SENT;
@@ -85,15 +105,12 @@ static void recover_target_looked(struct push *push)
 static void recover_target_selected(struct push *push)
 {
     const struct journal_entry *first = push_entry(push, 0);
-    if (push->refusal.imap != IMAP_OK && push->refusal.error != ENGINE_GONE) {
-        if (push->refusal.passing) {
-            recover_not_now(push);
-            return;
-        }
-        recover_book(push); /* it cannot be read: only the source can tell */
+    if (push->refusal.imap != IMAP_OK && push->refusal.passing) {
+        recover_not_now(push);
         return;
     }
-    if (push->refusal.imap != IMAP_OK) {
+    if (push->refusal.imap != IMAP_OK) { /* only the source can tell, if anything is to be told */
+        push->blind = push->refusal.error != ENGINE_GONE;
         recover_book(push);
         return;
     }

@@ -33,8 +33,9 @@ static void undo_selected(struct push *push)
     bool same = push->refusal.imap == IMAP_OK &&
                 imap_session_state(session)->uidvalidity == entry->target_uidvalidity;
     g_autoptr(imap_uidset) uids = imap_uidset_new();
+    for (guint i = 0; i < push->batch->len; i++)
+        imap_uidset_add(uids, push_entry(push, i)->target_uid, push_entry(push, i)->target_uid);
     if (same) {
-        imap_uidset_add(uids, entry->target_uid, entry->target_uid);
         imap_send_uid_store(session, uids, true, "\\Deleted", 0, job_done,
                             push_ticket(push, STEP_MARK));
         imap_send_uid_expunge(session, uids, job_done, push_ticket(push, STEP_EXPUNGE));
@@ -51,8 +52,12 @@ static void remove_undo(struct push *push)
 
 static bool remove_can_undo(const struct push *push)
 {
-    const struct journal_entry *entry = push_entry(push, 0);
-    return entry->step == JOURNAL_COPIED && entry->target_uid != 0 && remove_can_expunge(push);
+    for (guint i = 0; i < push->batch->len; i++) {
+        const struct journal_entry *entry = push_entry(push, i);
+        if (entry->step != JOURNAL_COPIED || entry->target_uid == 0)
+            return false;
+    }
+    return remove_can_expunge(push);
 }
 
 static void remove_refused(struct push *push)
@@ -60,7 +65,7 @@ static void remove_refused(struct push *push)
     struct engine *engine = push->job.engine;
     if (push->refusal.passing) {
         push_put_off(engine, g_steal_pointer(&push->batch), 0);
-    } else if (push->batch->len > 1) {
+    } else if (push_may_split(push)) {
         GPtrArray *second = push_entries_new();
         guint half = push->batch->len / 2;
         while (push->batch->len > half)

@@ -156,9 +156,9 @@ static void push_tell_dropped(struct engine *engine, const GPtrArray *dropped,
     }
 }
 
-void push_settle(struct engine *engine, GPtrArray *entries)
+void push_settle(struct engine *engine, GPtrArray *taken)
 {
-    g_autoptr(GPtrArray) settled = entries;
+    g_autoptr(GPtrArray) entries = taken;
     g_autoptr(GPtrArray) dropped = push_entries_new();
     if (entries->len == 0)
         return;
@@ -181,10 +181,9 @@ void push_settle(struct engine *engine, GPtrArray *entries)
     pushed_check(engine);
 }
 
-void push_refuse(struct engine *engine, GPtrArray *entries, enum engine_error error,
-                 const char *text)
+void push_refuse(struct engine *engine, GPtrArray *taken, enum engine_error error, const char *text)
 {
-    g_autoptr(GPtrArray) refused = entries;
+    g_autoptr(GPtrArray) entries = taken;
     g_autoptr(GPtrArray) dropped = push_entries_new();
     bool hierarchy = false;
     if (entries->len == 0)
@@ -211,9 +210,9 @@ void push_refuse(struct engine *engine, GPtrArray *entries, enum engine_error er
     pushed_check(engine);
 }
 
-void push_keep(struct engine *engine, GPtrArray *entries)
+void push_keep(struct engine *engine, GPtrArray *taken)
 {
-    g_autoptr(GPtrArray) kept = entries;
+    g_autoptr(GPtrArray) entries = taken;
     journal_update(engine->journal, entries);
     journal_give_back(engine->journal, entries);
     push_claim(engine, entries);

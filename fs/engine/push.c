@@ -123,6 +123,12 @@ void push_note_text(struct push *push, enum engine_error error, const char *text
         (struct refusal){.imap = IMAP_ERROR_CANCELLED, .error = error, .text = g_strdup(text)};
 }
 
+bool push_may_split(const struct push *push)
+{
+    return push->batch->len > 1 && push->refusal.imap != IMAP_ERROR_NONEXISTENT &&
+           push->refusal.imap != IMAP_ERROR_NOPERM;
+}
+
 bool push_mark_sent(struct push *push)
 {
     for (guint i = 0; i < push->batch->len; i++) {
@@ -161,7 +167,7 @@ void push_next(struct push *push)
     push_close_descriptors(push);
     push_forget_refusal(push);
     push_look_clear(push);
-    push->told = push->rewound = false;
+    push->told = push->rewound = push->agreed = push->blind = false;
     push->round = 0;
     push->again = true;
 }

@@ -69,6 +69,8 @@ struct push {
     struct refusal refusal;
     struct imap_uidset *modified; /* told by STORE; NULL: none */
     bool told;                    /* COPYUID or APPENDUID was said */
+    bool agreed;                  /* the command whose outcome is looked up was answered OK */
+    bool blind;                   /* the target cannot be read */
     unsigned round;
     push_then opened; /* what follows once mailbox and target are known */
     bool writes;      /* the mailbox must be selected for changing */
@@ -149,6 +151,8 @@ void push_add_work(struct push *push, GPtrArray *entries);
 void push_note(struct push *push, const struct imap_result *result);
 void push_note_text(struct push *push, enum engine_error error, const char *text);
 void push_forget_refusal(struct push *push);
+/* Whether the refusal may be one message's: not where it is a matter of mailbox or account. */
+bool push_may_split(const struct push *push);
 /* Writes down that the batch is SENT. False: it cannot be written; the batch is put off. */
 bool push_mark_sent(struct push *push);
 /* The UIDs of the entries' messages. */
@@ -209,10 +213,10 @@ void push_delete(struct push *push);
 /* The server has done it: PLACED is written down, lists are brought up to date, then settled. */
 void push_place(struct engine *engine, GPtrArray *entries);
 /* Settled without more ado. */
-void push_settle(struct engine *engine, GPtrArray *entries);
+void push_settle(struct engine *engine, GPtrArray *taken);
 /* MARKED for good: hidden, and stays. */
-void push_keep(struct engine *engine, GPtrArray *entries);
-void push_refuse(struct engine *engine, GPtrArray *entries, enum engine_error error,
+void push_keep(struct engine *engine, GPtrArray *taken);
+void push_refuse(struct engine *engine, GPtrArray *taken, enum engine_error error,
                  const char *text);
 /* Not now: given back to the journal after `delay_us`, or, 0, after a time that grows. */
 void push_put_off(struct engine *engine, GPtrArray *entries, gint64 delay_us);

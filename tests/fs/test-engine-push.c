@@ -315,6 +315,22 @@ static void test_copy(struct fixture *fixture, gconstpointer data)
     g_assert_cmpuint(count(fixture, &fixture->imapd->stores), ==, 0);
 }
 
+/* A mailbox that takes messages and shows none: what was said to be done is not done again, and
+ * what may have been is not either. */
+static void test_copy_unseen(struct fixture *fixture, gconstpointer data)
+{
+    fixture->imapd->capabilities = "ESEARCH";
+    start_listed(fixture, 3);
+    g_mutex_lock(&fixture->imapd->lock);
+    fixture->imapd->flaw_on = "SELECT Archive";
+    fixture->imapd->flaw_words = "NO [NOPERM] you may not read it";
+    g_mutex_unlock(&fixture->imapd->lock);
+    uint64_t id = add_move(fixture, JOURNAL_COPY, 2);
+    g_assert_cmpint(fixture_pushed(fixture, id), ==, ENGINE_OK);
+    g_assert_cmpuint(count(fixture, &fixture->imapd->copies), ==, 1);
+    g_assert_cmpuint(held(fixture, "Archive"), ==, 1);
+}
+
 static void test_expunge(struct fixture *fixture, gconstpointer data)
 {
     start_listed(fixture, 4);
@@ -549,6 +565,23 @@ static void test_create(struct fixture *fixture, gconstpointer data)
     g_assert_cmpuint(count(fixture, &fixture->imapd->creates), ==, 1);
 }
 
+/* Who asks for a mailbox that the server does not have yet waits until it has. */
+static void test_create_bars(struct fixture *fixture, gconstpointer data)
+{
+    start_listed(fixture, 1);
+    add_mailbox(fixture, JOURNAL_CREATE, "", "New");
+    struct cache_txn *txn = cache_txn_write(fixture->cache);
+    const struct cache_mailbox mailbox = {.slot = cache_slot_of_mailbox(fixture->cache, "New"),
+                                          .wire = "New",
+                                          .name = "New",
+                                          .delimiter = '/'};
+    g_assert_cmpint(cache_mailbox_put(txn, &mailbox), ==, CACHE_OK);
+    g_assert_cmpint(cache_txn_commit(txn), ==, CACHE_OK);
+    engine_push(fixture->engine);
+    g_assert_cmpint(fixture_list(fixture, "New"), ==, ENGINE_OK);
+    g_assert_cmpuint(count(fixture, &fixture->imapd->creates), ==, 1);
+}
+
 static void test_create_refused(struct fixture *fixture, gconstpointer data)
 {
     start_listed(fixture, 1);
@@ -671,6 +704,7 @@ int main(int argc, char **argv)
     ADD("/engine/push/move-poor", test_move_poor);
     ADD("/engine/push/one-line", test_one_line);
     ADD("/engine/push/copy", test_copy);
+    ADD("/engine/push/copy-unseen", test_copy_unseen);
     ADD("/engine/push/expunge", test_expunge);
     ADD("/engine/push/flags", test_flags);
     ADD("/engine/push/flags-modified", test_flags_modified);
@@ -682,6 +716,7 @@ int main(int argc, char **argv)
     ADD("/engine/push/append-too-big", test_append_too_big);
     ADD("/engine/push/append-passing", test_append_passing);
     ADD("/engine/push/create", test_create);
+    ADD("/engine/push/create-bars", test_create_bars);
     ADD("/engine/push/create-refused", test_create_refused);
     ADD("/engine/push/create-waiting", test_create_offline);
     ADD("/engine/push/rename", test_rename);
