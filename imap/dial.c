@@ -13,8 +13,8 @@
 enum { TIMEOUT_DEFAULT_S = 30, SHARE_LEAST_US = G_USEC_PER_SEC };
 
 /* Dead peers: asked after a minute of silence, given up when that, or data sent, stays unanswered
- * for another. */
-enum { KEEPALIVE_IDLE_S = 60, KEEPALIVE_INTERVAL_S = 15, KEEPALIVE_COUNT = 4, UNACKED_MS = 60000 };
+ * for 20 s. */
+enum { KEEPALIVE_IDLE_S = 60, KEEPALIVE_INTERVAL_S = 5, KEEPALIVE_COUNT = 4, UNACKED_MS = 20000 };
 
 void imap_wait_start(struct imap_wait *wait, const char *host, unsigned timeout_s,
                      GCancellable *cancel)
