@@ -68,7 +68,9 @@ void imap_capabilities_set(struct imap_capabilities *capabilities, const char *c
     imap_capabilities_clear(capabilities);
     capabilities->known = true;
     capabilities->mechanisms = g_ptr_array_new_with_free_func(g_free);
+    bool broken = false;
     for (; words && *words; words++) {
+        broken |= g_ascii_strcasecmp(*words, "XAPPLEPUSHSERVICE") == 0; /* iCloud */
         capabilities->flags |= word_flags(*words);
         if (g_ascii_strncasecmp(*words, "AUTH=", 5) == 0 && (*words)[5] &&
             capabilities->mechanisms->len < MECHANISMS_MAX)
@@ -76,6 +78,8 @@ void imap_capabilities_set(struct imap_capabilities *capabilities, const char *c
         if (g_ascii_strncasecmp(*words, "APPENDLIMIT=", 12) == 0)
             imap_digits_parse(*words + 12, G_MAXINT64, &capabilities->append_limit);
     }
+    if (broken)
+        capabilities->flags &= ~(unsigned)IMAP_CAP_QRESYNC;
 }
 
 void imap_capabilities_rev2(struct imap_capabilities *capabilities)

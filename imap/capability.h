@@ -13,7 +13,8 @@ struct imap_capabilities {
 
 /* Forgets what was known, as after STARTTLS and login (RFC 9051, 6.2.1). */
 void imap_capabilities_clear(struct imap_capabilities *capabilities);
-/* Takes over the words of a CAPABILITY reply or response code. */
+/* Takes over the words of a CAPABILITY reply or response code; but not QRESYNC of a server that is
+ * known to break it, with wrong VANISHED and sequence numbers (by XAPPLEPUSHSERVICE). */
 void imap_capabilities_set(struct imap_capabilities *capabilities, const char *const *words);
 /* IMAP4rev2 is enabled: adds what it includes (RFC 9051, appendix E). */
 void imap_capabilities_rev2(struct imap_capabilities *capabilities);

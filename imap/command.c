@@ -21,6 +21,7 @@ static void command_free(struct imap_command *command)
 {
     g_queue_clear_full(&command->pieces, piece_free);
     g_free(command->mailbox);
+    g_free(command->about);
     g_free(command->doomed_text);
     g_free(command->upload);
     g_free(command->answer.code);
@@ -122,11 +123,24 @@ static bool selects_in_flight(const struct imap_queue *queue)
     return false;
 }
 
+/* IDLE goes out alone; DONE when anybody waits behind it. */
+static bool idle_writable(const struct imap_queue *queue)
+{
+    const struct imap_command *idle = queue->unsent->data;
+    const struct imap_request *last = g_queue_peek_tail((GQueue *)&queue->requests);
+
+    if (!idle->begun)
+        return queue->unsent == queue->commands.head;
+    return queue->unsent->next || last != idle->request;
+}
+
 bool imap_queue_writable(const struct imap_queue *queue)
 {
     if (!queue->unsent || queue->awaits_continue)
         return false;
     const struct imap_command *command = queue->unsent->data;
+    if (command->kind->idles)
+        return idle_writable(queue);
     return !command->kind->waits || !selects_in_flight(queue);
 }
 
@@ -151,8 +165,10 @@ static void piece_write(struct imap_queue *queue, struct imap_command *command,
         return;
     }
     queue->unsent = queue->unsent->next;
+    if (command->kind->idles)
+        queue->done_us = g_get_monotonic_time();
     if (command->upload)
-        command->upload->end = imap_stream_bytes_out(stream) + imap_stream_queued(stream);
+        command->upload->end = imap_stream_handed(stream) + imap_stream_queued(stream);
     if (command->answer.given)
         answer_postponed(queue, command);
 }
@@ -181,13 +197,13 @@ bool imap_queue_write(struct imap_queue *queue, struct imap_stream *stream)
     return true;
 }
 
-void imap_queue_written(struct imap_queue *queue, uint64_t bytes_out)
+void imap_queue_written(struct imap_queue *queue, uint64_t handed)
 {
     if (queue->uploads == 0)
         return;
     for (GList *link = queue->commands.head; link; link = link->next) {
         struct imap_upload *upload = ((struct imap_command *)link->data)->upload;
-        if (upload && upload->end > 0 && upload->end <= bytes_out)
+        if (upload && upload->end > 0 && upload->end <= handed)
             upload->out = true;
     }
 }
@@ -219,9 +235,20 @@ struct imap_command *imap_queue_oldest(const struct imap_queue *queue)
     return g_queue_peek_head((GQueue *)&queue->commands);
 }
 
+struct imap_command *imap_queue_idle(const struct imap_queue *queue)
+{
+    struct imap_command *oldest = imap_queue_oldest(queue);
+    return oldest && oldest->kind->idles && oldest->begun ? oldest : NULL;
+}
+
+bool imap_queue_idle_lasts(const struct imap_queue *queue)
+{
+    return imap_queue_idle(queue) && queue->unsent == queue->commands.head;
+}
+
 unsigned imap_queue_in_flight(const struct imap_queue *queue)
 {
-    return queue->commands.length;
+    return queue->commands.length - imap_queue_idle_lasts(queue);
 }
 
 /* ---- answers ----------------------------------------------------------------------------------
@@ -243,6 +270,8 @@ bool imap_command_is_out(const struct imap_queue *queue, const struct imap_comma
 {
     if (command->upload)
         return command->upload->out;
+    if (command->kind->idles)
+        return true;
     return !queue->unsent || queue->unsent->data != command;
 }
 

@@ -23,6 +23,7 @@ struct imap_request {
     struct imap_listing *listing; /* LIST: what is collected (list.h); else NULL */
     struct imap_report *report;   /* of commands that change mail: what was told; else NULL */
     bool out;                     /* an APPEND of it was wholly written */
+    uint64_t highestmodseq;       /* of the last tagged answer that told it; 0: none */
 };
 
 /* What a kind of command does beyond waiting for its answer. Members may be NULL. */
@@ -30,6 +31,7 @@ struct imap_command_kind {
     bool needs_mailbox; /* makes sense only while the mailbox of now is selected */
     bool waits; /* is not written while a SELECT is in flight: a server that keeps the old mailbox
                    when it fails would change the wrong messages */
+    bool idles; /* IDLE: is written when it is alone, and its last piece when it no longer is */
     /* All commands before it are answered: what the server says now is about this one. */
     void (*begins)(struct imap_session *session, struct imap_command *command);
     /* Its tagged reply is there; it still counts as pending. */
@@ -55,6 +57,7 @@ struct imap_command {
     enum imap_error doomed; /* its EXAMINE failed: answered with this; else IMAP_OK */
     char *doomed_text;
     char *mailbox;              /* EXAMINE, SELECT: the wire name */
+    char *about;                /* STATUS: the wire name */
     struct imap_upload *upload; /* APPEND: its message, before the last piece; else NULL */
     struct imap_answer answer;  /* waits for the literal's end */
     uint32_t first, last;       /* UID SEARCH: its bounds, last 0: none */
@@ -66,6 +69,7 @@ struct imap_queue {
     GList *unsent;        /* link of the first command that is not wholly written; NULL: none */
     bool awaits_continue; /* the first unsent one waits for a "+" */
     unsigned uploads;     /* commands with an upload */
+    gint64 done_us;       /* the last DONE was written, g_get_monotonic_time() */
 };
 
 /* A tag that no other command of this process has, over all connections: a late answer is never
@@ -95,17 +99,23 @@ bool imap_queue_writable(const struct imap_queue *queue);
  * message's file is shorter than it was, and its command has its answer; the connection must end.
  */
 bool imap_queue_write(struct imap_queue *queue, struct imap_stream *stream);
-/* The stream handed over so many bytes (imap_stream_bytes_out()). */
-void imap_queue_written(struct imap_queue *queue, uint64_t bytes_out);
+/* The stream handed over so many bytes (imap_stream_handed()). */
+void imap_queue_written(struct imap_queue *queue, uint64_t handed);
 /* Whether nothing is written in part, so that another command could follow. */
 bool imap_queue_is_whole(const struct imap_queue *queue);
 /* The server said "+". False: nobody waited for it. */
 bool imap_queue_continue(struct imap_queue *queue);
 
 struct imap_command *imap_queue_find(const struct imap_queue *queue, const char *tag);
+/* The IDLE that was written and not answered, NULL: none. */
+struct imap_command *imap_queue_idle(const struct imap_queue *queue);
+/* Whether its DONE was not written. */
+bool imap_queue_idle_lasts(const struct imap_queue *queue);
+
 struct imap_command *imap_queue_oldest(const struct imap_queue *queue);
+/* Commands that wait for an answer; not an IDLE that lasts. */
 unsigned imap_queue_in_flight(const struct imap_queue *queue);
-/* Whether the server may say OK to this command: it was given all of it. */
+/* Whether the server may say OK to this command: it was given all of it, or it may end it. */
 bool imap_command_is_out(const struct imap_queue *queue, const struct imap_command *command);
 /* Keeps the answer to a command whose literal must still be written to its end. False: there is
  * none, it can be answered. */

@@ -22,6 +22,7 @@ void imap_session_enabled(struct imap_session *session, const char *const *words
         if (rev2)
             imap_capabilities_rev2(&session->capabilities);
         session->utf8 |= rev2 || g_ascii_strcasecmp(*words, "UTF8=ACCEPT") == 0;
+        session->qresync |= g_ascii_strcasecmp(*words, "QRESYNC") == 0;
     }
 }
 
@@ -69,11 +70,15 @@ static void reply_code(struct imap_session *session, const struct imap_reply *re
     } else if (strcmp(reply->code, "ALERT") == 0) {
         g_autofree char *text = imap_text_safe(reply->text, strlen(reply->text), TEXT_MAX);
         imap_session_alert(session, text);
+    } else if (strcmp(reply->code, "NOTIFICATIONOVERFLOW") == 0) {
+        g_autofree char *text = imap_text_safe(reply->text, strlen(reply->text), TEXT_MAX);
+        if (reply->kind == IMAP_REPLY_CONDITION)
+            EMIT(session, overflow, text);
     } else if (strcmp(reply->code, "CLOSED") == 0) {
         if (oldest && oldest->current && oldest->kind->begins)
             oldest->kind->begins(session, oldest);
     } else if (session->mailbox.open && reply->condition == IMAP_COND_OK) {
-        imap_mailbox_code(&session->mailbox, reply->code, reply->code_number);
+        imap_mailbox_code(&session->mailbox, reply->code, reply->code_value, reply->code_number);
     }
 }
 
@@ -105,6 +110,8 @@ static void on_tagged(struct imap_session *session, struct imap_reply *reply)
         result = (struct imap_result){.error = command->doomed, .text = command->doomed_text};
     if (!command->doomed && reply->code)
         report_tagged(command, reply);
+    if (reply->code && strcmp(reply->code, "HIGHESTMODSEQ") == 0 && result.error == IMAP_OK)
+        command->request->highestmodseq = reply->code_number;
     reply_code(session, reply);
     if (!session->freed && command->kind->answered)
         command->kind->answered(session, command, &result);
@@ -147,9 +154,25 @@ static void on_list(struct imap_session *session, struct imap_reply *reply)
     imap_listing_reply(session, &reply->list);
 }
 
+/* Whether this mailbox's STATUS was asked for. */
+static bool status_asked(const struct imap_session *session, const char *wire)
+{
+    if (!session->notified)
+        return true; /* however the server spells the name */
+    for (const GList *link = session->queue.commands.head; link; link = link->next) {
+        const struct imap_command *command = link->data;
+        if (command->begun && command->about && g_ascii_strcasecmp(command->about, wire) == 0)
+            return true;
+    }
+    return imap_listing_wants_status(session);
+}
+
 static void on_status(struct imap_session *session, struct imap_reply *reply)
 {
-    EMIT(session, status, &reply->status);
+    if (status_asked(session, reply->status.wire))
+        EMIT(session, status, &reply->status);
+    else
+        EMIT(session, status_news, &reply->status);
 }
 
 /* The part of `uids` that was asked for: "n:*" also finds the last message below n. */
@@ -209,12 +232,15 @@ static void on_vanished(struct imap_session *session, struct imap_reply *reply)
 
     if (!session->mailbox.open || !reply->uids)
         return;
+    if (reply->earlier) {
+        EMIT(session, vanished, reply->uids);
+        return;
+    }
     if (imap_uidset_count(reply->uids) > IMAP_SEQUENCE_MAX) {
         imap_session_fail(session, IMAP_ERROR_PROTOCOL, "more messages vanished than there can be");
         return;
     }
-    if (!reply->earlier)
-        imap_mailbox_vanish(&session->mailbox, reply->uids);
+    imap_mailbox_vanish(&session->mailbox, reply->uids);
     size_t count = imap_uidset_ranges(reply->uids, &ranges);
     for (size_t i = 0; i < count; i++)
         for (uint64_t uid = ranges[i].first; uid <= ranges[i].last && !imap_session_over(session);

@@ -102,9 +102,10 @@ struct imap_server {
     const char *ca_file;     /* PEM; NULL: the system's store */
     const char *fingerprint; /* SHA-256 of the leaf certificate in hex, colons allowed: exactly this
                                 certificate instead of chain and name; NULL: verify */
-    unsigned timeout_s; /* without progress while opening, four times that for all of it; 0: 30 */
-    size_t literal_max; /* bytes of a literal that are kept; longer ones are skipped and their
-                           item is marked `oversized`; 0: 64 MiB */
+    unsigned timeout_s;  /* without progress while opening, four times that for all of it; 0: 30 */
+    size_t literal_max;  /* bytes of a literal that are kept; longer ones are skipped and their
+                            item is marked `oversized`; 0: 64 MiB */
+    bool no_compression; /* do not ask for COMPRESS=DEFLATE (RFC 4978) */
     imap_transcript transcript; /* NULL: none */
     void *transcript_data;
 };
@@ -150,9 +151,9 @@ enum imap_capability {
 struct imap_session;
 
 /* Resolves, connects, makes TLS, reads the greeting, signs in, asks the capabilities, sends ID and
- * ENABLE where they are offered. Blocks; `cancel` (or NULL) ends it from another thread. Returns
- * NULL with `error` set, the message one line without a full stop that names host, and the server's
- * words where it said some; never the secret. */
+ * ENABLE and, last, COMPRESS where they are offered. Blocks; `cancel` (or NULL) ends it from
+ * another thread. Returns NULL with `error` set, the message one line without a full stop that
+ * names host, and the server's words where it said some; never the secret. */
 struct imap_session *imap_session_open(const struct imap_server *server,
                                        const struct imap_login *login, GCancellable *cancel,
                                        GError **error);
@@ -180,6 +181,8 @@ struct imap_result {
                                          put it; NULL: it did not say, or what makes no sense */
     const struct imap_uidset *modified; /* of STORE UNCHANGEDSINCE: these were changed by others
                                            and left alone (MODIFIED, RFC 7162, 3.1.3); NULL: none */
+    uint64_t highestmodseq; /* told in the tagged answer, as after EXPUNGE and MOVE with QRESYNC
+                               (RFC 7162, 3.2.7); 0: none */
 };
 typedef void (*imap_done)(struct imap_session *session, const struct imap_result *result,
                           void *data);
@@ -247,7 +250,7 @@ struct imap_fetch {
 
 /* One LIST reply (RFC 9051, 7.3.1). */
 enum imap_list_flag {
-    IMAP_LIST_NOSELECT = 1 << 0, /* \Noselect or \NonExistent */
+    IMAP_LIST_NOSELECT = 1 << 0, /* \Noselect, and with each \NonExistent */
     IMAP_LIST_NOINFERIORS = 1 << 1,
     IMAP_LIST_SUBSCRIBED = 1 << 2,
     IMAP_LIST_ALL = 1 << 3, /* RFC 6154 from here; also from XLIST */
@@ -258,26 +261,32 @@ enum imap_list_flag {
     IMAP_LIST_SENT = 1 << 8,
     IMAP_LIST_TRASH = 1 << 9,
     IMAP_LIST_IMPORTANT = 1 << 10,
+    IMAP_LIST_NONEXISTENT = 1 << 11, /* deleted, or only the name of a level above others */
 };
 struct imap_list {
     const char *wire; /* the mailbox's name, exactly the server's bytes: the key for all commands */
     const char *name; /* decoded to UTF-8; where that fails, the bytes made valid UTF-8 */
     char delimiter;   /* 0: NIL, the name is flat */
     unsigned flags;   /* enum imap_list_flag */
+    const char *old_wire; /* OLDNAME (RFC 5465, 5.4): it was renamed from this; NULL: not told */
 };
 
 /* One STATUS reply; items not sent are -1 (uidvalidity, uidnext: 0). */
 struct imap_status {
     const char *wire;
+    const char *mailboxid; /* MAILBOXID (RFC 8474): stays when it is renamed; NULL: not told */
     int64_t messages, unseen, highestmodseq;
     uint32_t uidnext, uidvalidity;
 };
+
+#define IMAP_OBJECTID_MAX 255 /* octets of an object id (RFC 8474, 7) */
 
 /* The selected mailbox, as known from EXAMINE and what came since. */
 struct imap_mailbox_state {
     uint32_t exists, uidvalidity, uidnext; /* 0: not told */
     uint64_t highestmodseq;                /* 0: NOMODSEQ or not told */
     bool read_only;
+    char mailboxid[IMAP_OBJECTID_MAX + 1]; /* as in struct imap_status; "": not told */
 };
 
 /* One QUOTA reply (RFC 9208), as far as resources STORAGE and MESSAGE go; -1: not limited. */
@@ -291,10 +300,23 @@ struct imap_events {
     void (*fetch)(struct imap_session *session, const struct imap_fetch *fetch, void *data);
     /* The message with this UID is gone (EXPUNGE, VANISHED). uid 0: one whose UID is not known. */
     void (*expunged)(struct imap_session *session, uint32_t uid, void *data);
+    /* These were gone before the mailbox was selected: VANISHED (EARLIER), the answer to a struct
+     * imap_resync. May name UIDs that there never were, and be huge: take it by its ranges. */
+    void (*vanished)(struct imap_session *session, const struct imap_uidset *uids, void *data);
     /* The number of messages changed; not the one that EXAMINE tells, which is in the state. */
     void (*exists)(struct imap_session *session, uint32_t count, void *data);
+    /* The answers to our own LIST and STATUS. */
     void (*list)(struct imap_session *session, const struct imap_list *list, void *data);
     void (*status)(struct imap_session *session, const struct imap_status *status, void *data);
+    /* LIST and STATUS that nobody asked for: NOTIFY reports a mailbox that was created, renamed
+     * (old_wire), deleted (IMAP_LIST_NONEXISTENT) or subscribed, and one in which messages came or
+     * went (MESSAGES and UIDNEXT, HIGHESTMODSEQ with CONDSTORE; as a rule no more). While a LIST,
+     * or a STATUS of this mailbox, is in flight both count as its answer, but not a rename. */
+    void (*list_news)(struct imap_session *session, const struct imap_list *list, void *data);
+    void (*status_news)(struct imap_session *session, const struct imap_status *status, void *data);
+    /* NOTIFICATIONOVERFLOW (RFC 5465, 5.8), with the server's text: NOTIFY is off from here on, and
+     * what was missed must be asked for. */
+    void (*overflow)(struct imap_session *session, const char *text, void *data);
     /* The answer to imap_send_uid_search(): the UIDs, from SEARCH or ESEARCH. */
     void (*search)(struct imap_session *session, const struct imap_uidset *uids, void *data);
     void (*quota)(struct imap_session *session, const struct imap_quota *quota, void *data);
@@ -320,13 +342,18 @@ const char *imap_session_server_name(const struct imap_session *session);
 unsigned imap_session_number(const struct imap_session *session);
 /* Bytes received since it was opened (before decompression): the measure of progress. */
 uint64_t imap_session_bytes_in(const struct imap_session *session);
-/* Bytes handed to the connection: while a message is stored, this grows alone. */
+/* Bytes handed to the connection (compressed): while a message is stored, this grows alone. */
 uint64_t imap_session_bytes_out(const struct imap_session *session);
-/* Commands sent and not yet answered. */
+/* Commands sent and not yet answered; an IDLE only after its DONE. */
 unsigned imap_session_in_flight(const struct imap_session *session);
 /* The mailbox that is selected or about to be (wire name), NULL: none. */
 const char *imap_session_mailbox(const struct imap_session *session);
 const struct imap_mailbox_state *imap_session_state(const struct imap_session *session);
+/* Whether QRESYNC (RFC 7162) is on: the server confirmed it by ENABLED. An ENABLED that is empty or
+ * missing says no; then whether a mailbox has CONDSTORE is told by highestmodseq in its state. */
+bool imap_session_qresync(const struct imap_session *session);
+/* Whether COMPRESS=DEFLATE is on. */
+bool imap_session_compressed(const struct imap_session *session);
 
 /* ---- commands -------------------------------------------------------------------------------
  * Each queues one command and returns; several queued in one turn of the main loop go out in one
@@ -343,6 +370,19 @@ void imap_send_status(struct imap_session *session, const char *mailbox, imap_do
  * error, unsent or refused, if it does not. */
 void imap_send_examine(struct imap_session *session, const char *mailbox, imap_done done,
                        void *data);
+/* What is known of a mailbox, so that the server tells only what changed since (RFC 7162, 3.2.5).
+ */
+struct imap_resync {
+    uint32_t uidvalidity;
+    uint64_t modseq;                 /* HIGHESTMODSEQ that all that is known belongs to */
+    const struct imap_uidset *known; /* UIDs there are; NULL: all up to the highest may be */
+};
+/* imap_send_select() or, with `read_only`, imap_send_examine(), where `resync` (NULL: none) adds
+ * QRESYNC: before `done` come `vanished` and a `fetch` for each message that is new or has other
+ * flags (UID, FLAGS and MODSEQ only). Nothing comes if the UIDVALIDITY in the state is another, or
+ * if QRESYNC is not on (imap_session_qresync()); then it is left off. */
+void imap_send_resync(struct imap_session *session, const char *mailbox, bool read_only,
+                      const struct imap_resync *resync, imap_done done, void *data);
 /* Without UNSELECT the session only forgets the mailbox: CLOSE is never sent. */
 void imap_send_unselect(struct imap_session *session, imap_done done, void *data);
 
@@ -362,6 +402,33 @@ void imap_send_uid_fetch(struct imap_session *session, const struct imap_uidset 
 void imap_send_uid_search(struct imap_session *session, uint32_t first, uint32_t last,
                           imap_done done, void *data);
 void imap_send_noop(struct imap_session *session, imap_done done, void *data);
+
+/* ---- hearing of changes at once -----------------------------------------------------------------
+ */
+
+/* IDLE (RFC 2177): sent when all commands before it are answered, ended by DONE as soon as anything
+ * is asked behind it, also another IDLE; what is asked goes out in the same write as DONE. `done`
+ * comes when it has ended, which the server may do of its own accord. If something is asked before
+ * it was sent, it ends unsent, with IMAP_OK. To take it up again, and from time to time anew, is
+ * the caller's; so is to give up the connection if DONE stays unanswered. IMAP_ERROR_CANNOT,
+ * unsent, without IDLE. */
+void imap_send_idle(struct imap_session *session, imap_done done, void *data);
+/* Whether an IDLE was sent and is not answered. If `ending_us` is not NULL, *ending_us becomes when
+ * its DONE was written (g_get_monotonic_time()); 0: it was not, or there is no IDLE. */
+bool imap_session_idling(const struct imap_session *session, gint64 *ending_us);
+
+/* What NOTIFY reports (RFC 5465). Of the selected mailbox new messages (UID, FLAGS), expunged ones
+ * and changes of flags, as `exists`, `fetch` and `expunged`; of others new and expunged messages
+ * and what becomes of the mailbox itself, as `status_news` and `list_news`. */
+struct imap_notify {
+    bool delayed; /* expunged messages of the selected mailbox only when a command is answered */
+    const char *const *mailboxes; /* wire names, NULL-terminated; NULL: all personal ones */
+    bool status;                  /* begin with a `status_news` of each of these */
+};
+/* NOTIFY SET, or NONE if `notify` is NULL: until the next one, whether idling or not. Without
+ * NOTIFY, or with more names than go on a line, IMAP_ERROR_CANNOT, unsent. */
+void imap_send_notify(struct imap_session *session, const struct imap_notify *notify,
+                      imap_done done, void *data);
 
 /* ---- commands that change mail -----------------------------------------------------------------
  * None is ever sent twice by imap/ itself. Sets are split at the server's line length; `done` comes

@@ -58,18 +58,21 @@ static const struct imap_command_kind LIST = {.answered = list_answered};
 static const struct imap_command_kind LIST_MORE = {.answered = more_answered};
 static const struct imap_command_kind LSUB = {.answered = lsub_answered};
 
-/* The RETURN options that the server has, "" if none. */
-static char *return_options(unsigned has, bool status)
+/* The RETURN options that the server has and can, "" if none. */
+static char *return_options(const struct imap_session *session, bool status)
 {
+    unsigned has = session->capabilities.flags;
     g_autoptr(GString) options = g_string_new(NULL);
+
+    if (strstr(session->server_name, "Cyrus"))
+        has &= ~(unsigned)IMAP_CAP_OBJECTID; /* 3.6 sends freed memory as MAILBOXID here */
 
     if (has & IMAP_CAP_LIST_EXTENDED)
         g_string_append(options, " SUBSCRIBED CHILDREN");
     if (has & IMAP_CAP_SPECIAL_USE)
         g_string_append(options, " SPECIAL-USE");
     if (has & IMAP_CAP_LIST_STATUS && status)
-        g_string_append_printf(options, " STATUS (MESSAGES UIDNEXT UIDVALIDITY UNSEEN%s)",
-                               has & IMAP_CAP_CONDSTORE ? " HIGHESTMODSEQ" : "");
+        g_string_append_printf(options, " STATUS (%s)", imap_status_items(has));
     return g_strdup(options->len ? options->str + 1 : "");
 }
 
@@ -99,7 +102,7 @@ static void send_lsub(struct imap_session *session, struct imap_request *request
 static void send_namespaces(struct imap_session *session, struct imap_request *request)
 {
     struct imap_listing *listing = request->listing;
-    g_autofree char *options = return_options(session->capabilities.flags, listing->status);
+    g_autofree char *options = return_options(session, listing->status);
 
     for (guint i = 0; session->namespaces && session->namespaces[i]; i++) {
         const char *prefix = session->namespaces[i];
@@ -126,7 +129,7 @@ static void note_namespace(const struct imap_session *session, struct imap_listi
 void imap_listing_start(struct imap_session *session, struct imap_request *request, bool status)
 {
     unsigned has = session->capabilities.flags;
-    g_autofree char *options = return_options(has, status);
+    g_autofree char *options = return_options(session, status);
 
     request->listing = listing_new(status);
     if (*options) {
@@ -166,6 +169,7 @@ static void collect(struct imap_listing *listing, const struct imap_list *list)
     entry = g_memdup2(list, sizeof(*list));
     entry->wire = g_strdup(list->wire);
     entry->name = g_strdup(list->name);
+    entry->old_wire = NULL;
     g_ptr_array_add(listing->entries, entry);
     g_hash_table_insert(listing->by_wire, (char *)entry->wire, entry);
 }
@@ -192,14 +196,25 @@ static const struct imap_command *listing_command(const struct imap_session *ses
     return NULL;
 }
 
+bool imap_listing_wants_status(const struct imap_session *session)
+{
+    const struct imap_command *command = listing_command(session);
+
+    return command && command->request->listing->status;
+}
+
 void imap_listing_reply(struct imap_session *session, const struct imap_list *list)
 {
     const struct imap_command *command = listing_command(session);
     struct imap_listing *listing = command ? command->request->listing : NULL;
 
-    if (listing && command->kind != &LSUB)
+    if (!listing || list->old_wire) {
+        EMIT(session, list_news, list);
+        return;
+    }
+    if (command->kind != &LSUB)
         note_namespace(session, listing, list->wire);
-    if (!listing || !listing->subscribed_too)
+    if (!listing->subscribed_too)
         EMIT(session, list, list);
     else if (command->kind == &LSUB)
         mark_subscribed(listing, list);

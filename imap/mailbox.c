@@ -1,5 +1,7 @@
 #include "imap/mailbox.h"
 
+#include "imap/parse.h"
+
 #include <string.h>
 
 void imap_mailbox_init(struct imap_mailbox *mailbox)
@@ -114,8 +116,23 @@ static const struct mailbox_code {
     {"READ-ONLY", code_read_only},         {"READ-WRITE", code_read_write},
 };
 
-void imap_mailbox_code(struct imap_mailbox *mailbox, const char *code, uint64_t number)
+/* "(F1)" */
+static void code_mailboxid(struct imap_mailbox_state *state, const char *value)
 {
+    size_t length = strlen(value);
+    g_autofree char *id = length < 3 || value[0] != '(' || value[length - 1] != ')'
+                              ? NULL
+                              : g_strndup(value + 1, length - 2);
+
+    if (id && imap_objectid_valid(id))
+        g_strlcpy(state->mailboxid, id, sizeof(state->mailboxid));
+}
+
+void imap_mailbox_code(struct imap_mailbox *mailbox, const char *code, const char *value,
+                       uint64_t number)
+{
+    if (value && strcmp(code, "MAILBOXID") == 0)
+        code_mailboxid(&mailbox->state, value);
     for (size_t i = 0; i < G_N_ELEMENTS(CODES); i++)
         if (strcmp(code, CODES[i].code) == 0)
             CODES[i].apply(&mailbox->state, number);

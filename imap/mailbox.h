@@ -30,5 +30,7 @@ void imap_mailbox_vanish(struct imap_mailbox *mailbox, const struct imap_uidset 
 /* FETCH of `sequence` with `uid` (0: it told none). Returns its UID, 0: not known. */
 uint32_t imap_mailbox_fetch(struct imap_mailbox *mailbox, uint32_t sequence, uint32_t uid);
 
-/* A response code that is about the mailbox (UIDVALIDITY, READ-ONLY, ...); others do nothing. */
-void imap_mailbox_code(struct imap_mailbox *mailbox, const char *code, uint64_t number);
+/* A response code that is about the mailbox (UIDVALIDITY, READ-ONLY, ...); others do nothing.
+ * `value` is what it says (NULL: nothing), `number` what that begins with. */
+void imap_mailbox_code(struct imap_mailbox *mailbox, const char *code, const char *value,
+                       uint64_t number);

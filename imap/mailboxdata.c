@@ -11,7 +11,7 @@ static const struct list_flag {
     unsigned flag;
 } LIST_FLAGS[] = {
     {"\\Noselect", IMAP_LIST_NOSELECT},
-    {"\\NonExistent", IMAP_LIST_NOSELECT},
+    {"\\NonExistent", IMAP_LIST_NOSELECT | IMAP_LIST_NONEXISTENT},
     {"\\Noinferiors", IMAP_LIST_NOINFERIORS},
     {"\\Subscribed", IMAP_LIST_SUBSCRIBED},
     {"\\All", IMAP_LIST_ALL},
@@ -66,15 +66,21 @@ static char *bare_name_end(char *name)
     return name + strlen(name);
 }
 
-/* The rest of the line, taken as one name. */
-static char *bare_name(char *rest)
+/* The rest of the line, taken as one name. The cursor goes to the extended data, if there are any.
+ */
+static char *bare_name(struct imap_decoder *decoder)
 {
+    struct imap_cursor *cursor = &decoder->cursor;
+    char *rest = imap_cursor_rest(cursor), *end;
     size_t length = strlen(rest);
     if (length >= 2 && rest[0] == '"' && rest[length - 1] == '"') {
         rest[length - 1] = '\0'; /* there are quotes inside that nobody escaped */
+        imap_cursor_init(cursor, decoder->parser, (size_t)(rest - cursor->text) + length);
         return rest + 1;
     }
-    *bare_name_end(rest) = '\0';
+    end = bare_name_end(rest);
+    imap_cursor_init(cursor, decoder->parser, (size_t)(end - cursor->text) + (*end == ' '));
+    *end = '\0';
     return rest;
 }
 
@@ -97,7 +103,7 @@ static char *list_name(struct imap_decoder *decoder)
     struct imap_token token;
     char *name, c = imap_cursor_blank(cursor);
     if (c != '\0' && !is_quoted_well(cursor->text + cursor->pos)) {
-        name = bare_name(imap_cursor_rest(cursor));
+        name = bare_name(decoder);
     } else {
         if (imap_cursor_next(cursor, &token) == IMAP_TOKEN_END)
             return NULL;
@@ -115,6 +121,25 @@ static const char *name_decode(struct imap_decoder *decoder, const char *wire)
     return memcpy(imap_arena_alloc(decoder->parser->arena, size), decoded, size);
 }
 
+/* OLDNAME in the extended data: (... "OLDNAME" ("name") ...) (RFC 9051, 6.3.9.7). NULL: none. */
+static const char *old_name(const struct imap_parser *parser)
+{
+    if (parser->tokens->len == 0 || imap_token_at(parser, 0)->kind != IMAP_TOKEN_LIST)
+        return NULL;
+    guint end = imap_token_at(parser, 0)->next;
+    for (guint i = 1; i + 1 < end; i = imap_token_at(parser, i + 1)->next) {
+        const char *key = imap_token_string(imap_token_at(parser, i));
+        const struct imap_token *value = imap_token_at(parser, i + 1);
+        if (key == NULL || g_ascii_strcasecmp(key, "OLDNAME") != 0)
+            continue;
+        if (value->kind == IMAP_TOKEN_LIST && value->next > i + 2)
+            value = imap_token_at(parser, i + 2);
+        const char *name = imap_token_string(value);
+        return name == NULL || strlen(name) > IMAP_MAILBOX_MAX ? NULL : name;
+    }
+    return NULL;
+}
+
 enum imap_outcome imap_read_list(struct imap_decoder *decoder)
 {
     struct imap_list *list = &decoder->reply->list;
@@ -129,6 +154,9 @@ enum imap_outcome imap_read_list(struct imap_decoder *decoder)
     if (list->wire == NULL)
         return IMAP_NONSENSE;
     list->name = name_decode(decoder, list->wire);
+    if (!imap_tokens_read(&decoder->cursor))
+        return IMAP_TOO_BIG;
+    list->old_wire = old_name(decoder->parser);
     return IMAP_UNDERSTOOD;
 }
 
@@ -197,6 +225,27 @@ static void status_item(struct imap_status *status, const struct imap_token *nam
     }
 }
 
+/* RFC 8474, 7: objectid. Some servers send garbage. */
+bool imap_objectid_valid(const char *id)
+{
+    size_t length = strspn(id, "-_0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ");
+
+    return length > 0 && length <= IMAP_OBJECTID_MAX && id[length] == '\0';
+}
+
+/* The object id in token `index`, "(F1)"; NULL: there is none. */
+static const char *objectid(const struct imap_parser *parser, guint index)
+{
+    const struct imap_token *token = imap_token_at(parser, index);
+    if (token->kind == IMAP_TOKEN_LIST) {
+        if (token->next <= index + 1)
+            return NULL;
+        token = imap_token_at(parser, index + 1);
+    }
+    const char *id = imap_token_string(token);
+    return id != NULL && imap_objectid_valid(id) ? id : NULL;
+}
+
 enum imap_outcome imap_read_status(struct imap_decoder *decoder)
 {
     struct imap_parser *parser = decoder->parser;
@@ -209,8 +258,11 @@ enum imap_outcome imap_read_status(struct imap_decoder *decoder)
         imap_token_at(parser, 0)->kind != IMAP_TOKEN_LIST)
         return IMAP_NONSENSE;
     for (guint i = 1; i + 1 < parser->tokens->len;) {
-        status_item(status, imap_token_at(parser, i), imap_token_at(parser, i + 1));
-        i = imap_token_at(parser, i + 1)->next;
+        const struct imap_token *value = imap_token_at(parser, i + 1);
+        status_item(status, imap_token_at(parser, i), value);
+        if (imap_token_is(imap_token_at(parser, i), "MAILBOXID"))
+            status->mailboxid = objectid(parser, i + 1);
+        i = value->next;
     }
     return IMAP_UNDERSTOOD;
 }

@@ -21,6 +21,8 @@ struct opening {
     struct imap_wait wait;
     GError **error;
     bool preauth;
+    bool
+        bytewise; /* read no byte beyond the reply that is waited for: what follows is compressed */
 };
 
 static bool fail(struct opening *o, enum imap_error code, const char *format, ...)
@@ -145,7 +147,7 @@ static bool next_reply(struct opening *o, struct imap_reply *reply)
             return heed(o, reply);
         if (rc < 0)
             return fail(o, IMAP_ERROR_PROTOCOL, "the replies of %s make no sense", o->server->host);
-        size_t n = hear(o, buffer, sizeof(buffer));
+        size_t n = hear(o, buffer, o->bytewise ? 1 : sizeof(buffer));
         if (n == 0)
             return false;
         imap_parser_feed(o->session->parser, buffer, n);
@@ -427,11 +429,46 @@ enum { ASK_CAPABILITY = 1, ASK_ID = 2, ASK_ENABLE = 4, ASK_NAMESPACE = 8, ASKS =
 
 static const char ID[] = "ID (\"name\" \"mailmount\" \"version\" \"" MAILMOUNT_VERSION "\")";
 
-/* What is worth asking a server that has these. */
-static unsigned asks_for(unsigned has)
+static const struct enabled {
+    unsigned capability;
+    const char *word;
+} ENABLED[] = {
+    {IMAP_CAP_IMAP4REV2, " IMAP4rev2"},
+    {IMAP_CAP_UTF8_ACCEPT, " UTF8=ACCEPT"},
+    {IMAP_CAP_CONDSTORE, " CONDSTORE"},
+    {IMAP_CAP_QRESYNC, " QRESYNC"},
+};
+
+/* iCloud's QRESYNC reports wrong messages as vanished; so does a server that tells its
+ * capabilities (imap_capabilities_set()). */
+static bool qresync_broken(const char *host)
 {
-    bool enable = has & (IMAP_CAP_ENABLE | IMAP_CAP_IMAP4REV2) &&
-                  has & (IMAP_CAP_UTF8_ACCEPT | IMAP_CAP_IMAP4REV2);
+    g_autofree char *lower = g_ascii_strdown(host, -1);
+
+    return strcmp(lower, "imap.mail.me.com") == 0 || g_str_has_suffix(lower, "-imap.mail.me.com");
+}
+
+/* "ENABLE" and what of this the server has; NULL: nothing. */
+static char *enable_command(const struct opening *o, unsigned has)
+{
+    g_autoptr(GString) text = g_string_new("ENABLE");
+    size_t bare = text->len;
+
+    if (!(has & (IMAP_CAP_ENABLE | IMAP_CAP_IMAP4REV2)))
+        return NULL;
+    if (qresync_broken(o->server->host))
+        has &= ~(unsigned)IMAP_CAP_QRESYNC;
+    for (size_t i = 0; i < G_N_ELEMENTS(ENABLED); i++)
+        if (has & ENABLED[i].capability)
+            g_string_append(text, ENABLED[i].word);
+    return text->len > bare ? g_strdup(text->str) : NULL;
+}
+
+/* What is worth asking a server that has these. */
+static unsigned asks_for(const struct opening *o, unsigned has)
+{
+    g_autofree char *enable = enable_command(o, has);
+
     return (has & IMAP_CAP_ID ? ASK_ID : 0) | (enable ? ASK_ENABLE : 0) |
            (has & IMAP_CAP_NAMESPACE ? ASK_NAMESPACE : 0);
 }
@@ -439,9 +476,7 @@ static unsigned asks_for(unsigned has)
 /* Sends these in one write and waits for the answers, which may be refusals. */
 static bool ask(struct opening *o, unsigned asks, unsigned has)
 {
-    g_autofree char *enable =
-        g_strdup_printf("ENABLE%s%s", has & IMAP_CAP_IMAP4REV2 ? " IMAP4rev2" : "",
-                        has & IMAP_CAP_UTF8_ACCEPT ? " UTF8=ACCEPT" : "");
+    g_autofree char *enable = enable_command(o, has);
     const char *texts[ASKS] = {"CAPABILITY", ID, enable, "NAMESPACE"};
     g_autoptr(GString) lines = g_string_new(NULL);
     char tags[ASKS][24];
@@ -471,12 +506,29 @@ static bool ask(struct opening *o, unsigned asks, unsigned has)
 static bool introduce(struct opening *o)
 {
     struct imap_capabilities *capabilities = &o->session->capabilities;
-    unsigned has = capabilities->flags, asked = asks_for(has);
+    unsigned has = capabilities->flags, asked = asks_for(o, has);
 
     if (!ask(o, asked | (capabilities->known ? 0 : ASK_CAPABILITY), has))
         return false;
     has = capabilities->flags;
-    return ask(o, asks_for(has) & ~asked, has);
+    return ask(o, asks_for(o, has) & ~asked, has);
+}
+
+/* Last and alone, since all that the server says behind its OK is compressed (RFC 4978, 3). */
+static bool compress(struct opening *o)
+{
+    struct imap_session *session = o->session;
+    struct imap_reply reply;
+
+    if (o->server->no_compression || !(session->capabilities.flags & IMAP_CAP_COMPRESS))
+        return true;
+    o->bytewise = true;
+    bool answered = command(o, "COMPRESS DEFLATE", &reply);
+    o->bytewise = false;
+    if (!answered || reply.condition != IMAP_COND_OK)
+        return answered;
+    return imap_stream_compress(session->stream) ||
+           fail(o, IMAP_ERROR_LOST, "%s: no memory for compression", o->server->host);
 }
 
 /* ---- all of it --------------------------------------------------------------------------------
@@ -498,7 +550,7 @@ static bool opening_run(struct opening *o)
         return false;
     if (!o->preauth && !sign_in(o))
         return false;
-    return introduce(o);
+    return introduce(o) && compress(o);
 }
 
 struct imap_session *imap_session_open(const struct imap_server *server,

@@ -127,6 +127,9 @@ void imap_fetch_read(struct imap_parser *parser, struct imap_fetch *fetch);
  * makes no sense or goes over a limit. */
 bool imap_structure_read(struct imap_parser *parser, guint index, struct imap_structure *structure);
 
+/* Whether `id` is an objectid (RFC 8474, 7): 1 to 255 letters, digits, "-" and "_". */
+bool imap_objectid_valid(const char *id);
+
 /* "17-Jul-1996 02:44:25 -0700" (RFC 9051, 9: date-time) to seconds since 1970. Returns false if it
  * is not such a date between the years 1900 and 9999. */
 bool imap_date_parse(const char *text, int64_t *seconds);

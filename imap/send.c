@@ -10,10 +10,21 @@ enum { COMMAND_MAX = 8000, SET_MIN = 100 };
 static const struct imap_command_kind PLAIN = {0};
 static const struct imap_command_kind IN_MAILBOX = {.needs_mailbox = true};
 
+/* An IDLE that was not sent is over as soon as anything is asked behind it. */
+static void idle_yields(struct imap_session *session, const struct imap_request *request)
+{
+    struct imap_command *last = g_queue_peek_tail(&session->queue.commands);
+    struct imap_result result = {.text = "not needed"};
+
+    if (last && last->kind->idles && !last->begun && last->request != request)
+        imap_queue_answer(&session->queue, last, &result);
+}
+
 struct imap_command *imap_session_command(struct imap_session *session,
                                           struct imap_request *request,
                                           const struct imap_command_kind *kind, const char *text)
 {
+    idle_yields(session, request);
     struct imap_command *command = imap_queue_command(&session->queue, request, kind);
 
     g_string_append(imap_command_text(command), text);
@@ -23,6 +34,7 @@ struct imap_command *imap_session_command(struct imap_session *session,
 
 struct imap_request *imap_session_request(struct imap_session *session, imap_done done, void *data)
 {
+    idle_yields(session, NULL);
     imap_session_wake(session);
     return imap_queue_request(&session->queue, done, data);
 }
@@ -35,10 +47,9 @@ void imap_request_refuse(struct imap_request *request, enum imap_error error, co
     request->text = g_strdup(text);
 }
 
-/* One command that is one line. */
-static struct imap_command *send_line(struct imap_session *session,
-                                      const struct imap_command_kind *kind, const char *text,
-                                      imap_done done, void *data)
+struct imap_command *imap_session_line(struct imap_session *session,
+                                       const struct imap_command_kind *kind, const char *text,
+                                       imap_done done, void *data)
 {
     struct imap_request *request = imap_session_request(session, done, data);
     struct imap_command *command = imap_session_command(session, request, kind, text);
@@ -49,12 +60,23 @@ static struct imap_command *send_line(struct imap_session *session,
 
 void imap_send_noop(struct imap_session *session, imap_done done, void *data)
 {
-    send_line(session, &PLAIN, "NOOP", done, data);
+    imap_session_line(session, &PLAIN, "NOOP", done, data);
 }
 
 void imap_send_list(struct imap_session *session, bool status, imap_done done, void *data)
 {
     imap_listing_start(session, imap_session_request(session, done, data), status);
+}
+
+const char *imap_status_items(unsigned has)
+{
+    static const char *const ITEMS_OF[] = {
+        "MESSAGES UIDNEXT UIDVALIDITY UNSEEN",
+        "MESSAGES UIDNEXT UIDVALIDITY UNSEEN HIGHESTMODSEQ",
+        "MESSAGES UIDNEXT UIDVALIDITY UNSEEN MAILBOXID",
+        "MESSAGES UIDNEXT UIDVALIDITY UNSEEN HIGHESTMODSEQ MAILBOXID",
+    };
+    return ITEMS_OF[(has & IMAP_CAP_CONDSTORE ? 1 : 0) + (has & IMAP_CAP_OBJECTID ? 2 : 0)];
 }
 
 void imap_send_status(struct imap_session *session, const char *mailbox, imap_done done, void *data)
@@ -64,9 +86,9 @@ void imap_send_status(struct imap_session *session, const char *mailbox, imap_do
     struct imap_command *command = imap_session_command(session, request, &PLAIN, "STATUS ");
 
     imap_command_mailbox(command, mailbox, session->utf8, has);
-    g_string_append_printf(imap_command_text(command), " (MESSAGES UIDNEXT UIDVALIDITY UNSEEN%s)",
-                           has & IMAP_CAP_CONDSTORE ? " HIGHESTMODSEQ" : "");
+    g_string_append_printf(imap_command_text(command), " (%s)", imap_status_items(has));
     imap_command_end(command);
+    command->about = g_strdup(mailbox);
 }
 
 void imap_session_split(struct imap_session *session, struct imap_request *request,
@@ -86,118 +108,6 @@ void imap_session_split(struct imap_session *session, struct imap_request *reque
                                  session->capabilities.flags);
         imap_command_end(command);
     }
-}
-
-/* ---- which mailbox ----------------------------------------------------------------------------
- */
-
-/* From here on the server speaks of the new mailbox; until it says OK none is selected. */
-static void examine_begins(struct imap_session *session, struct imap_command *command)
-{
-    imap_mailbox_reset(&session->mailbox, true);
-    session->mailbox.state.read_only = true;
-}
-
-static void select_begins(struct imap_session *session, struct imap_command *command)
-{
-    imap_mailbox_reset(&session->mailbox, true); /* the server says if it is read-only */
-}
-
-/* What was queued for a mailbox that could not be selected gets its error. What is on its way is
- * refused by the server, which has none selected either (RFC 9051, 6.3.2); the rest is not sent. */
-static void followers_doom(struct imap_session *session, const struct imap_command *examine,
-                           const struct imap_result *result)
-{
-    GList *link = g_queue_find(&session->queue.commands, examine)->next;
-
-    while (link) {
-        struct imap_command *command = link->data;
-        link = link->next;
-        if (command->mailbox)
-            return;
-        if (!command->kind->needs_mailbox)
-            continue;
-        if (command->begun) {
-            command->doomed = result->error;
-            g_free(command->doomed_text);
-            command->doomed_text = g_strdup(result->text);
-        } else {
-            imap_queue_answer(&session->queue, command, result);
-        }
-    }
-}
-
-static bool examine_queued_after(const struct imap_session *session,
-                                 const struct imap_command *examine)
-{
-    const GList *link = g_queue_find((GQueue *)&session->queue.commands, examine)->next;
-
-    for (; link; link = link->next)
-        if (((const struct imap_command *)link->data)->mailbox)
-            return true;
-    return false;
-}
-
-static void examine_answered(struct imap_session *session, struct imap_command *command,
-                             const struct imap_result *result)
-{
-    if (result->error == IMAP_OK)
-        return;
-    imap_mailbox_reset(&session->mailbox, false);
-    if (!examine_queued_after(session, command))
-        g_clear_pointer(&session->wanted, g_free);
-    followers_doom(session, command, result);
-}
-
-static const struct imap_command_kind EXAMINE = {.begins = examine_begins,
-                                                 .answered = examine_answered};
-static const struct imap_command_kind SELECT = {.begins = select_begins,
-                                                .answered = examine_answered};
-
-static void send_select(struct imap_session *session, const struct imap_command_kind *kind,
-                        const char *mailbox, imap_done done, void *data)
-{
-    unsigned has = session->capabilities.flags;
-    struct imap_request *request = imap_session_request(session, done, data);
-    struct imap_command *command =
-        imap_session_command(session, request, kind, kind == &SELECT ? "SELECT " : "EXAMINE ");
-
-    imap_command_mailbox(command, mailbox, session->utf8, has);
-    if (has & IMAP_CAP_CONDSTORE)
-        g_string_append(imap_command_text(command), " (CONDSTORE)");
-    imap_command_end(command);
-    command->mailbox = g_strdup(mailbox);
-    g_free(session->wanted);
-    session->wanted = g_strdup(mailbox);
-}
-
-void imap_send_examine(struct imap_session *session, const char *mailbox, imap_done done,
-                       void *data)
-{
-    send_select(session, &EXAMINE, mailbox, done, data);
-}
-
-void imap_send_select(struct imap_session *session, const char *mailbox, imap_done done, void *data)
-{
-    send_select(session, &SELECT, mailbox, done, data);
-}
-
-static void unselect_answered(struct imap_session *session, struct imap_command *command,
-                              const struct imap_result *result)
-{
-    imap_mailbox_reset(&session->mailbox, false);
-}
-
-static const struct imap_command_kind UNSELECT = {.needs_mailbox = true,
-                                                  .answered = unselect_answered};
-
-/* Without UNSELECT only we forget the mailbox: CLOSE is never sent, as it would expunge. */
-void imap_send_unselect(struct imap_session *session, imap_done done, void *data)
-{
-    bool has = session->capabilities.flags & IMAP_CAP_UNSELECT;
-
-    send_line(session, &UNSELECT, has ? "UNSELECT" : "NOOP", done, data);
-    g_clear_pointer(&session->wanted, g_free);
 }
 
 /* ---- messages ---------------------------------------------------------------------------------
@@ -270,7 +180,7 @@ void imap_send_uid_search(struct imap_session *session, uint32_t first, uint32_t
     g_autofree char *end = last ? g_strdup_printf("%u", last) : g_strdup("*");
     g_autofree char *text = g_strdup_printf("UID SEARCH %sUID %u:%s",
                                             extended ? "RETURN (ALL) " : "", MAX(first, 1), end);
-    struct imap_command *command = send_line(session, &IN_MAILBOX, text, done, data);
+    struct imap_command *command = imap_session_line(session, &IN_MAILBOX, text, done, data);
 
     command->first = MAX(first, 1);
     command->last = last;

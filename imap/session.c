@@ -68,7 +68,8 @@ void imap_session_finish(struct imap_session *session)
     while ((request = imap_queue_done(&session->queue))) {
         struct imap_result result = {.error = request->error,
                                      .code = request->code,
-                                     .text = request->text ? request->text : ""};
+                                     .text = request->text ? request->text : "",
+                                     .highestmodseq = request->highestmodseq};
         if (request->report) {
             result.copied = imap_report_copied(request->report);
             result.modified = imap_report_modified(request->report);
@@ -148,7 +149,7 @@ static int session_flush(struct imap_session *session)
 {
     int flushed = imap_stream_flush(session->stream);
 
-    imap_queue_written(&session->queue, imap_stream_bytes_out(session->stream));
+    imap_queue_written(&session->queue, imap_stream_handed(session->stream));
     return flushed;
 }
 
@@ -235,11 +236,13 @@ void imap_session_attach(struct imap_session *session, GMainContext *context,
 static void session_logout(struct imap_session *session)
 {
     char tag[24];
+    bool idles = imap_queue_idle_lasts(&session->queue) && !session->queue.awaits_continue;
 
-    if (session->closed || !imap_queue_is_whole(&session->queue) || session_flush(session) != 1)
+    if (session->closed || (!idles && !imap_queue_is_whole(&session->queue)) ||
+        session_flush(session) != 1)
         return;
     imap_tag_next(tag);
-    g_autofree char *line = g_strdup_printf("%s LOGOUT\r\n", tag);
+    g_autofree char *line = g_strdup_printf("%s%s LOGOUT\r\n", idles ? "DONE\r\n" : "", tag);
     imap_stream_put(session->stream, line, strlen(line), NULL);
     imap_stream_flush(session->stream);
 }
@@ -290,6 +293,25 @@ uint64_t imap_session_bytes_out(const struct imap_session *session)
 unsigned imap_session_in_flight(const struct imap_session *session)
 {
     return imap_queue_in_flight(&session->queue);
+}
+
+bool imap_session_idling(const struct imap_session *session, gint64 *ending_us)
+{
+    bool idles = imap_queue_idle(&session->queue) != NULL;
+
+    if (ending_us)
+        *ending_us = idles && !imap_queue_idle_lasts(&session->queue) ? session->queue.done_us : 0;
+    return idles;
+}
+
+bool imap_session_qresync(const struct imap_session *session)
+{
+    return session->qresync;
+}
+
+bool imap_session_compressed(const struct imap_session *session)
+{
+    return session->stream && imap_stream_is_compressed(session->stream);
 }
 
 const char *imap_session_mailbox(const struct imap_session *session)

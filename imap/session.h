@@ -16,6 +16,7 @@ struct imap_session {
     struct imap_parser *parser;
     struct imap_capabilities capabilities;
     bool utf8;         /* ENABLED: mailbox names are UTF-8 */
+    bool qresync;      /* ENABLED: so it is */
     char **namespaces; /* prefixes of all namespaces (RFC 2342), wire names; NULL: not told */
     GPtrArray *alerts; /* of char *: heard before there was anybody to tell */
     /* since imap_session_attach() */
@@ -27,6 +28,7 @@ struct imap_session {
     struct imap_queue queue;
     struct imap_mailbox mailbox;
     const struct imap_request *finishing; /* whose `done` is being called; NULL: none */
+    bool notified;                        /* NOTIFY was asked for: STATUS may come by itself */
     char *wanted; /* wire name of what is selected or about to be; NULL: none */
     /* the end */
     unsigned holds;         /* turns of the main loop and calls that still use the memory */
@@ -68,6 +70,14 @@ void imap_request_refuse(struct imap_request *request, enum imap_error error, co
 struct imap_command *imap_session_command(struct imap_session *session,
                                           struct imap_request *request,
                                           const struct imap_command_kind *kind, const char *text);
+
+/* One command that is one line. */
+struct imap_command *imap_session_line(struct imap_session *session,
+                                       const struct imap_command_kind *kind, const char *text,
+                                       imap_done done, void *data);
+
+/* The items of STATUS worth asking a server that has these capabilities. */
+const char *imap_status_items(unsigned has);
 
 /* A set of UIDs that is split over commands: "text set behind". */
 struct imap_split {

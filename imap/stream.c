@@ -1,5 +1,6 @@
 #include "imap/stream.h"
 
+#include "imap/deflate.h"
 #include "imap/tls.h"
 #include "imap/transcript.h"
 
@@ -9,17 +10,23 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+enum { PACK_MAX = 32 * 1024 }; /* bytes compressed at once */
+
 struct imap_stream {
     int fd;
     struct imap_tls_layer *tls; /* NULL: in the clear */
     struct imap_transcriber *transcriber;
-    uint64_t bytes_in, bytes_out;
+    uint64_t bytes_in, bytes_out, handed;
     const char *reason;
     /* TLS may need the other direction: what the last call that could not go on waits for */
     short read_wants, write_wants;
     /* to be written: bytes[start .. end) of size */
     char *bytes;
     size_t start, end, size;
+    /* compression; deflate is NULL: none */
+    struct imap_deflate *deflate;
+    GByteArray *packed; /* bytes[start .. start + packing), compressed; sent up to packed_at */
+    size_t packing, packed_at;
 };
 
 struct imap_stream *imap_stream_open(const struct imap_server *server, unsigned connection,
@@ -49,6 +56,9 @@ void imap_stream_free(struct imap_stream *stream)
     if (stream->bytes)
         explicit_bzero(stream->bytes, stream->size);
     g_free(stream->bytes);
+    imap_deflate_free(stream->deflate);
+    if (stream->packed)
+        g_byte_array_unref(stream->packed);
     g_free(stream);
 }
 
@@ -77,6 +87,18 @@ bool imap_stream_is_secure(const struct imap_stream *stream)
     return stream->tls != NULL;
 }
 
+bool imap_stream_compress(struct imap_stream *stream)
+{
+    stream->deflate = imap_deflate_new(0);
+    stream->packed = g_byte_array_new();
+    return stream->deflate != NULL;
+}
+
+bool imap_stream_is_compressed(const struct imap_stream *stream)
+{
+    return stream->deflate != NULL;
+}
+
 void imap_stream_hide(struct imap_stream *stream, const char *secret)
 {
     imap_transcriber_hide(stream->transcriber, secret);
@@ -102,19 +124,58 @@ static ssize_t secure_result(struct imap_stream *stream, ssize_t n, short *wants
     return n;
 }
 
-ssize_t imap_stream_read(struct imap_stream *stream, void *buffer, size_t size)
+static ssize_t wire_read(struct imap_stream *stream, void *buffer, size_t size)
 {
     ssize_t n;
 
-    stream->read_wants = POLLIN;
     if (stream->tls)
         n = secure_result(stream, imap_tls_read(stream->tls, buffer, size), &stream->read_wants);
     else
         n = plain_result(stream, recv(stream->fd, buffer, size, 0));
-    if (n > 0) {
+    if (n > 0)
         stream->bytes_in += (uint64_t)n;
-        imap_transcriber_bytes(stream->transcriber, true, buffer, (size_t)n);
+    return n;
+}
+
+static ssize_t wire_write(struct imap_stream *stream, const void *bytes, size_t length)
+{
+    ssize_t n;
+
+    if (stream->tls)
+        n = secure_result(stream, imap_tls_write(stream->tls, bytes, length), &stream->write_wants);
+    else
+        n = plain_result(stream, send(stream->fd, bytes, length, MSG_NOSIGNAL));
+    if (n > 0)
+        stream->bytes_out += (uint64_t)n;
+    return n;
+}
+
+/* Receives once at most, so that data that inflate to nothing hold nobody up. */
+static ssize_t inflated_read(struct imap_stream *stream, void *buffer, size_t size)
+{
+    ssize_t n = imap_deflate_read(stream->deflate, buffer, size);
+
+    if (n == 0) {
+        size_t room;
+        void *raw = imap_deflate_room(stream->deflate, &room);
+        ssize_t received = wire_read(stream, raw, room);
+        if (received <= 0)
+            return received;
+        imap_deflate_received(stream->deflate, (size_t)received);
+        n = imap_deflate_read(stream->deflate, buffer, size);
     }
+    if (n < 0)
+        stream->reason = imap_deflate_reason(stream->deflate);
+    return n;
+}
+
+ssize_t imap_stream_read(struct imap_stream *stream, void *buffer, size_t size)
+{
+    stream->read_wants = POLLIN;
+    ssize_t n =
+        stream->deflate ? inflated_read(stream, buffer, size) : wire_read(stream, buffer, size);
+    if (n > 0)
+        imap_transcriber_bytes(stream->transcriber, true, buffer, (size_t)n);
     return n;
 }
 
@@ -169,23 +230,50 @@ void imap_stream_put(struct imap_stream *stream, const void *bytes, size_t lengt
         imap_transcriber_bytes(stream->transcriber, false, bytes, length);
 }
 
+/* The first `length` bytes that were held are handed over. */
+static void buffer_took(struct imap_stream *stream, size_t length)
+{
+    explicit_bzero(stream->bytes + stream->start, length);
+    stream->start += length;
+    stream->handed += length;
+}
+
+/* As write(), of what is held, compressing the next of it when all before is sent. */
+static ssize_t packed_write(struct imap_stream *stream)
+{
+    GByteArray *packed = stream->packed;
+
+    if (stream->packed_at == packed->len) {
+        stream->packing = MIN(stream->end - stream->start, PACK_MAX);
+        stream->packed_at = 0;
+        g_byte_array_set_size(packed, 0);
+        imap_deflate_write(stream->deflate, stream->bytes + stream->start, stream->packing, packed);
+    }
+    ssize_t n =
+        wire_write(stream, packed->data + stream->packed_at, packed->len - stream->packed_at);
+    if (n > 0)
+        stream->packed_at += (size_t)n;
+    if (n > 0 && stream->packed_at == packed->len)
+        buffer_took(stream, stream->packing);
+    return n;
+}
+
+static ssize_t plain_write(struct imap_stream *stream)
+{
+    ssize_t n = wire_write(stream, stream->bytes + stream->start, stream->end - stream->start);
+
+    if (n > 0)
+        buffer_took(stream, (size_t)n);
+    return n;
+}
+
 int imap_stream_flush(struct imap_stream *stream)
 {
     stream->write_wants = POLLOUT;
     while (stream->start < stream->end) {
-        char *from = stream->bytes + stream->start;
-        size_t length = stream->end - stream->start;
-        ssize_t n;
-        if (stream->tls)
-            n = secure_result(stream, imap_tls_write(stream->tls, from, length),
-                              &stream->write_wants);
-        else
-            n = plain_result(stream, send(stream->fd, from, length, MSG_NOSIGNAL));
+        ssize_t n = stream->deflate ? packed_write(stream) : plain_write(stream);
         if (n <= 0)
             return (int)n;
-        explicit_bzero(from, (size_t)n);
-        stream->start += (size_t)n;
-        stream->bytes_out += (uint64_t)n;
     }
     stream->start = stream->end = 0;
     return 1;
@@ -212,6 +300,8 @@ GIOCondition imap_stream_condition(const struct imap_stream *stream)
 
 bool imap_stream_pending(const struct imap_stream *stream)
 {
+    if (stream->deflate && imap_deflate_pending(stream->deflate))
+        return true;
     return stream->tls && imap_tls_pending(stream->tls);
 }
 
@@ -226,6 +316,11 @@ bool imap_stream_wait(struct imap_stream *stream, const struct imap_wait *wait, 
 size_t imap_stream_queued(const struct imap_stream *stream)
 {
     return stream->end - stream->start;
+}
+
+uint64_t imap_stream_handed(const struct imap_stream *stream)
+{
+    return stream->handed;
 }
 
 uint64_t imap_stream_bytes_out(const struct imap_stream *stream)

@@ -1,4 +1,5 @@
-/* A connection's bytes: TCP, TLS on it, a buffer of what is yet to be written, the transcript.
+/* A connection's bytes: TCP, TLS on it, deflate in that, a buffer of what is yet to be written, the
+ * transcript.
  * Never blocks, except in the three functions that take a struct imap_wait. Private to imap/. */
 #pragma once
 
@@ -19,6 +20,10 @@ void imap_stream_free(struct imap_stream *stream);
 bool imap_stream_secure(struct imap_stream *stream, const struct imap_server *server,
                         struct imap_wait *wait, GError **error);
 bool imap_stream_is_secure(const struct imap_stream *stream);
+/* Everything from here on is compressed, both ways; nothing must be queued, and nothing read of
+ * what the server compressed. False: no memory. */
+bool imap_stream_compress(struct imap_stream *stream);
+bool imap_stream_is_compressed(const struct imap_stream *stream);
 /* A secret that the server might repeat: replaced in the transcript. Borrowed; NULL ends it. */
 void imap_stream_hide(struct imap_stream *stream, const char *secret);
 
@@ -42,9 +47,11 @@ bool imap_stream_pending(const struct imap_stream *stream);
 /* Waits until there is something to do as in imap_stream_condition(). */
 bool imap_stream_wait(struct imap_stream *stream, const struct imap_wait *wait, GError **error);
 
-/* Bytes that were put and not yet handed to the socket. */
+/* Of the bytes that were put: how many were not yet, and how many in all were handed to the socket.
+ */
 size_t imap_stream_queued(const struct imap_stream *stream);
+uint64_t imap_stream_handed(const struct imap_stream *stream);
 
-/* Bytes received, and handed to the socket, so far, of the plain text. */
+/* Bytes received, and sent, so far: compressed, before TLS. */
 uint64_t imap_stream_bytes_in(const struct imap_stream *stream);
 uint64_t imap_stream_bytes_out(const struct imap_stream *stream);

@@ -8,7 +8,7 @@ struct imap_upload {
     uint64_t size;  /* octets of the literal */
     bool unasked;   /* non-synchronising (RFC 7888) */
     uint64_t at;    /* octets that the stream was given */
-    uint64_t end;   /* imap_stream_bytes_out() when all of the command is out; 0: not known yet */
+    uint64_t end;   /* imap_stream_handed() when all of the command is out; 0: not known yet */
     bool out;       /* it is: all was handed to the socket */
 };
 

@@ -56,6 +56,14 @@ static void on_expunged(struct imap_session *session, uint32_t uid, void *data)
     note(data, "expunged %u", uid);
 }
 
+static void on_vanished(struct imap_session *session, const struct imap_uidset *uids, void *data)
+{
+    g_autoptr(GString) text = g_string_new(NULL);
+
+    imap_uidset_write(uids, 1, 1000, text);
+    note(data, "vanished %s", text->str);
+}
+
 static void on_exists(struct imap_session *session, uint32_t count, void *data)
 {
     note(data, "exists %u", count);
@@ -70,7 +78,27 @@ static void on_list(struct imap_session *session, const struct imap_list *list, 
 
 static void on_status(struct imap_session *session, const struct imap_status *status, void *data)
 {
-    note(data, "status %s %d", status->wire, (int)status->messages);
+    note(data, "status %s %d%s%s", status->wire, (int)status->messages,
+         status->mailboxid ? " id " : "", status->mailboxid ? status->mailboxid : "");
+}
+
+static void on_list_news(struct imap_session *session, const struct imap_list *list, void *data)
+{
+    note(data, "news of %s%s%s%s%s", list->wire,
+         list->flags & IMAP_LIST_NONEXISTENT ? " nonexistent" : "",
+         list->flags & IMAP_LIST_SUBSCRIBED ? " subscribed" : "", list->old_wire ? " was " : "",
+         list->old_wire ? list->old_wire : "");
+}
+
+static void on_status_news(struct imap_session *session, const struct imap_status *status,
+                           void *data)
+{
+    note(data, "news in %s %d next %u", status->wire, (int)status->messages, status->uidnext);
+}
+
+static void on_overflow(struct imap_session *session, const char *text, void *data)
+{
+    note(data, "overflow %s", text);
 }
 
 static void on_search(struct imap_session *session, const struct imap_uidset *uids, void *data)
@@ -107,9 +135,13 @@ static void on_closed(struct imap_session *session, enum imap_error error, const
 static const struct imap_events EVENTS = {
     .fetch = on_fetch,
     .expunged = on_expunged,
+    .vanished = on_vanished,
     .exists = on_exists,
     .list = on_list,
     .status = on_status,
+    .list_news = on_list_news,
+    .status_news = on_status_news,
+    .overflow = on_overflow,
     .search = on_search,
     .quota = on_quota,
     .rights = on_rights,
@@ -199,6 +231,8 @@ void client_done(struct imap_session *session, const struct imap_result *result,
         g_string_append(line, " modified ");
         imap_uidset_write(result->modified, 1, 1000, line);
     }
+    if (result->highestmodseq > 0)
+        g_string_append_printf(line, " modseq %" G_GUINT64_FORMAT, result->highestmodseq);
     if (imap_append_is_out(session))
         g_string_append(line, " (out)");
     note(client, "%s", line->str);

@@ -25,7 +25,8 @@ void client_open(struct client *client);
 /* Runs the main loop until the log holds this. */
 void client_until(struct client *client, const char *text);
 /* An imap_done that logs "NAME ERROR text", and where there is something to tell " copied VALIDITY:
- * FROM>TO ...", " modified SET", and " (out)" if imap_append_is_out(); `data` from client_note().
+ * FROM>TO ...", " modified SET", " modseq N", and " (out)" if imap_append_is_out(); `data` from
+ * client_note().
  */
 void client_done(struct imap_session *session, const struct imap_result *result, void *data);
 void *client_note(struct client *client, const char *name);

@@ -106,6 +106,8 @@ static void touch_reply(GChecksum *sum, const struct imap_reply *reply)
         touch(sum, reply->words[i]);
     touch(sum, reply->list.wire);
     touch(sum, reply->list.name);
+    touch(sum, reply->list.old_wire);
+    touch(sum, reply->status.mailboxid);
     touch(sum, reply->status.wire);
     touch(sum, reply->id_name);
     touch(sum, reply->rights_wire);

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
+#include <zlib.h>
 
 enum { TAGS_MAX = 64 };
 
@@ -17,16 +18,60 @@ struct script {
     int listener, fd;
     uint16_t port;
     SSL *ssl;
+    bool compressed;
+    z_stream in, out;
+    unsigned char raw[4096];
     char *tags[TAGS_MAX];
     unsigned tag_count;
     char *failure;
     GThread *thread;
 };
 
-static ssize_t peer_read(struct script *script, char *buffer, size_t size)
+static ssize_t wire_read(struct script *script, void *buffer, size_t size)
 {
     return script->ssl ? SSL_read(script->ssl, buffer, (int)size)
                        : recv(script->fd, buffer, size, 0);
+}
+
+static ssize_t peer_read(struct script *script, char *buffer, size_t size)
+{
+    if (!script->compressed)
+        return wire_read(script, buffer, size);
+    for (;;) {
+        script->in.next_out = (unsigned char *)buffer;
+        script->in.avail_out = (uInt)size;
+        int rc = inflate(&script->in, Z_SYNC_FLUSH);
+        if (rc != Z_OK && rc != Z_BUF_ERROR)
+            return -1;
+        if (script->in.avail_out < size)
+            return (ssize_t)(size - script->in.avail_out);
+        ssize_t n = wire_read(script, script->raw, sizeof(script->raw));
+        if (n <= 0)
+            return n;
+        script->in.next_in = script->raw;
+        script->in.avail_in = (uInt)n;
+    }
+}
+
+static void pack(struct script *script, GString *text)
+{
+    g_autoptr(GString) plain = g_string_new_len(text->str, (gssize)text->len);
+
+    g_string_set_size(text, deflateBound(&script->out, plain->len) + 100);
+    script->out.next_in = (unsigned char *)plain->str;
+    script->out.avail_in = (uInt)plain->len;
+    script->out.next_out = (unsigned char *)text->str;
+    script->out.avail_out = (uInt)text->len;
+    deflate(&script->out, Z_SYNC_FLUSH);
+    g_assert_cmpuint(script->out.avail_out, >, 0);
+    g_string_truncate(text, text->len - script->out.avail_out);
+}
+
+static bool begin_compression(struct script *script)
+{
+    script->compressed = true;
+    return inflateInit2(&script->in, -MAX_WBITS) == Z_OK &&
+           deflateInit2(&script->out, 6, Z_DEFLATED, -MAX_WBITS, 8, Z_DEFAULT_STRATEGY) == Z_OK;
 }
 
 static bool peer_write(struct script *script, const char *bytes, size_t length)
@@ -43,7 +88,7 @@ static bool peer_write(struct script *script, const char *bytes, size_t length)
     return true;
 }
 
-static bool say(struct script *script, const char *text, bool line)
+static bool say(struct script *script, const char *text, bool line, bool raw)
 {
     g_autoptr(GString) out = g_string_new(NULL);
 
@@ -60,6 +105,8 @@ static bool say(struct script *script, const char *text, bool line)
     }
     if (line)
         g_string_append(out, "\r\n");
+    if (script->compressed && !raw)
+        pack(script, out);
     if (script->cut >= 0 && g_atomic_int_get(&script->sent) + (int64_t)out->len >= script->cut) {
         g_string_truncate(out, (gsize)(script->cut - g_atomic_int_get(&script->sent)));
         peer_write(script, out->str, out->len);
@@ -152,6 +199,11 @@ static void hang_up(struct script *script)
     if (script->ssl)
         SSL_free(script->ssl);
     script->ssl = NULL;
+    if (script->compressed)
+        inflateEnd(&script->in);
+    if (script->compressed)
+        deflateEnd(&script->out);
+    script->compressed = false;
     if (script->fd >= 0)
         close(script->fd);
     script->fd = -1;
@@ -163,9 +215,13 @@ static bool step(struct script *script, const char *text)
         script->fd = accept(script->listener, NULL, NULL);
     switch (text[0]) {
     case 'S':
-        return say(script, text + 2, true);
+        return say(script, text + 2, true, false);
     case 'P':
-        return say(script, text + 2, false);
+        return say(script, text + 2, false, false);
+    case 'R':
+        return say(script, text + 2, false, true);
+    case 'Z':
+        return begin_compression(script);
     case 'C':
         return expect(script, text + 2, true);
     case 'L':

@@ -15,6 +15,8 @@
  *   L:text  hears exactly this line
  *   N:count hears so many bytes, which must be those of script_octet() (the first from 0)
  *   T:      begins TLS
+ *   Z:      compresses from here on, both ways (RFC 4978)
+ *   R:text  sends the text as it is, not compressed
  *   X:      closes the connection (the next connection goes on behind it)
  * After the last step it waits until the client closes. */
 struct script;

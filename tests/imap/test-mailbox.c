@@ -93,20 +93,26 @@ static void test_answers(void)
 
 static void test_codes(void)
 {
+    static const char *const NO_IDS[] = {NULL,  "",      "(",      "()", "F1",
+                                         "(F1", "(F 1)", "((F1))", "(*)"};
     struct imap_mailbox mailbox;
 
     imap_mailbox_init(&mailbox);
-    imap_mailbox_code(&mailbox, "UIDVALIDITY", 4294967295);
-    imap_mailbox_code(&mailbox, "UIDNEXT", 4294967296);
-    imap_mailbox_code(&mailbox, "HIGHESTMODSEQ", UINT64_MAX);
-    imap_mailbox_code(&mailbox, "READ-ONLY", 0);
-    imap_mailbox_code(&mailbox, "X-UNKNOWN", 3);
+    imap_mailbox_code(&mailbox, "UIDVALIDITY", NULL, 4294967295);
+    imap_mailbox_code(&mailbox, "UIDNEXT", NULL, 4294967296);
+    imap_mailbox_code(&mailbox, "HIGHESTMODSEQ", NULL, UINT64_MAX);
+    imap_mailbox_code(&mailbox, "READ-ONLY", NULL, 0);
+    imap_mailbox_code(&mailbox, "X-UNKNOWN", NULL, 3);
+    imap_mailbox_code(&mailbox, "MAILBOXID", "(F-1_a)", 0);
+    for (size_t i = 0; i < G_N_ELEMENTS(NO_IDS); i++)
+        imap_mailbox_code(&mailbox, "MAILBOXID", NO_IDS[i], 0);
+    g_assert_cmpstr(mailbox.state.mailboxid, ==, "F-1_a");
     g_assert_cmpuint(mailbox.state.uidvalidity, ==, 4294967295);
     g_assert_cmpuint(mailbox.state.uidnext, ==, 0);
     g_assert_cmpuint(mailbox.state.highestmodseq, ==, 0);
     g_assert_true(mailbox.state.read_only);
-    imap_mailbox_code(&mailbox, "HIGHESTMODSEQ", 7);
-    imap_mailbox_code(&mailbox, "READ-WRITE", 0);
+    imap_mailbox_code(&mailbox, "HIGHESTMODSEQ", NULL, 7);
+    imap_mailbox_code(&mailbox, "READ-WRITE", NULL, 0);
     g_assert_cmpuint(mailbox.state.highestmodseq, ==, 7);
     g_assert_false(mailbox.state.read_only);
     imap_mailbox_clear(&mailbox);

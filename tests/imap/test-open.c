@@ -1,8 +1,14 @@
 /* Opening a session in the clear: greetings, signing in, what comes after. */
 #include "client.h"
 
+#include "imap/dial.h"
+
 #include <arpa/inet.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #define GREET "S:* OK [CAPABILITY IMAP4rev1 AUTH=PLAIN SASL-IR] ready."
 #define PLAIN_IR "C:AUTHENTICATE PLAIN AGFsaWNlAHNlc2FtZQ=="
@@ -72,8 +78,17 @@ static const struct good {
     {"ID and ENABLE in one write, refused", "auto", "sesame",
      (const char *[]){GREET, PLAIN_IR,
                       "S:$$ OK [CAPABILITY IMAP4rev1 ID ENABLE UTF8=ACCEPT CONDSTORE] in",
-                      "C:ID (\"name\" \"mailmount\" \"version\" *", "C:ENABLE UTF8=ACCEPT",
-                      "S:$2 BAD no", "S:$3 NO no", NULL}},
+                      "C:ID (\"name\" \"mailmount\" \"version\" *",
+                      "C:ENABLE UTF8=ACCEPT CONDSTORE", "S:$2 BAD no", "S:$3 NO no", NULL}},
+    {"COMPRESS last, when all else is answered; refused", "auto", "sesame",
+     (const char *[]){GREET, PLAIN_IR,
+                      "S:$$ OK [CAPABILITY IMAP4rev1 ID ENABLE QRESYNC COMPRESS=DEFLATE] in",
+                      "C:ID *", "C:ENABLE CONDSTORE QRESYNC", "S:$3 OK", "S:$2 OK",
+                      "C:COMPRESS DEFLATE", "S:$4 NO [COMPRESSIONACTIVE] it is", NULL}},
+    {"QRESYNC that is broken", "auto", "sesame",
+     (const char *[]){GREET, PLAIN_IR,
+                      "S:$$ OK [CAPABILITY IMAP4rev1 QRESYNC ENABLE XAPPLEPUSHSERVICE] in",
+                      "C:ENABLE CONDSTORE", "S:$2 OK", NULL}},
     {"what the login did not tell is asked for", "auto", "sesame",
      (const char *[]){"S:* OK [CAPABILITY IMAP4rev1 ID AUTH=PLAIN SASL-IR] hi", PLAIN_IR,
                       "S:$$ OK in", "C:CAPABILITY", "C:ID *",
@@ -291,7 +306,7 @@ static void test_learned(void)
         PLAIN_IR,
         "S:$$ OK [CAPABILITY IMAP4rev1 ID ENABLE UTF8=ACCEPT QRESYNC X-GM-EXT-1 QUOTA=RES-X] in",
         "C:ID *",
-        "C:ENABLE UTF8=ACCEPT",
+        "C:ENABLE UTF8=ACCEPT CONDSTORE QRESYNC",
         "S:* ID (\"name\" \"Toy\" \"version\" \"1\")",
         "S:* OK [ALERT] beware\r\n$2 OK",
         "S:$3 OK",
@@ -305,10 +320,38 @@ static void test_learned(void)
     g_assert_cmpuint(has, ==,
                      IMAP_CAP_ID | IMAP_CAP_ENABLE | IMAP_CAP_UTF8_ACCEPT | IMAP_CAP_QRESYNC |
                          IMAP_CAP_CONDSTORE | IMAP_CAP_GMAIL | IMAP_CAP_QUOTA);
+    g_assert_false(imap_session_qresync(client.session)); /* no ENABLED, no QRESYNC */
     g_assert_cmpstr(imap_session_server_name(client.session), ==, "Toy");
     g_assert_nonnull(strstr(client.transcript->str, "AUTHENTICATE PLAIN <secret>\n"));
     g_assert_null(strstr(client.transcript->str, "AGFs"));
     client_end(&client, true);
+}
+
+static void test_socket(void)
+{
+    static const struct {
+        int level, name, value;
+    } OPTIONS[] = {
+        {SOL_SOCKET, SO_KEEPALIVE, 1},   {IPPROTO_TCP, TCP_NODELAY, 1},
+        {IPPROTO_TCP, TCP_KEEPIDLE, 60}, {IPPROTO_TCP, TCP_KEEPINTVL, 5},
+        {IPPROTO_TCP, TCP_KEEPCNT, 4},   {IPPROTO_TCP, TCP_USER_TIMEOUT, 20000},
+    };
+    static const char *const steps[] = {"S:* OK hi", NULL};
+    struct script *script = script_start(steps, -1, NULL);
+    struct imap_wait wait;
+    GError *error = NULL;
+
+    imap_wait_start(&wait, "127.0.0.1", 20, NULL);
+    int fd = imap_dial("127.0.0.1", script_port(script), &wait, &error);
+    g_assert_no_error(error);
+    for (size_t i = 0; i < G_N_ELEMENTS(OPTIONS); i++) {
+        int value = -1;
+        socklen_t length = sizeof(value);
+        g_assert_cmpint(getsockopt(fd, OPTIONS[i].level, OPTIONS[i].name, &value, &length), ==, 0);
+        g_assert_cmpint(value, ==, OPTIONS[i].value);
+    }
+    close(fd);
+    g_assert_null(script_end(script));
 }
 
 /* Cut after every byte of a conversation: an error, never a crash or a hang. */
@@ -350,6 +393,7 @@ int main(int argc, char **argv)
     g_test_add_func("/imap/open/silence", test_silence);
     g_test_add_func("/imap/open/cancel", test_cancel);
     g_test_add_func("/imap/open/learned", test_learned);
+    g_test_add_func("/imap/open/socket", test_socket);
     g_test_add_func("/imap/open/cut", test_cut);
     return g_test_run();
 }

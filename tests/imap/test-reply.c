@@ -188,7 +188,7 @@ static const struct {
     {"* list (\\noSELECT \\Subscribed) \".\" \"a b\"", "a b", "a b", '.',
      IMAP_LIST_NOSELECT | IMAP_LIST_SUBSCRIBED, false},
     {"* LSUB (\\NonExistent \\NoInferiors \\X) NIL x", "x", "x", 0,
-     IMAP_LIST_NOSELECT | IMAP_LIST_NOINFERIORS, false},
+     IMAP_LIST_NOSELECT | IMAP_LIST_NONEXISTENT | IMAP_LIST_NOINFERIORS, false},
     {"* LIST (\\All \\Archive \\drafts \\Flagged \\Junk \\Sent \\Trash \\Important) \"/\" x", "x",
      "x", '/',
      IMAP_LIST_ALL | IMAP_LIST_ARCHIVE | IMAP_LIST_DRAFTS | IMAP_LIST_FLAGGED | IMAP_LIST_JUNK |
@@ -233,6 +233,68 @@ static void test_list(void)
         g_assert_cmpint(reply.list.delimiter, ==, LISTS[i].delimiter);
         g_assert_cmpuint(reply.list.flags, ==, LISTS[i].flags);
     }
+}
+
+static const struct {
+    const char *line, *wire, *old_wire;
+} RENAMES[] = {
+    {"* LIST () \"/\" b (\"OLDNAME\" (\"a\"))", "b", "a"},
+    {"* LIST () \"/\" \"b c\" (\"OLDNAME\" (a))", "b c", "a"},
+    {"* LIST () \"/\" b c (OLDNAME (\"a \\\" b\"))", "b c", "a \" b"},
+    {"* LIST () \"/\" b (\"OLDNAME\" ({3}\r\na b))", "b", "a b"},
+    {"* LIST () \"/\" {1}\r\nb (\"OLDNAME\" ({1}\r\na))", "b", "a"},
+    {"* LIST () \"/\" b (\"CHILDINFO\" (\"SUBSCRIBED\") \"oldname\" (\"a\"))", "b", "a"},
+    {"* LIST () \"/\" b (\"OLDNAME\" a)", "b (\"OLDNAME\" a)", NULL},
+    {"* LIST () \"/\" \"b\" (\"OLDNAME\" a)", "b", "a"},
+    {"* LIST () \"/\" b (\"OLDNAME\" ())", "b", NULL},
+    {"* LIST () \"/\" b (\"OLDNAME\" (NIL))", "b", NULL},
+    {"* LIST () \"/\" b (\"OLDNAME\" (\"a", "b", "\"a"},
+    {"* LIST () \"/\" \"b\" (\"OLDNAME\")", "b", NULL},
+    {"* LIST () \"/\" \"b\" ((\"OLDNAME\") (\"a\"))", "b", NULL},
+    {"* LIST () \"/\" \"b\" ()", "b", NULL},
+    {"* LIST () \"/\" b", "b", NULL},
+};
+
+static void test_renames(void)
+{
+    for (size_t i = 0; i < G_N_ELEMENTS(RENAMES); i++) {
+        struct imap_reply reply;
+        G_GNUC_UNUSED g_autoptr(imap_parser) parser = parser_of(RENAMES[i].line, false, &reply);
+        g_assert_cmpint(reply.kind, ==, IMAP_REPLY_LIST);
+        g_assert_cmpstr(reply.list.wire, ==, RENAMES[i].wire);
+        g_assert_cmpstr(reply.list.old_wire, ==, RENAMES[i].old_wire);
+    }
+}
+
+static const struct {
+    const char *line, *id;
+} MAILBOX_IDS[] = {
+    {"* STATUS x (MAILBOXID (F2212ea87-6097) MESSAGES 1)", "F2212ea87-6097"},
+    {"* STATUS x (MAILBOXID F1)", "F1"},
+    {"* STATUS x (MAILBOXID ())", NULL},
+    {"* STATUS x (MAILBOXID (\"\"))", NULL},
+    {"* STATUS x (MAILBOXID NIL)", NULL},
+    {"* STATUS x (MAILBOXID ((a)))", NULL},
+    {"* STATUS x (MAILBOXID)", NULL},
+    {"* STATUS x (MAILBOXID (\xf0\x1a"
+     "c*V) MESSAGES 1)",
+     NULL},
+    {"* STATUS x (MAILBOXID (a/b))", NULL},
+};
+
+static void test_mailbox_ids(void)
+{
+    g_autofree char *id = g_strnfill(256, 'x');
+    g_autofree char *line = g_strdup_printf("* STATUS x (MAILBOXID (%s))", id);
+    struct imap_reply reply;
+
+    for (size_t i = 0; i < G_N_ELEMENTS(MAILBOX_IDS); i++) {
+        G_GNUC_UNUSED g_autoptr(imap_parser) parser = parser_of(MAILBOX_IDS[i].line, false, &reply);
+        g_assert_cmpint(reply.kind, ==, IMAP_REPLY_STATUS);
+        g_assert_cmpstr(reply.status.mailboxid, ==, MAILBOX_IDS[i].id);
+    }
+    G_GNUC_UNUSED g_autoptr(imap_parser) parser = parser_of(line, false, &reply);
+    g_assert_null(reply.status.mailboxid);
 }
 
 static void test_list_name_bounded(void)
@@ -465,6 +527,8 @@ int main(int argc, char **argv)
     g_test_add_func("/imap/reply/ignored", test_ignored);
     g_test_add_func("/imap/reply/words", test_words);
     g_test_add_func("/imap/reply/list", test_list);
+    g_test_add_func("/imap/reply/renames", test_renames);
+    g_test_add_func("/imap/reply/mailbox-ids", test_mailbox_ids);
     g_test_add_func("/imap/reply/list-name-bounded", test_list_name_bounded);
     g_test_add_func("/imap/reply/status", test_status);
     g_test_add_func("/imap/reply/sets", test_sets);

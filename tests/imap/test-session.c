@@ -151,6 +151,18 @@ static const struct dialogue DIALOGUES[] = {
                       "C:NOOP", "S:* LIST (\\Subscribed \\Trash) \"/\" Bin",
                       "S:* STATUS Bin (MESSAGES 3)\r\n$1 OK done\r\n$2 OK", NULL},
      "noop", "list Bin subscribed trash\nstatus Bin 3\nlist ok done\nnoop ok \n"},
+    {"LIST with object ids", ask_list,
+     (const char *[]){HELLO_("LIST-STATUS OBJECTID"),
+                      "C:LIST \"\" \"*\" RETURN (STATUS (MESSAGES UIDNEXT UIDVALIDITY UNSEEN "
+                      "MAILBOXID))",
+                      "C:LSUB \"\" \"*\"", "C:NOOP", "S:* STATUS A (MAILBOXID (F-1) MESSAGES 3)",
+                      "S:* LIST () \"/\" A\r\n$1 OK\r\n$2 OK\r\n$3 OK", NULL},
+     "noop", "status A 3 id F-1\nlist A\nlist ok \nnoop ok \n"},
+    {"LIST without object ids, which are garbage", ask_list,
+     (const char *[]){"S:* PREAUTH [CAPABILITY IMAP4rev1 LIST-STATUS OBJECTID] Cyrus IMAP 3.6.1",
+                      "C:LIST \"\" \"*\" RETURN (STATUS (MESSAGES UIDNEXT UIDVALIDITY UNSEEN))",
+                      "C:LSUB \"\" \"*\"", "C:NOOP", "S:$1 OK\r\n$2 OK\r\n$3 OK", NULL},
+     "noop", "list ok \nnoop ok \n"},
     {"LIST and LSUB", ask_list,
      (const char *[]){HELLO, "C:LIST \"\" \"*\"", "C:LSUB \"\" \"*\"", "C:NOOP",
                       "S:* LIST () \"/\" A\r\n* LIST (\\Noselect) \"/\" B\r\n$1 OK done",
@@ -272,9 +284,11 @@ static void test_state(void)
         HELLO_("CONDSTORE"),
         "C:EXAMINE INBOX (CONDSTORE)",
         "S:* 3 EXISTS\r\n* OK [UIDVALIDITY 9] .\r\n* OK [UIDNEXT 12] .\r\n"
-        "* OK [HIGHESTMODSEQ 90060115205545359]\r\n$$ OK [READ-ONLY] done",
+        "* OK [HIGHESTMODSEQ 90060115205545359]\r\n* OK [MAILBOXID (F_1)] .\r\n"
+        "$$ OK [READ-ONLY] done",
         "C:EXAMINE Other (CONDSTORE)",
-        "S:* 1 EXISTS\r\n* OK [UIDVALIDITY 4294967296] .\r\n* OK [NOMODSEQ] .\r\n$$ OK done",
+        "S:* 1 EXISTS\r\n* OK [UIDVALIDITY 4294967296] .\r\n* OK [NOMODSEQ] .\r\n"
+        "* OK [MAILBOXID (F*1)] .\r\n$$ OK done",
         "C:EXAMINE None (CONDSTORE)",
         "S:$$ NO [NOPERM] no",
         NULL};
@@ -294,6 +308,7 @@ static void test_state(void)
     g_assert_cmpuint(state->uidnext, ==, 12);
     g_assert_cmpuint(state->highestmodseq, ==, 90060115205545359);
     g_assert_true(state->read_only);
+    g_assert_cmpstr(state->mailboxid, ==, "F_1");
     examine(&client, "Other", "two");
     client_until(&client, "two ok");
     state = imap_session_state(client.session);
@@ -301,6 +316,7 @@ static void test_state(void)
     g_assert_cmpuint(state->uidvalidity, ==, 0);
     g_assert_cmpuint(state->uidnext, ==, 0);
     g_assert_cmpuint(state->highestmodseq, ==, 0);
+    g_assert_cmpstr(state->mailboxid, ==, "");
     examine(&client, "None", "three");
     client_until(&client, "three noperm");
     g_assert_null(imap_session_mailbox(client.session));
