@@ -158,7 +158,7 @@ def test_a_path_named_outright(sample, messages, mounts):
 
 
 def test_nothing_can_be_changed(dovecot_sample, mounts):
-    mount = mounts(dovecot_sample)
+    mount = mounts(dovecot_sample, options=["ro"])
     path = mount.message("Quarterly")
     for action in (lambda: open(path, "r+b"), lambda: open(path, "ab")):
         with pytest.raises(OSError) as problem:
