@@ -50,9 +50,9 @@ enum engine_want {
     ENGINE_BYTES,  /* bytes [offset, offset + length) of `section`, as the server sends them, are in
                       the content cache under the message's object; or all up to the section's end,
                       which is then stated, if that comes before */
-    ENGINE_PUSHED, /* the journal's entry `entry` is settled; 0: all that it holds now are. The
-                      error is the server's refusal, or that it is out of reach: the entry then
-                      stays */
+    ENGINE_PUSHED, /* the journal's entry `entry` is settled; 0: all that it holds now are, for
+                      which another attempt to reach the server is made. The error is the server's
+                      refusal, or that it is out of reach: the entry then stays */
 };
 struct engine_wish {
     enum engine_want want;

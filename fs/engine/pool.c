@@ -211,13 +211,19 @@ void pool_open(struct engine *engine, unsigned count)
         pool_attempt(engine);
 }
 
+void pool_try(struct engine *engine)
+{
+    const struct pool *pool = &engine->pool;
+    if (pool->lines->len == 0 && pool->openings->len == 0 && pool_may_open(engine))
+        pool_attempt(engine);
+}
+
 void pool_nudge(struct engine *engine)
 {
     const struct pool *pool = &engine->pool;
     gint64 after = pool->why == ENGINE_LOGIN ? BACKOFF_LOGIN : NUDGE_AFTER;
-    bool due = engine_now(engine) - pool->attempt_us >= after;
-    if (pool->lines->len == 0 && pool->openings->len == 0 && due && pool_may_open(engine))
-        pool_attempt(engine);
+    if (engine_now(engine) - pool->attempt_us >= after)
+        pool_try(engine);
 }
 
 /* ---- time ------------------------------------------------------------------------------------ */

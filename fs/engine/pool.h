@@ -64,6 +64,8 @@ void pool_free(struct engine *engine);
 void pool_open(struct engine *engine, unsigned count);
 /* Whether one more may be opened now. */
 bool pool_may_open(const struct engine *engine);
+/* Another attempt now, if none is under way. */
+void pool_try(struct engine *engine);
 /* A new wish while out of reach: an attempt is due if the last was a few seconds ago. */
 void pool_nudge(struct engine *engine);
 /* Drops the line in the loop's next turn; its jobs go elsewhere. */

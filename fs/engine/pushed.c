@@ -49,9 +49,11 @@ static bool pushed_satisfied(struct job *job)
     return entry == NULL || entry->id != job->wish.entry || pushed_rests(entry);
 }
 
+/* Who waits for everything wants it sent now: another attempt to reach the server is worth it. */
 static bool pushed_alone(const struct job *job)
 {
-    return !job->engine->pool.failing;
+    const struct pool *pool = &job->engine->pool;
+    return !pool->failing || (job->wish.entry == 0 && pool->why != ENGINE_LOGIN);
 }
 
 static void pushed_start(struct job *job)
@@ -59,6 +61,8 @@ static void pushed_start(struct job *job)
     struct engine *engine = job->engine;
     engine->push->waiters++;
     engine->push->wanted = true;
+    if (engine->pool.failing)
+        pool_try(engine);
     if (engine->push->unsettled)
         push_settle_placed(engine);
     push_kick(engine);

@@ -316,6 +316,19 @@ static void test_offline(struct fixture *fixture, gconstpointer data)
     g_assert_cmpint(g_atomic_int_get(&fixture->settled), ==, 1);
 }
 
+/* It was out of reach a moment ago: who waits for everything gets another attempt. */
+static void test_back(struct fixture *fixture, gconstpointer data)
+{
+    start_listed(fixture);
+    imapd_down(fixture->imapd);
+    entry_add(fixture, JOURNAL_MOVE, NULL);
+    const struct engine_wish wish = {.want = ENGINE_PUSHED};
+    g_assert_cmpint(fixture_ask(fixture, &wish), !=, ENGINE_OK);
+    imapd_up(fixture->imapd);
+    g_assert_cmpint(fixture_ask(fixture, &wish), ==, ENGINE_OK);
+    g_assert_cmpuint(held(fixture, "Archive"), ==, 2);
+}
+
 /* A server that says nothing: the wish has a deadline, the change stays. */
 static void test_stall(struct fixture *fixture, gconstpointer data)
 {
@@ -388,6 +401,7 @@ int main(int argc, char **argv)
     ADD("/engine/push/append/double", test_append_double);
     ADD("/engine/push/append/other", test_append_other);
     ADD("/engine/push/offline", test_offline);
+    ADD("/engine/push/back", test_back);
     ADD("/engine/push/stall", test_stall);
     ADD("/engine/push/storm", test_storm);
     return g_test_run();
