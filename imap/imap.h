@@ -274,7 +274,8 @@ struct imap_list {
 /* One STATUS reply; items not sent are -1 (uidvalidity, uidnext: 0). */
 struct imap_status {
     const char *wire;
-    const char *mailboxid; /* MAILBOXID (RFC 8474): stays when it is renamed; NULL: not told */
+    const char *mailboxid; /* MAILBOXID (RFC 8474): stays when it is renamed; NULL: not told, as by
+                              Cyrus, which tells it at SELECT only */
     int64_t messages, unseen, highestmodseq;
     uint32_t uidnext, uidvalidity;
 };

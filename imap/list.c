@@ -64,15 +64,12 @@ static char *return_options(const struct imap_session *session, bool status)
     unsigned has = session->capabilities.flags;
     g_autoptr(GString) options = g_string_new(NULL);
 
-    if (strstr(session->server_name, "Cyrus"))
-        has &= ~(unsigned)IMAP_CAP_OBJECTID; /* 3.6 sends freed memory as MAILBOXID here */
-
     if (has & IMAP_CAP_LIST_EXTENDED)
         g_string_append(options, " SUBSCRIBED CHILDREN");
     if (has & IMAP_CAP_SPECIAL_USE)
         g_string_append(options, " SPECIAL-USE");
     if (has & IMAP_CAP_LIST_STATUS && status)
-        g_string_append_printf(options, " STATUS (%s)", imap_status_items(has));
+        g_string_append_printf(options, " STATUS (%s)", imap_status_items(session));
     return g_strdup(options->len ? options->str + 1 : "");
 }
 

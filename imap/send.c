@@ -68,7 +68,14 @@ void imap_send_list(struct imap_session *session, bool status, imap_done done, v
     imap_listing_start(session, imap_session_request(session, done, data), status);
 }
 
-const char *imap_status_items(unsigned has)
+/* Cyrus 3.6 sends freed memory as MAILBOXID, in LIST too; what SELECT tells is right. */
+static bool has_status_mailboxid(const struct imap_session *session)
+{
+    return session->capabilities.flags & IMAP_CAP_OBJECTID &&
+           !strstr(session->server_name, "Cyrus");
+}
+
+const char *imap_status_items(const struct imap_session *session)
 {
     static const char *const ITEMS_OF[] = {
         "MESSAGES UIDNEXT UIDVALIDITY UNSEEN",
@@ -76,7 +83,8 @@ const char *imap_status_items(unsigned has)
         "MESSAGES UIDNEXT UIDVALIDITY UNSEEN MAILBOXID",
         "MESSAGES UIDNEXT UIDVALIDITY UNSEEN HIGHESTMODSEQ MAILBOXID",
     };
-    return ITEMS_OF[(has & IMAP_CAP_CONDSTORE ? 1 : 0) + (has & IMAP_CAP_OBJECTID ? 2 : 0)];
+    bool modseq = session->capabilities.flags & IMAP_CAP_CONDSTORE;
+    return ITEMS_OF[modseq + 2 * has_status_mailboxid(session)];
 }
 
 void imap_send_status(struct imap_session *session, const char *mailbox, imap_done done, void *data)
@@ -86,7 +94,7 @@ void imap_send_status(struct imap_session *session, const char *mailbox, imap_do
     struct imap_command *command = imap_session_command(session, request, &PLAIN, "STATUS ");
 
     imap_command_mailbox(command, mailbox, session->utf8, has);
-    g_string_append_printf(imap_command_text(command), " (%s)", imap_status_items(has));
+    g_string_append_printf(imap_command_text(command), " (%s)", imap_status_items(session));
     imap_command_end(command);
     command->about = g_strdup(mailbox);
 }

@@ -76,8 +76,8 @@ struct imap_command *imap_session_line(struct imap_session *session,
                                        const struct imap_command_kind *kind, const char *text,
                                        imap_done done, void *data);
 
-/* The items of STATUS worth asking a server that has these capabilities. */
-const char *imap_status_items(unsigned has);
+/* The items of STATUS worth asking this server. */
+const char *imap_status_items(const struct imap_session *session);
 
 /* A set of UIDs that is split over commands: "text set behind". */
 struct imap_split {

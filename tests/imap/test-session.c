@@ -158,7 +158,7 @@ static const struct dialogue DIALOGUES[] = {
                       "C:LSUB \"\" \"*\"", "C:NOOP", "S:* STATUS A (MAILBOXID (F-1) MESSAGES 3)",
                       "S:* LIST () \"/\" A\r\n$1 OK\r\n$2 OK\r\n$3 OK", NULL},
      "noop", "status A 3 id F-1\nlist A\nlist ok \nnoop ok \n"},
-    {"LIST without object ids, which are garbage", ask_list,
+    {"Cyrus is not asked for object ids", ask_list,
      (const char *[]){"S:* PREAUTH [CAPABILITY IMAP4rev1 LIST-STATUS OBJECTID] Cyrus IMAP 3.6.1",
                       "C:LIST \"\" \"*\" RETURN (STATUS (MESSAGES UIDNEXT UIDVALIDITY UNSEEN))",
                       "C:LSUB \"\" \"*\"", "C:NOOP", "S:$1 OK\r\n$2 OK\r\n$3 OK", NULL},
