@@ -23,6 +23,12 @@ static void append_bound(struct push *push)
 
 /* ---- answers --------------------------------------------------------------------------------- */
 
+/* Elsewhere it may pass; here it is Dovecot's word for a message above the size that it takes. */
+static bool is_above_limit(const struct imap_result *result)
+{
+    return result->code != NULL && strcmp(result->code, "LIMIT") == 0;
+}
+
 /* "BAD" to a message is about the message: the command is right. */
 static enum engine_error append_error(const struct imap_result *result)
 {
@@ -35,6 +41,8 @@ static enum engine_error append_error(const struct imap_result *result)
         {IMAP_ERROR_NO, ENGINE_INVALID},
     };
     enum engine_error error = job_error_of(result);
+    if (is_above_limit(result))
+        return ENGINE_TOO_BIG;
     for (size_t i = 0; i < G_N_ELEMENTS(ERRORS); i++)
         if (ERRORS[i].imap == result->error && (error == ENGINE_REFUSED || error == ENGINE_BROKEN))
             return ERRORS[i].engine;
@@ -67,7 +75,7 @@ static void append_heard(struct push *push, unsigned step, const struct imap_res
     guint index = step - PUSH_CHANGE;
     struct journal_entry *entry = push_entry(push, index);
     const struct imap_copied *copied = result->copied;
-    if (job_is_passing(result)) {
+    if (job_is_passing(result) && !is_above_limit(result)) {
         append_not_now(push, index);
     } else if (result->error != IMAP_OK) {
         append_refuse_one(push, index, append_error(result), result->text);
