@@ -769,7 +769,7 @@ static int copy_in(const char *name, uint64_t split, const char *before)
     if (at > 0)
         write_at(handle, 0, before);
     g_assert_cmpint(draft_copy(handle, at, MESSAGE, 0, MAIL, split), ==, 0);
-    g_assert_cmpint(draft_copy(handle, at + split, MESSAGE, split, MAIL + split, length - split),
+    g_assert_cmpint(draft_copy(handle, at + split, MESSAGE, split, &MAIL[split], length - split),
                     ==, 0);
     int error = flush(handle);
     draft_release(handle);
