@@ -259,14 +259,16 @@ DOVECOT_SERVICES = {
 
 class Dovecot(Server):
     """Takes any user name, with PASSWORD. `special`: mailboxes that everyone has, named like their
-    special use; `quota`, `acl`: with these plugins; `max_mail_size`: with quota, "1M"."""
+    special use; `quota`, `acl`, `compress`: with these plugins; `max_mail_size`: with quota,
+    "1M"."""
 
     name = "dovecot"
 
     def __init__(self, very_dirty=False, special=SPECIAL, quota=False, acl=False,
-                 max_mail_size="0"):
+                 max_mail_size="0", compress=False):
         super().__init__()
         self.very_dirty, self.special, self.quota, self.acl = very_dirty, special, quota, acl
+        self.compress = compress
         self.max_mail_size = max_mail_size
 
     def libraries(self):
@@ -286,7 +288,8 @@ class Dovecot(Server):
             imap_port=self.imap_port, imaps_port=self.imaps_port,
             dirty="yes" if self.very_dirty else "no", max_mail_size=self.max_mail_size,
             plugins=" ".join(["quota"] * self.quota + ["acl"] * self.acl),
-            imap_plugins=" ".join(["imap_quota"] * self.quota + ["imap_acl"] * self.acl),
+            imap_plugins=" ".join(["imap_quota"] * self.quota + ["imap_acl"] * self.acl
+                                  + ["imap_zlib"] * self.compress),
             special="".join(DOVECOT_SPECIAL.format(name=name) for name in self.special),
             quota_users=DOVECOT_QUOTAS.format(folder=self.folder) if self.quota else "")
         (self.folder / "quotas").touch()
