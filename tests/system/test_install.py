@@ -131,7 +131,7 @@ def test_mount(system, messages, prepare, type_):
     words = system.reads(prepare + 'mount -t "$TYPE" -o "$OPTIONS" "$SOURCE" "$DIR"', messages[0],
                          TYPE=type_)
     assert words[:2] == ["fuse.mailmount", system.mount.source]
-    assert {"nosuid", "nodev", "ro"} <= set(words[2].split(","))
+    assert {"nosuid", "nodev", "rw"} <= set(words[2].split(","))
 
 
 # fstab's words for other programs; none may be taken for one of ours
@@ -151,7 +151,7 @@ def test_fstab(system, messages, folder, prepare):
     words = system.reads(prepare + 'mount -T "$FSTAB" "$DIR"', messages[0],
                          FSTAB=str(folder / "fstab"))
     assert words[:2] == ["fuse.mailmount", system.mount.source]
-    assert {"nosuid", "nodev", "ro", "noexec"} <= set(words[2].split(","))  # what user implies
+    assert {"nosuid", "nodev", "rw", "noexec"} <= set(words[2].split(","))  # what user implies
 
 
 @pytest.mark.parametrize("prepare", ["", HELPERS_TOO], ids=["through mount.fuse3", "by its own"])
