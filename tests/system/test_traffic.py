@@ -1,4 +1,5 @@
 """Little traffic: what goes over the wire, counted by a proxy."""
+import base64
 import os
 import random
 import re
@@ -191,10 +192,11 @@ IN_FLIGHT = 8 * MIB  # what is asked for at once, at most, and as much ahead of 
 
 @pytest.fixture(scope="module")
 def huge():
-    """64 MB in a part that is read in order, and in one that must be decoded whole."""
-    line = b"All work and no play makes Jack a dull boy, again and again.\r\n"
+    """64 MB in a part that is read in order, and in one that must be decoded whole; nothing that
+    servers could compress well."""
+    block = base64.encodebytes(mail.noise(57 * 20000)).replace(b"\n", b"\r\n")
     return [mail.Message("INBOX", mail.multipart("mixed", mail.attachment(
-        name, line * (HUGE // len(line)), "text/csv", encoding)), subject=subject)
+        name, block * (HUGE // len(block)), "text/csv", encoding)), subject=subject)
         for name, encoding, subject in (("plain.csv", "7bit", "Plain"),
                                         ("quoted.csv", "quoted-printable", "Quoted"))]
 
