@@ -7,6 +7,9 @@
 #include <string.h>
 
 #define QUEUE_MAX 10000
+/* How long a first notice waits for others. A burst of changes (rm of a folder's files) would else
+ * wake this thread for each, to fight the program for the directory's lock. */
+#define GATHER_US (3 * G_TIME_SPAN_MILLISECOND)
 
 struct notice {
     uint64_t inode;
@@ -32,9 +35,12 @@ static void *run(void *data)
 {
     GAsyncQueue *from = data;
     for (;;) {
+        bool idle = g_async_queue_length(from) <= 0;
         struct notice *notice = g_async_queue_pop(from);
         if (notice == &last)
             return NULL;
+        if (idle)
+            g_usleep(GATHER_US);
         if (notice->name == NULL)
             fuse_lowlevel_notify_inval_inode(session, notice->inode, notice->attributes ? -1 : 0,
                                              0);
