@@ -32,9 +32,10 @@ struct account {
     enum account_size size;
     enum account_control control;
     unsigned timeout_s, connections;
-    bool xattr;     /* flags are extended attributes too */
-    bool read_only; /* nothing is ever changed, and what an earlier mount left to send waits */
-    char *trash;    /* path of the folder for what is deleted, where the server marks none */
+    unsigned poll_s; /* between looks at all folders, beside what is told at once */
+    bool xattr;      /* flags are extended attributes too */
+    bool read_only;  /* nothing is ever changed, and what an earlier mount left to send waits */
+    char *trash;     /* path of the folder for what is deleted, where the server marks none */
     enum account_delete delete;
     uid_t uid;
     gid_t gid;

@@ -43,7 +43,7 @@ static void on_mailbox_changed(uint32_t folder, void *data)
 }
 
 static void on_message_removed(uint32_t folder, uint32_t messages, uint32_t uid, const char *name,
-                               void *data)
+                               uint64_t object, void *data)
 {
     uint64_t parent = node_inode((struct node){.slot = folder});
     g_autofree char *eml = g_strconcat(name, ".eml", NULL);
@@ -51,7 +51,9 @@ static void on_message_removed(uint32_t folder, uint32_t messages, uint32_t uid,
     notify_entry(parent, name);
 }
 
-static void on_message_changed(uint32_t messages, uint32_t uid, void *data)
+static void on_message_changed(uint32_t folder, uint32_t messages, uint32_t uid, const char *name,
+                               const struct engine_flags *was, const struct engine_flags *is,
+                               void *data)
 {
     notify_attributes(node_inode((struct node){messages, uid, NODE_PART_MESSAGE}));
 }

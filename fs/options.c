@@ -62,6 +62,8 @@ const struct option OPTIONS[] = {
      "without progress, until a request fails", .least = 1, .most = 3600},
     {"connections", OPTION_NUMBER, ANYWHERE, FIELD(connections), "COUNT", "4",
      "at most so many to the server", .least = 1, .most = 16},
+    {"poll", OPTION_NUMBER, ANYWHERE, FIELD(poll_s), "SECONDS", "60",
+     "between looks for changes in all folders", .least = 5, .most = 86400},
     {"umask", OPTION_MODE, ANYWHERE, FIELD(umask), "OCTAL", "077", "of files and directories"},
     {"uid", OPTION_USER, HERE, FIELD(uid), "USER", NULL,
      "owner of the files; root: mount as this user"},

@@ -68,13 +68,32 @@ struct engine_wish {
 /* Called once, from any thread, without locks held; must not block. */
 typedef void (*engine_done)(enum engine_error error, void *data);
 
-/* What the file side is told, from the engine's thread; must not block. Slots as in the cache. NULL
- * members are skipped. */
+/* How a message's flags changed: as they were and as they are. */
+struct engine_flags {
+    uint32_t flags;       /* enum cache_flag */
+    const char *keywords; /* sorted, between spaces; "" */
+};
+
+/* What the file side is told, from the engine's thread, once it is in the cache; must not block.
+ * Slots as in the cache. NULL members are skipped. Strings die when the callback returns; a `name`
+ * is the file's without ".eml".
+ *
+ * A message's events come in the order in which the cache changed, and those of one change of a
+ * mailbox together: first its messages', then one mailbox_changed if names came or went. It does
+ * not matter who changed them, another client or we. While a mailbox is listed for the first time
+ * there is one mailbox_changed at the end and no message_arrived; when its UIDVALIDITY changes,
+ * a message_removed each and then the same. A message that another client moves is removed in one
+ * mailbox and arrives in another, in either order, minutes apart perhaps; where the server has
+ * object ids, or we moved it, its record there has the same `object` (message_removed). */
 struct engine_events {
     void (*mailbox_changed)(uint32_t folder, void *data); /* names came or went; mtime is bumped */
-    void (*message_removed)(uint32_t folder, uint32_t messages, uint32_t uid, const char *name,
+    void (*message_arrived)(uint32_t folder, uint32_t messages, uint32_t uid, const char *name,
                             void *data);
-    void (*message_changed)(uint32_t messages, uint32_t uid, void *data); /* flags */
+    void (*message_removed)(uint32_t folder, uint32_t messages, uint32_t uid, const char *name,
+                            uint64_t object, void *data);
+    void (*message_changed)(uint32_t folder, uint32_t messages, uint32_t uid, const char *name,
+                            const struct engine_flags *was, const struct engine_flags *is,
+                            void *data);
     void (*content_changed)(uint32_t messages, uint32_t uid,
                             void *data); /* size or parts corrected */
     void (*folders_changed)(void *data);
@@ -143,8 +162,16 @@ enum engine_sizes { ENGINE_SIZES_UNPROVED, ENGINE_SIZES_RIGHT, ENGINE_SIZES_WRON
 enum engine_sizes engine_sizes(struct engine *engine);
 
 /* A snapshot for .mailmount/status. */
+enum engine_live {
+    ENGINE_LIVE_POLL,   /* changes are looked for every account.poll_s seconds only */
+    ENGINE_LIVE_IDLE,   /* and told at once of the folders in use (IDLE) */
+    ENGINE_LIVE_NOTIFY, /* and of all folders (NOTIFY) */
+};
 struct engine_status {
     bool online;
+    gint64 next_try_us; /* wall clock of the next attempt to connect; 0: none is due, or one is
+                           under way */
+    enum engine_live live;
     char server[128];              /* its name for itself */
     char last_error[256];          /* "" if none */
     unsigned connections, waiting; /* open connections; wishes not answered */

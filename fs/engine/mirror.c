@@ -16,6 +16,11 @@ struct change {
     char id_kind; /* 'E', 'G', 0: the server has no id for it */
     bool has_modseq;
     bool done; /* it changed something */
+    /* what was there */
+    bool known;
+    uint64_t object;
+    uint32_t old_flags;
+    size_t old_keywords;
 };
 
 struct mirror {
@@ -250,6 +255,8 @@ static int change_add(const struct mirror *mirror, struct cache_txn *txn, struct
 {
     const char *texts = (const char *)mirror->bytes->data;
     struct cache_message *message = &change->message;
+    struct cache_message old;
+    change->known = cache_message_get(txn, mirror->messages, message->uid, &old) == CACHE_OK;
     message->object = change_object(mirror, txn, change);
     if (message->object == 0)
         return CACHE_IO;
@@ -263,8 +270,7 @@ static int change_add(const struct mirror *mirror, struct cache_txn *txn, struct
     return rc;
 }
 
-static int change_set_flags(const struct mirror *mirror, struct cache_txn *txn,
-                            struct change *change)
+static int change_set_flags(struct mirror *mirror, struct cache_txn *txn, struct change *change)
 {
     struct cache_message message;
     const char *keywords = (const char *)mirror->bytes->data + change->keywords;
@@ -273,8 +279,11 @@ static int change_set_flags(const struct mirror *mirror, struct cache_txn *txn,
     if (message.flags == change->message.flags && strcmp(message.keywords, keywords) == 0)
         return CACHE_OK;
     g_autofree char *name = g_strdup(message.name);
+    change->name = mirror_text(mirror, name, strlen(name));
+    change->old_flags = message.flags;
+    change->old_keywords = mirror_text(mirror, message.keywords, strlen(message.keywords));
     message.name = name;
-    message.keywords = keywords;
+    message.keywords = (const char *)mirror->bytes->data + change->keywords;
     message.flags = change->message.flags;
     if (change->has_modseq)
         message.modseq = change->message.modseq;
@@ -286,8 +295,10 @@ static int change_set_flags(const struct mirror *mirror, struct cache_txn *txn,
 static int change_remove(struct mirror *mirror, struct cache_txn *txn, struct change *change)
 {
     struct cache_message message;
-    if (cache_message_get(txn, mirror->messages, change->message.uid, &message) == CACHE_OK)
+    if (cache_message_get(txn, mirror->messages, change->message.uid, &message) == CACHE_OK) {
         change->name = mirror_text(mirror, message.name, strlen(message.name));
+        change->object = message.object;
+    }
     int rc = cache_message_remove(txn, mirror->messages, change->message.uid);
     change->done = rc == CACHE_OK && change->name != 0;
     return rc == CACHE_NOT_FOUND ? CACHE_OK : rc;
@@ -326,24 +337,44 @@ static int mirror_bump(const struct mirror *mirror, struct cache_txn *txn)
     return cache_mailbox_put(txn, &mailbox);
 }
 
+static void tell_flags(const struct mirror *mirror, const struct change *change)
+{
+    const struct engine_events *events = mirror->engine->events;
+    const char *texts = (const char *)mirror->bytes->data;
+    const struct engine_flags was = {change->old_flags, texts + change->old_keywords};
+    const struct engine_flags is = {change->message.flags, texts + change->keywords};
+    if (events->message_changed != NULL)
+        events->message_changed(mirror->folder, mirror->messages, change->message.uid,
+                                texts + change->name, &was, &is, mirror->engine->events_data);
+}
+
+static void tell_change(const struct mirror *mirror, const struct change *change)
+{
+    const struct engine_events *events = mirror->engine->events;
+    const char *name = (const char *)mirror->bytes->data + change->name;
+    void *data = mirror->engine->events_data;
+    bool arrived = change->kind == CHANGE_ADD && !change->known && !mirror->quiet;
+    if (arrived && events->message_arrived != NULL)
+        events->message_arrived(mirror->folder, mirror->messages, change->message.uid, name, data);
+    if (change->kind == CHANGE_FLAGS)
+        tell_flags(mirror, change);
+    if (change->kind == CHANGE_REMOVE && events->message_removed != NULL)
+        events->message_removed(mirror->folder, mirror->messages, change->message.uid, name,
+                                change->object, data);
+}
+
 static void mirror_tell(const struct mirror *mirror, bool named)
 {
     const struct engine_events *events = mirror->engine->events;
-    void *data = mirror->engine->events_data;
     if (events == NULL)
         return;
     for (guint i = 0; i < mirror->changes->len; i++) {
         const struct change *change = &g_array_index(mirror->changes, struct change, i);
-        if (!change->done)
-            continue;
-        if (change->kind == CHANGE_FLAGS && events->message_changed != NULL)
-            events->message_changed(mirror->messages, change->message.uid, data);
-        if (change->kind == CHANGE_REMOVE && events->message_removed != NULL)
-            events->message_removed(mirror->folder, mirror->messages, change->message.uid,
-                                    (const char *)mirror->bytes->data + change->name, data);
+        if (change->done)
+            tell_change(mirror, change);
     }
     if (named && !mirror->quiet && events->mailbox_changed != NULL)
-        events->mailbox_changed(mirror->folder, data);
+        events->mailbox_changed(mirror->folder, mirror->engine->events_data);
 }
 
 enum engine_error mirror_flush(struct mirror *mirror)

@@ -39,15 +39,26 @@ static void on_mailbox(uint32_t folder, void *data)
     g_atomic_int_inc(&((struct fixture *)data)->mailbox_changed);
 }
 
-static void on_removed(uint32_t folder, uint32_t messages, uint32_t uid, const char *name,
+static void on_arrived(uint32_t folder, uint32_t messages, uint32_t uid, const char *name,
                        void *data)
 {
     g_assert_cmpuint(strlen(name), >, 0);
+    g_atomic_int_inc(&((struct fixture *)data)->arrived);
+}
+
+static void on_removed(uint32_t folder, uint32_t messages, uint32_t uid, const char *name,
+                       uint64_t object, void *data)
+{
+    g_assert_cmpuint(strlen(name), >, 0);
+    g_assert_cmpuint(object, !=, 0);
     g_atomic_int_inc(&((struct fixture *)data)->removed);
 }
 
-static void on_flags(uint32_t messages, uint32_t uid, void *data)
+static void on_flags(uint32_t folder, uint32_t messages, uint32_t uid, const char *name,
+                     const struct engine_flags *was, const struct engine_flags *is, void *data)
 {
+    g_assert_cmpuint(strlen(name), >, 0);
+    g_assert_true(was->flags != is->flags || strcmp(was->keywords, is->keywords) != 0);
     g_atomic_int_inc(&((struct fixture *)data)->flags_changed);
 }
 
@@ -75,6 +86,7 @@ static void on_settled(const struct journal_entry *entry, enum engine_error erro
 static const struct engine_events EVENTS = {
     .change_settled = on_settled,
     .mailbox_changed = on_mailbox,
+    .message_arrived = on_arrived,
     .message_removed = on_removed,
     .message_changed = on_flags,
     .content_changed = on_content,
@@ -100,6 +112,7 @@ void fixture_setup(struct fixture *fixture, gconstpointer data)
         .auth = (char *)"login",
         .timeout_s = 30,
         .connections = 4,
+        .poll_s = 3600,
     };
     const struct cache_options options = {
         .directory = fixture->folder,

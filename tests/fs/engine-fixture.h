@@ -16,7 +16,7 @@ struct fixture {
     gint settled, refused;
     GQueue endings; /* of settled entries, char * "ID error text"; under `lock` */
     GMutex lock;
-    gint mailbox_changed, removed, flags_changed, content_changed, folders_changed;
+    gint mailbox_changed, arrived, removed, flags_changed, content_changed, folders_changed;
 };
 
 /* Opens a journal in the fixture's folder; before the engine is made. */
