@@ -383,12 +383,17 @@ bool journal_name_get(struct journal *journal, const char *mailbox, const char *
     pthread_mutex_lock(&journal->lock);
     g_autofree char *original = journal_name_original(journal, mailbox);
     g_autofree char *before = name_before(journal, original);
-    const char *const NAMES[] = {mailbox, original, before};
-    for (size_t i = 0; !found && i < G_N_ELEMENTS(NAMES); i++)
-        found = name_find_noted(journal, NAMES[i], name, &asked);
+    const char *names[3] = {mailbox};
+    size_t count = 1;
+    if (strcmp(original, mailbox) != 0)
+        names[count++] = original;
+    if (strcmp(before, names[count - 1]) != 0)
+        names[count++] = before;
+    for (size_t i = 0; !found && i < count; i++)
+        found = name_find_noted(journal, names[i], name, &asked);
     pthread_mutex_unlock(&journal->lock);
-    for (size_t i = 0; !found && i < G_N_ELEMENTS(NAMES); i++)
-        found = name_find_stored(journal, NAMES[i], name, &asked);
+    for (size_t i = 0; !found && i < count; i++)
+        found = name_find_stored(journal, names[i], name, &asked);
     *uidvalidity = asked.uidvalidity;
     *uid = asked.uid;
     return found && asked.uid != 0;

@@ -102,7 +102,10 @@ static int lookup_message(struct finding *finding, uint32_t uid, bool eml, struc
     struct cache_message message;
     if (mailbox->messages == 0 ||
         cache_message_get(parent->txn, mailbox->messages, uid, &message) != CACHE_OK) {
-        if (need->round > 0 || !list_may_lack(parent, uid))
+        if (need->round > 0)
+            asked_add(mailbox->slot);
+        if (need->round > 0 || !list_may_lack(parent, uid) ||
+            ((mailbox->flags & CACHE_MAILBOX_COMPLETE) && asked_lately(mailbox->slot)))
             return ENOENT;
         struct engine_wish wish = {.want = ENGINE_MAILBOX, .folder = mailbox->slot};
         return need_add(need, parent->account->engine, &wish);

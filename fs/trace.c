@@ -13,6 +13,7 @@ static struct recent befores = RECENT_INIT(MOST);         /* and back */
 static struct recent owns = RECENT_INIT(MOST);            /* directory, stem -> message */
 static struct recent aliases = RECENT_INIT(MOST_ALIASES); /* directory, name -> message */
 static struct recent aliased = RECENT_INIT(MOST_ALIASES); /* message -> directory and name */
+static struct recent asked = RECENT_INIT(MOST_ALIASES);   /* mailbox -> when */
 static struct recent touches = RECENT_INIT(MOST_ALIASES); /* directory -> when */
 
 static uint64_t with_part(uint64_t inode, uint16_t part)
@@ -141,6 +142,18 @@ char *alias_of(uint64_t message)
 
 /* ---- touched ---- */
 
+void asked_add(uint32_t mailbox)
+{
+    recent_put(&asked, mailbox, NULL, (uint64_t)g_get_monotonic_time(), NULL);
+}
+
+bool asked_lately(uint32_t mailbox)
+{
+    uint64_t when;
+    return recent_get(&asked, mailbox, NULL, &when, NULL) &&
+           g_get_monotonic_time() - (gint64)when < G_USEC_PER_SEC;
+}
+
 void touched_add(uint64_t directory)
 {
     recent_put(&touches, directory, NULL, (uint64_t)g_get_real_time() * 1000, NULL);
@@ -154,8 +167,8 @@ int64_t touched_ns(uint64_t directory)
 
 void trace_clear(void)
 {
-    struct recent *const ALL[] = {&ghosts, &faces,   &moves,   &befores,
-                                  &owns,   &aliases, &aliased, &touches};
+    struct recent *const ALL[] = {&ghosts,  &faces,   &moves, &befores, &owns,
+                                  &aliases, &aliased, &asked, &touches};
     for (size_t i = 0; i < G_N_ELEMENTS(ALL); i++)
         recent_clear(ALL[i]);
 }

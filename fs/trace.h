@@ -9,6 +9,7 @@
  * own      names of messages on their way into a mailbox, as they were listed: those that they
  *          bear where they were
  * aliases  scratch names that a message bears in its own directory, instead of its own
+ * asked    when the server was last asked whether a mailbox has a message that a name names
  * touched  when names of a directory came or went by changes that no record shows yet
  */
 #pragma once
@@ -51,6 +52,10 @@ bool alias_remove(uint64_t message);
 uint64_t alias_find(uint64_t directory, const char *name); /* 0: none */
 /* The scratch name of a message, the caller's; NULL: it bears its own. */
 char *alias_of(uint64_t message);
+
+void asked_add(uint32_t mailbox);
+/* Whether it was within the last second: then the answer is still good. */
+bool asked_lately(uint32_t mailbox);
 
 void touched_add(uint64_t directory);
 int64_t touched_ns(uint64_t directory); /* 0: never */

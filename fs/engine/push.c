@@ -401,7 +401,6 @@ void push_kick(struct engine *engine)
 static gboolean push_posted(gpointer data)
 {
     struct engine *engine = data;
-    g_atomic_int_set(&engine->push->posted, 0);
     if (g_atomic_int_get(&engine->stopping))
         return G_SOURCE_REMOVE;
     engine_hurry(engine);
@@ -500,6 +499,8 @@ void push_tick(struct engine *engine, gint64 now)
 {
     if (engine->journal == NULL)
         return;
+    if (g_atomic_int_compare_and_exchange(&engine->push->posted, 1, 0))
+        engine->push->wanted = true; /* more may have come since */
     push_return_later(engine, now);
     if (engine->push->unsettled)
         push_settle_placed(engine);
@@ -543,6 +544,7 @@ bool push_bars(struct engine *engine, const struct job *job)
 {
     if (engine->journal == NULL || job->mailbox == NULL || job->class->exclusive)
         return false;
+    push_scan(engine); /* what was asked for is sent at the next tick, but counts at once */
     GHashTableIter iter;
     gpointer id, name;
     g_hash_table_iter_init(&iter, engine->push->hierarchy);

@@ -8,6 +8,7 @@
 #include "fs/content.h"
 #include "fs/mime.h"
 #include "fs/notify.h"
+#include "fs/trace.h"
 #include "fs/tree.h"
 
 /* ---- an engine that only notes ---- */
@@ -145,6 +146,7 @@ static void remove_tree(const char *path)
 
 static void tear_down(struct fixture *f, const void *unused)
 {
+    trace_clear();
     cache_close(f->mine.cache);
     remove_tree(f->directory);
     g_free(f->directory);
@@ -266,12 +268,9 @@ static void test_lookup(struct fixture *f, const void *unused)
     g_assert_cmpint(look(f, inbox, "2026-11-20 A - B [3]", &attr), ==, 0);
     g_assert_true(attr.directory);
 
-    static const char *const ABSENT[] = {"2026-11-20 A - B [4].eml",
-                                         "2026-11-20 A - X [3]",
-                                         "2026-11-20 A - B [5]",
-                                         "[3]",
-                                         "2026-11-20 A - B [3].em",
-                                         "y"};
+    static const char *const ABSENT[] = {"2026-11-20 A - B [4].eml", "2026-11-20 A - X [3]",
+                                         "2026-11-20 A - B [5]",     "[3]",
+                                         "2026-11-20 A - B [3].em",  "y"};
     for (unsigned i = 0; i < G_N_ELEMENTS(ABSENT); i++)
         g_assert_cmpint(look(f, inbox, ABSENT[i], &attr), ==, ENOENT);
     struct need need = {0};
