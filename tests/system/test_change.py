@@ -53,13 +53,17 @@ class Account:
 
     def on_server(self):
         """{mailbox: sorted numbers of the messages that are in it}"""
-        with self.server.client(self.user) as client:
-            found = {mailbox.decode(): [body for _, body in client.bodies(mailbox)]
-                     for mailbox in client.mailboxes()}
+        def read():
+            with self.server.client(self.user) as client:
+                return {mailbox.decode(): [body for _, body in client.bodies(mailbox)]
+                        for mailbox in client.mailboxes()}
+
+        def whole(found):
+            return all(b"body " in body for bodies in found.values() for body in bodies)
         # Dovecot has no bytes for a mailbox that is renamed while it is read: look once more
-        whole = all(b"body " in body for bodies in found.values() for body in bodies)
+        found = wait_for(lambda: (lambda now: whole(now) and now)(read()))
         return {name: sorted(int(body.rsplit(b"body ", 1)[1]) for body in bodies)
-                for name, bodies in found.items()} if whole else {}
+                for name, bodies in found.items()}
 
     def status(self):
         return (self.path / ".mailmount/status").read_text()
