@@ -216,6 +216,7 @@ void push_keep(struct engine *engine, GPtrArray *taken)
     journal_update(engine->journal, entries);
     journal_give_back(engine->journal, entries);
     push_claim(engine, entries);
+    engine->push->losses = 0;
     const struct journal_entry *first = entries->pdata[0];
     struct push_box box;
     if (first->target[0] != '\0' && push_box(engine, first->target, &box) && box.listed) {
