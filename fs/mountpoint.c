@@ -113,13 +113,17 @@ void mountpoint_detach(const char *path, dev_t device)
         path_detach(path);
 }
 
-void mountpoint_abort(dev_t device)
+void mountpoint_abort(const char *path, dev_t device)
 {
     g_autofree char *file = g_strdup_printf("/sys/fs/fuse/connections/%u/abort", minor(device));
     int fd = major(device) == 0 ? open(file, O_WRONLY | O_CLOEXEC) : -1;
+    g_auto(mount_row) row = {0};
 
+    /* there is none any more, or fusectl is not mounted: to force an unmount ends it first */
+    if (fd < 0 && geteuid() == 0 && row_read(path, &row) && row.device == device)
+        umount2(path, MNT_FORCE | UMOUNT_NOFOLLOW);
     if (fd < 0)
-        return; /* there is none any more, or fusectl is not mounted */
+        return;
     if (write(fd, "1", 1) != 1)
         g_debug("%s: %s", file, g_strerror(errno));
     close(fd);

@@ -28,8 +28,9 @@ char *mountpoint_check(const char *path, bool nonempty, GError **error);
  * (0: if it is a dead mount of ours). */
 void mountpoint_detach(const char *path, dev_t device);
 
-/* Ends the connection of the FUSE mount with this device: all who wait for it get ECONNABORTED. */
-void mountpoint_abort(dev_t device);
+/* Ends the connection of the FUSE mount at `path` with this device: all who wait for it get
+ * ECONNABORTED. It may be unmounted, too. */
+void mountpoint_abort(const char *path, dev_t device);
 
 /* Whether `path`, existing or not, is `folder` or lies below it. */
 bool path_is_below(const char *path, const char *folder);

@@ -19,6 +19,9 @@
 #include "fs/log.h"
 #include "fs/mountpoint.h"
 
+/* How often a worker that serves is looked at. */
+#define LOOK_MS 5000
+
 static void fd_clear(int *fd)
 {
     if (*fd >= 0)
@@ -136,8 +139,7 @@ static void worker_stop(struct watch *watch)
     kill(watch->worker, SIGTERM);
 }
 
-/* A thread of it may be stuck in the kernel, waiting for a reader that waits for the worker: only
- * the end of the connection frees both. */
+/* Only the end of the connection frees what worker_is_stuck() tells of. */
 static void worker_kill(struct watch *watch)
 {
     g_critical("did not end when told to, and is killed");
@@ -146,7 +148,7 @@ static void worker_kill(struct watch *watch)
     kill(watch->worker, SIGKILL);
     if (!watch->usable)
         return;
-    mountpoint_abort(watch->device);
+    mountpoint_abort(watch->supervisor->mountpoint, watch->device);
     mountpoint_detach(watch->supervisor->mountpoint, watch->device);
 }
 
@@ -155,7 +157,21 @@ static int patience_left(const struct watch *watch)
 {
     gint64 left_us = watch->until_us - g_get_monotonic_time();
 
-    return watch->stopped ? (int)(MAX(left_us, 0) / 1000 + 1) : -1;
+    if (!watch->stopped)
+        return watch->usable ? LOOK_MS : -1;
+    return (int)MIN(MAX(left_us, 0) / 1000 + 1, LOOK_MS);
+}
+
+/* Whether the worker was killed while a thread of it was stuck in the kernel, waiting for a reader
+ * that waits for the worker: waitpid() and SIGCHLD say nothing of that. */
+static bool worker_is_stuck(const struct watch *watch)
+{
+    g_autofree char *path = g_strdup_printf("/proc/%d/stat", (int)watch->worker);
+    g_autofree char *text = NULL;
+    if (!watch->usable || !g_file_get_contents(path, &text, NULL, NULL))
+        return false;
+    const char *name_end = strrchr(text, ')'); /* the name may hold anything */
+    return name_end != NULL && g_str_has_prefix(name_end, ") Z");
 }
 
 static bool patience_ended(const struct watch *watch)
@@ -194,6 +210,8 @@ static int worker_watch(struct watch *watch)
         }
         if (fds[0].revents != 0 && signal_take(watch, &status))
             return status;
+        if (worker_is_stuck(watch))
+            mountpoint_abort(watch->supervisor->mountpoint, watch->device);
         if (!patience_ended(watch))
             continue;
         if (watch->killed)
