@@ -75,7 +75,8 @@ class Cutter:
     # -- for tests, from any thread
 
     def arm(self, at=None, where="before", how="rst", callback=None, then="pass"):
-        """Numbers steps anew. Cuts at step `at` (None: only counts): `how` is "rst" or "fin";
+        """Numbers steps anew. Cuts at step `at` (None: only counts; a command's name and n: at its
+        nth step): `how` is "rst" or "fin";
         `callback` is called before the connection ends; `then` is whether the other and new
         connections "pass", or the others end too and new ones are refused ("refuse")."""
         assert where in ("before", "after") and how in ("rst", "fin") and then in ("pass", "refuse")
@@ -83,6 +84,13 @@ class Cutter:
         async def do():
             self.set(at, where, how, callback, then)
         self.call(do())
+
+    def disarm(self):
+        """Cuts no more. Returns the step that it has cut at, None: none."""
+        async def do():
+            self.at = None
+            return self.fired
+        return self.call(do())
 
     def count(self):
         """How many steps there were."""
@@ -158,11 +166,19 @@ class Cutter:
         if self.fired:
             return False
         self.steps.append(Step(len(self.steps) + 1, link.number, what, command, text))
-        if len(self.steps) != self.at:
+        if not self.is_at():
             return False
         self.fired = self.steps[-1]
         self.calm.clear()
         return True
+
+    def is_at(self):
+        """Whether the last step is the one to cut at."""
+        if isinstance(self.at, tuple):
+            command, number = self.at
+            return self.steps[-1].command == command and number == sum(
+                step.command == command for step in self.steps)
+        return len(self.steps) == self.at
 
     def cut(self, link):
         if self.then == "refuse":

@@ -136,6 +136,22 @@ def test_a_run_with_fewer_steps_is_not_cut(all_steps):
         assert cutter.count() == len(all_steps)
 
 
+def test_steps_of_a_command(all_steps):
+    """The nth step of a command, wherever it is; and none once it is disarmed."""
+    for command, number in (("UID COPY", 2), ("APPEND", 4)):
+        wanted = [s.number for s in all_steps if s.command == command][number - 1]
+        with fresh() as server, Cutter(server.imap_port) as cutter:
+            cutter.arm((command, number))
+            with pytest.raises(LOST):
+                change(cutter.port)
+            assert cutter.wait_fired(60)
+            assert cutter.disarm() == cutter.fired and cutter.fired.number == wanted
+            cutter.arm((command, number))
+            assert cutter.disarm() is None
+            change(cutter.port)
+            assert kinds(cutter) == BARE_MOVE + APPEND
+
+
 def test_callback_comes_before_the_end_and_then_it_refuses():
     with fresh() as server, Cutter(server.imap_port) as cutter:
         with connected(cutter.port) as other:
