@@ -197,7 +197,10 @@ class Trial:
                 self.problems.append("%s %s: %s" % (self.mode, point, problem))
             if len(self.problems) > 3:
                 break
-        self.check_shown()
+        try:
+            self.check_shown()
+        except AssertionError as problem:
+            self.problems.append(str(problem))
         assert not self.problems, "\n".join(self.problems)
         assert not getattr(self.server, "violations", None), self.server.violations
 

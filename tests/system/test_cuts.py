@@ -27,7 +27,7 @@ from lib.others import Other
 from lib.trials import DATE, Trial, copy_in, flags_of, key, letter
 
 ALL = os.environ.get("MAILMOUNT_TEST_ALL") == "1"
-THREADS = 12
+THREADS = 16
 SERVERS = ("dovecot", "cyrus", "bare", *(["usual"] if ALL else []))
 
 
@@ -188,7 +188,8 @@ def cp(*words):
 
 CHANGES = (Append, Move, Trash, Expunge, Flags, Create, Rename, Copy, File, Remove)
 CASES = [(server, change, mode) for server in SERVERS for change in CHANGES
-         for mode in ("kill", "cut", "journal")]
+         for mode in ("kill", "cut", "journal")
+         if ALL or mode != "journal" or server != "cyrus"]  # the journal knows no servers
 NAMES = ["%s-%s-%s" % (server, change.__name__.lower(), mode) for server, change, mode in CASES]
 
 
