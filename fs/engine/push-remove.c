@@ -13,17 +13,30 @@ static bool remove_can_expunge(const struct push *push)
 static void remove_heard(struct push *push, unsigned step, const struct imap_result *result)
 {
     push_note(push, result);
+    push->marked = push->marked || (step == STEP_MARK && result->error == IMAP_OK);
 }
 
 /* ---- the message cannot be taken away: its copy goes ------------------------------------------
+ *
+ * But only where the message is still there, unmarked: what another client has taken away since
+ * lives in its copy alone. While the copy goes the entries are SENT: whoever finds them so looks
+ * for it, and removes nothing on its account.
  */
 
 static void undo_done(struct push *push)
 {
-    push_refuse(push->job.engine, g_steal_pointer(&push->batch), push->undone_error,
-                push->undone_text);
+    struct engine *engine = push->job.engine;
+    if (push->refusal.passing)
+        push_put_off(engine, g_steal_pointer(&push->batch), 0);
+    else
+        push_refuse(engine, g_steal_pointer(&push->batch), push->undone_error, push->undone_text);
     g_clear_pointer(&push->undone_text, g_free);
     push_next(push);
+}
+
+static void undo_heard(struct push *push, unsigned step, const struct imap_result *result)
+{
+    push_note(push, result);
 }
 
 static void undo_selected(struct push *push)
@@ -40,14 +53,45 @@ static void undo_selected(struct push *push)
                             push_ticket(push, STEP_MARK));
         imap_send_uid_expunge(session, uids, job_done, push_ticket(push, STEP_EXPUNGE));
     }
-    push_await(push, remove_heard, undo_done);
+    push_await(push, undo_heard, undo_done);
+}
+
+/* Those whose message is gone are done: nothing is left to be taken away. */
+static void undo_looked(struct push *push)
+{
+    struct engine *engine = push->job.engine;
+    if (push->refusal.imap != IMAP_OK) {
+        push_put_off(engine, g_steal_pointer(&push->batch), 0);
+        push_next(push);
+        return;
+    }
+    for (guint i = 0; i < push->batch->len; i++) {
+        struct journal_entry *entry = push_entry(push, i);
+        bool gone = looked_find(push->sources, entry->message.uid) == NULL;
+        entry->step = gone ? JOURNAL_PLACED : JOURNAL_SENT;
+    }
+    push_place(engine, push_pick(push->batch, push_is_placed));
+    if (push->batch->len == 0) {
+        push_next(push);
+    } else if (journal_update(engine->journal, push->batch) != CACHE_OK) {
+        push_put_off(engine, g_steal_pointer(&push->batch), 0);
+        push_next(push);
+    } else {
+        push_select(push, push_entry(push, 0)->target, undo_selected);
+    }
 }
 
 static void remove_undo(struct push *push)
 {
+    struct imap_session *session = push->job.line->session;
+    g_autoptr(imap_uidset) uids = push_uids(push->batch);
     push->undone_error = push->refusal.error;
+    g_free(push->undone_text);
     push->undone_text = g_strdup(push->refusal.text);
-    push_select(push, push_entry(push, 0)->target, undo_selected);
+    if (push->marked)
+        imap_send_uid_store(session, uids, false, "\\Deleted", 0, job_done,
+                            push_ticket(push, PUSH_IGNORED));
+    push_look_uids(push, uids, push->sources, undo_looked);
 }
 
 static bool remove_can_undo(const struct push *push)
@@ -106,6 +150,7 @@ static void remove_send(struct push *push)
 {
     struct imap_session *session = push->job.line->session;
     bool fresh = push_entry(push, 0)->step == JOURNAL_QUEUED;
+    push->marked = false;
     if (fresh && !push_mark_sent(push))
         return;
     g_autoptr(imap_uidset) uids = push_uids(push->batch);

@@ -71,6 +71,7 @@ struct push {
     bool told;                    /* COPYUID or APPENDUID was said */
     bool agreed;                  /* the command whose outcome is looked up was answered OK */
     bool blind;                   /* the target cannot be read */
+    bool marked;                  /* the messages bear \Deleted by our command */
     unsigned round;
     push_then opened; /* what follows once mailbox and target are known */
     bool writes;      /* the mailbox must be selected for changing */

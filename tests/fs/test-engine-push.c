@@ -244,12 +244,12 @@ static void test_move_refused(struct fixture *fixture, gconstpointer data)
     g_assert_cmpuint(imapd_count_lines(fixture->imapd, "UID MOVE"), ==, 1);
 }
 
-/* It can be copied and not be marked: the copy goes, the message stays where it was. */
-static void test_move_undone(struct fixture *fixture, gconstpointer data)
+/* It can be copied and not be taken away: the copy goes, the message stays as and where it was. */
+static void move_undone(struct fixture *fixture, const char *on)
 {
     fixture->imapd->capabilities = "CONDSTORE ESEARCH UIDPLUS";
     start_listed(fixture, 2);
-    fixture->imapd->flaw_on = "UID STORE";
+    fixture->imapd->flaw_on = on;
     fixture->imapd->flaw_words = "NO [NOPERM] you may not delete";
     fixture->imapd->flaw_times = 1;
     uint64_t id = add_move(fixture, JOURNAL_MOVE, 2);
@@ -258,6 +258,42 @@ static void test_move_undone(struct fixture *fixture, gconstpointer data)
     g_assert_cmpuint(held(fixture, "Archive"), ==, 0);
     g_assert_cmpstr(imapd_message(fixture_inbox(fixture), 2)->flags, ==, "");
     check_no_blind_expunge(fixture);
+}
+
+static void test_move_undone(struct fixture *fixture, gconstpointer data)
+{
+    move_undone(fixture, "UID STORE");
+}
+
+/* Who expunges next must not find our mark on it. */
+static void test_move_undone_marked(struct fixture *fixture, gconstpointer data)
+{
+    move_undone(fixture, "UID EXPUNGE");
+}
+
+/* Another client took it away once it was copied: the copy is the only one, and stays. */
+static void test_move_not_undone(struct fixture *fixture, gconstpointer data)
+{
+    fixture->imapd->capabilities = "CONDSTORE ESEARCH UIDPLUS";
+    start_listed(fixture, 2);
+    fixture->imapd->flaw_on = "UID STORE";
+    fixture->imapd->flaw_words = "NO [UNAVAILABLE] later";
+    add_move(fixture, JOURNAL_MOVE, 2);
+    engine_push(fixture->engine);
+    while (imapd_count_lines(fixture->imapd, "UID STORE") == 0) {
+        g_usleep(1000);
+        fixture_pass(1);
+    }
+    g_mutex_lock(&fixture->imapd->lock);
+    imapd_remove(fixture_inbox(fixture), 2);
+    fixture->imapd->flaw_words = "NO [NOPERM] you may not delete";
+    g_mutex_unlock(&fixture->imapd->lock);
+    while (g_atomic_int_get(&fixture->settled) == 0) {
+        g_usleep(1000);
+        fixture_pass(1);
+    }
+    g_assert_cmpuint(held(fixture, "Archive"), ==, 1);
+    g_assert_cmpint(g_atomic_int_get(&fixture->refused), ==, 0);
 }
 
 /* On the only connection readers get their turn. */
@@ -701,6 +737,8 @@ int main(int argc, char **argv)
     ADD("/engine/push/move-by-copy", test_move_by_copy);
     ADD("/engine/push/move-refused", test_move_refused);
     ADD("/engine/push/move-undone", test_move_undone);
+    ADD("/engine/push/move-undone-marked", test_move_undone_marked);
+    ADD("/engine/push/move-not-undone", test_move_not_undone);
     ADD("/engine/push/move-poor", test_move_poor);
     ADD("/engine/push/one-line", test_one_line);
     ADD("/engine/push/copy", test_copy);
