@@ -181,21 +181,38 @@ void push_settle(struct engine *engine, GPtrArray *taken)
     pushed_check(engine);
 }
 
+/* Takes those out whose bytes cannot be kept elsewhere, and puts them off: the journal has the only
+ * copy. */
+static void push_keep_bytes(struct engine *engine, GPtrArray *entries, const char *why)
+{
+    GPtrArray *unkept = push_entries_new();
+    for (guint i = entries->len; i-- > 0;) {
+        const struct journal_entry *entry = entries->pdata[i];
+        if (entry->kind != JOURNAL_APPEND || pushed_is_awaited(engine, entry->id))
+            continue;
+        int rc = journal_fail(engine->journal, entry, why);
+        if (rc == CACHE_OK || rc == CACHE_NOT_FOUND)
+            continue;
+        g_warning("a message that was refused cannot be kept, and is tried again: %s", why);
+        g_ptr_array_insert(unkept, 0, g_ptr_array_steal_index(entries, i));
+    }
+    push_put_off(engine, unkept, 0);
+}
+
 void push_refuse(struct engine *engine, GPtrArray *taken, enum engine_error error, const char *text)
 {
     g_autoptr(GPtrArray) entries = taken;
     g_autoptr(GPtrArray) dropped = push_entries_new();
     bool hierarchy = false;
+    g_autofree char *words = g_strdup(text != NULL ? text : "");
+    push_keep_bytes(engine, entries, words);
     if (entries->len == 0)
         return;
-    g_autofree char *words = g_strdup(text != NULL ? text : "");
     for (guint i = 0; i < entries->len; i++) {
         const struct journal_entry *entry = entries->pdata[i];
         hierarchy = hierarchy || entry_is_of_hierarchy(entry);
         push_note_refusal(engine, entry, words);
         push_remember_refusal(engine, entry->id, error);
-        if (entry->kind == JOURNAL_APPEND && !pushed_is_awaited(engine, entry->id))
-            journal_fail(engine->journal, entry, words);
     }
     if (journal_settle(engine->journal, entries, false, dropped) != CACHE_OK)
         g_warning("the journal cannot be written; what was refused is tried again");
