@@ -158,12 +158,20 @@ void push_look_from(struct push *push, uint32_t first, GArray *into, push_then t
 
 /* ---- knowing again --------------------------------------------------------------------------- */
 
+/* Copies are of one size; a little apart where a server counts what it adds. */
+static bool size_may_be(uint64_t one, uint64_t other)
+{
+    uint64_t apart = one > other ? one - other : other - one;
+    return one == 0 || other == 0 || apart <= MAX(MAX(one, other) / 50, 100);
+}
+
 static bool looked_same(const struct looked *one, const struct looked *other)
 {
     if (one->server_id[0] != '\0' && other->server_id[0] != '\0')
         return strcmp(one->server_id, other->server_id) == 0;
     if (one->message_id[0] != '\0' || other->message_id[0] != '\0')
-        return strcmp(one->message_id, other->message_id) == 0;
+        return strcmp(one->message_id, other->message_id) == 0 &&
+               size_may_be(one->size, other->size);
     return one->size != 0 && one->size == other->size && one->date == other->date;
 }
 
@@ -171,7 +179,7 @@ struct looked *looked_match(const GArray *looked, const struct journal_entry *en
                             const struct looked *source)
 {
     g_autofree char *id = looked_id(entry->message_id, strlen(entry->message_id));
-    const struct looked told = {.size = entry->size,
+    const struct looked told = {.size = id[0] != '\0' ? 0 : entry->size,
                                 .date = entry->internaldate,
                                 .message_id = id,
                                 .server_id = (char *)""};

@@ -108,6 +108,11 @@ static void move_refused(struct push *push)
 static void move_checked(struct push *push)
 {
     struct engine *engine = push->job.engine;
+    if (push->refusal.imap != IMAP_OK) { /* nothing is known of them: they stay SENT */
+        push_put_off(engine, g_steal_pointer(&push->batch), 0);
+        push_next(push);
+        return;
+    }
     GPtrArray *again = push_entries_new();
     while (push->batch->len > 0) {
         struct journal_entry *entry = g_ptr_array_steal_index(push->batch, 0);

@@ -102,9 +102,22 @@ static void recover_target_looked(struct push *push)
         recover_book(push);
 }
 
+/* Where the first of them can lie: they may have been sent at different times. */
+static uint32_t recover_first(const struct push *push)
+{
+    uint32_t uidvalidity = imap_session_state(push->job.line->session)->uidvalidity;
+    uint32_t first = UINT32_MAX;
+    for (guint i = 0; i < push->batch->len; i++) {
+        const struct journal_entry *entry = push_entry(push, i);
+        if (entry->target_uidvalidity != uidvalidity)
+            return 1;
+        first = MIN(first, entry->target_uidnext);
+    }
+    return first;
+}
+
 static void recover_target_selected(struct push *push)
 {
-    const struct journal_entry *first = push_entry(push, 0);
     if (push->refusal.imap != IMAP_OK && push->refusal.passing) {
         recover_not_now(push);
         return;
@@ -114,9 +127,7 @@ static void recover_target_selected(struct push *push)
         recover_book(push);
         return;
     }
-    bool same =
-        imap_session_state(push->job.line->session)->uidvalidity == first->target_uidvalidity;
-    push_look_from(push, same ? first->target_uidnext : 1, push->looked, recover_target_looked);
+    push_look_from(push, recover_first(push), push->looked, recover_target_looked);
 }
 
 static void recover_source_looked(struct push *push)
