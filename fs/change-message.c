@@ -262,6 +262,15 @@ static int target_clear(const struct mounted *mounted, uint64_t directory, const
     return error != 0 ? error : change_delete_check(mounted, replaced, &trash);
 }
 
+/* What was to replace it is in the journal by then, and will be done: that it was in vain is no
+ * answer, and would make the caller do it once more. */
+static void replaced_stays(const struct mounted_account *account, int error)
+{
+    if (error != 0 && error != ENOENT)
+        g_warning("%s: a message that was overwritten stays beside the new one: %s",
+                  account->account->name, g_strerror(error));
+}
+
 static int move_to(const struct mounted *mounted, struct change_message *message, const char *wire,
                    const char *asked, struct change_message *replaced)
 {
@@ -270,9 +279,9 @@ static int move_to(const struct mounted *mounted, struct change_message *message
     message->entry.target = wire;
     message->entry.name = asked;
     int error = change_add(message->account, &message->entry, false, &id);
-    if (error != 0 || replaced->account == NULL)
-        return error;
-    return change_delete(mounted, replaced, id);
+    if (error == 0 && replaced->account != NULL)
+        replaced_stays(message->account, change_delete(mounted, replaced, id));
+    return error;
 }
 
 int change_rename_message(const struct mounted *mounted, uint64_t parent, const char *name,
@@ -447,7 +456,8 @@ static int put(const struct mounted *mounted, uint64_t parent, struct mounted_ac
     if (error != 0)
         return error;
     touched_add(parent);
-    return change_replace(mounted, parent, replaces, *entry);
+    replaced_stays(account, change_replace(mounted, parent, replaces, *entry));
+    return 0;
 }
 
 int change_append(const struct mounted *mounted, uint64_t parent, struct journal_entry *facts,
