@@ -7,6 +7,7 @@
 #include "fs/engine/parse.h"
 #include "fs/engine/push.h"
 #include "fs/engine/reader.h"
+#include "fs/engine/watch.h"
 #include "imap/imap.h"
 
 #define TICK_US (G_USEC_PER_SEC / 4)
@@ -98,6 +99,9 @@ void engine_cancel(struct engine *engine, uint64_t id, enum engine_error error)
         letter_free(letter);
 }
 
+/* How long a list that is whole in the cache waits for a server that says nothing. */
+#define PATIENCE_US (5 * (gint64)G_USEC_PER_SEC / 2)
+
 /* ---- wishes ---------------------------------------------------------------------------------- */
 
 void engine_hurry(struct engine *engine)
@@ -109,10 +113,11 @@ void engine_hurry(struct engine *engine)
 }
 
 static void engine_take(struct engine *engine, uint64_t id, const struct engine_wish *what,
-                        engine_done done, void *data)
+                        engine_done done, void *data, bool inside)
 {
     struct wish *wish = g_new0(struct wish, 1);
     wish->id = id;
+    wish->inside = inside;
     wish->done = done;
     wish->data = data;
     wish->ahead = what->ahead;
@@ -131,7 +136,7 @@ void engine_ask_inside(struct engine *engine, const struct engine_wish *wish, en
     struct engine_wish copy = *wish;
     if (copy.section == NULL)
         copy.section = "";
-    engine_take(engine, id, &copy, done, data);
+    engine_take(engine, id, &copy, done, data, true);
 }
 
 void engine_answer(struct engine *engine, struct wish *wish, enum engine_error error)
@@ -151,6 +156,13 @@ static void engine_withdraw(struct engine *engine, uint64_t id, enum engine_erro
     engine_answer(engine, wish, error);
 }
 
+static void engine_wished(struct engine *engine, const struct letter *letter)
+{
+    if (letter->wish.want == ENGINE_MAILBOX && !letter->wish.ahead)
+        watch_used(engine, letter->wish.folder);
+    engine_take(engine, letter->id, &letter->wish, letter->done, letter->data, false);
+}
+
 static gboolean engine_read_inbox(gpointer data)
 {
     struct engine *engine = data;
@@ -163,7 +175,7 @@ static gboolean engine_read_inbox(gpointer data)
     struct letter *letter;
     while ((letter = g_queue_pop_head(&letters)) != NULL) {
         if (letter->done != NULL)
-            engine_take(engine, letter->id, &letter->wish, letter->done, letter->data);
+            engine_wished(engine, letter);
         else
             engine_withdraw(engine, letter->id, letter->error);
         letter_free(letter);
@@ -188,16 +200,58 @@ static gint64 wish_progress(const struct engine *engine, const struct wish *wish
     return MAX(wish->asked_us, pool_progress(engine));
 }
 
-static void engine_expire(struct engine *engine, gint64 now)
+bool engine_hears(const struct engine *engine)
+{
+    gint64 now = engine_now(engine);
+    for (guint i = 0; i < engine->pool.lines->len; i++) {
+        const struct line *line = engine->pool.lines->pdata[i];
+        if (!line->doomed && (imap_session_in_flight(line->session) == 0 ||
+                              imap_session_bytes_in(line->session) != line->bytes_in ||
+                              now - line->heard_us < PATIENCE_US))
+            return true;
+    }
+    return false;
+}
+
+/* Whether what the cache holds is answer enough, if the server says nothing. */
+static bool wish_is_modest(const struct wish *wish)
+{
+    struct job *job = wish->job;
+    return !wish->inside && job != NULL && job->class->cached != NULL && job->class->cached(job);
+}
+
+static bool wish_is_late(const struct engine *engine, const struct wish *wish, gint64 now)
 {
     gint64 limit = (gint64)engine->account->timeout_s * G_USEC_PER_SEC;
+    return now - wish_progress(engine, wish, now) >= limit;
+}
+
+/* Lists that are in the cache need not wait for a server that is silent. */
+static void engine_serve_cached(struct engine *engine, gint64 now)
+{
+    g_autoptr(GArray) served = g_array_new(FALSE, FALSE, sizeof(uint64_t));
+    GHashTableIter iter;
+    gpointer value;
+    g_hash_table_iter_init(&iter, engine->wishes);
+    while (g_hash_table_iter_next(&iter, NULL, &value)) {
+        const struct wish *wish = value;
+        bool silent = now - wish_progress(engine, wish, now) >= PATIENCE_US;
+        if (silent && wish_is_modest(wish))
+            g_array_append_val(served, wish->id);
+    }
+    for (guint i = 0; i < served->len; i++)
+        engine_withdraw(engine, g_array_index(served, uint64_t, i), ENGINE_OK);
+}
+
+static void engine_expire(struct engine *engine, gint64 now)
+{
     g_autoptr(GArray) late = g_array_new(FALSE, FALSE, sizeof(uint64_t));
     GHashTableIter iter;
     gpointer value;
     g_hash_table_iter_init(&iter, engine->wishes);
     while (g_hash_table_iter_next(&iter, NULL, &value)) {
         const struct wish *wish = value;
-        if (now - wish_progress(engine, wish, now) >= limit)
+        if (wish_is_late(engine, wish, now))
             g_array_append_val(late, wish->id);
     }
     for (guint i = 0; i < late->len; i++)
@@ -230,6 +284,8 @@ static gboolean engine_tick(gpointer data)
     engine_look_for_suspend(engine, now);
     pool_tick(engine, now);
     push_tick(engine, now);
+    watch_tick(engine, now);
+    engine_serve_cached(engine, now);
     engine_expire(engine, now);
     if (engine->pause_until_us != 0 && now >= engine->pause_until_us) {
         engine->pause_until_us = 0;
@@ -238,7 +294,8 @@ static gboolean engine_tick(gpointer data)
     engine_tidy(engine, now);
     engine_publish(engine);
     bool busy = g_hash_table_size(engine->wishes) > 0 || engine->pool.openings->len > 0 ||
-                engine->pool.next_us != 0 || engine->pause_until_us != 0 || push_is_busy(engine);
+                engine->pool.next_us != 0 || engine->pause_until_us != 0 || push_is_busy(engine) ||
+                watch_is_busy(engine);
     g_source_set_ready_time(engine->timer,
                             g_get_monotonic_time() + (busy ? TICK_US : TICK_IDLE_US));
     return G_SOURCE_CONTINUE;
@@ -257,6 +314,8 @@ void engine_publish(struct engine *engine)
     g_mutex_lock(&engine->lock);
     struct engine_status *status = &engine->status;
     status->online = !engine->pool.failing && engine->pool.attempt_us != 0;
+    status->next_try_us = pool_next_try(engine);
+    status->live = watch_live(engine);
     status->connections = engine->pool.lines->len;
     status->waiting = g_hash_table_size(engine->wishes);
     status->bytes_in = bytes;
@@ -476,12 +535,14 @@ struct engine *engine_new(const struct engine_config *config)
     engine->wishes = g_hash_table_new(g_int64_hash, g_int64_equal);
     engine->jobs = g_hash_table_new(g_str_hash, g_str_equal);
     engine->fresh = g_hash_table_new_full(NULL, NULL, NULL, g_free);
+    engine->syncs = g_hash_table_new_full(NULL, NULL, NULL, g_free);
     engine->rights = g_hash_table_new_full(NULL, NULL, NULL, g_free);
     engine->zero = g_hash_table_new(NULL, NULL);
     engine->partial = g_hash_table_new(NULL, NULL);
     engine->windows = g_hash_table_new(NULL, NULL);
     engine->proofs = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL);
     engine->misfits = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL);
+    watch_init(engine);
     push_init(engine);
     pool_init(engine, config->secret);
     engine->thread = g_thread_new("engine", engine_run, engine);
@@ -512,9 +573,10 @@ void engine_free(struct engine *engine)
     g_source_unref(engine->timer);
     pool_free(engine);
     push_free(engine);
-    GHashTable *const tables[] = {engine->wishes, engine->jobs,    engine->fresh,
-                                  engine->zero,   engine->partial, engine->windows,
-                                  engine->proofs, engine->misfits, engine->rights};
+    watch_free(engine);
+    GHashTable *const tables[] = {engine->wishes,  engine->jobs,    engine->fresh,  engine->zero,
+                                  engine->partial, engine->windows, engine->proofs, engine->misfits,
+                                  engine->rights,  engine->syncs};
     for (size_t i = 0; i < G_N_ELEMENTS(tables); i++)
         g_hash_table_unref(tables[i]);
     g_main_context_unref(engine->context);

@@ -3,6 +3,7 @@
 
 #include "fs/engine/folders.h"
 #include "fs/engine/push.h"
+#include "fs/engine/watch.h"
 
 #define ENTRIES_MAX 100000
 #define FRESH_US G_USEC_PER_SEC
@@ -10,12 +11,16 @@
 /* Key of the list itself among the fresh mailboxes: no slot is that high. */
 #define FRESH_KEY GUINT_TO_POINTER(UINT32_MAX)
 
-enum { STEP_LIST, STEP_QUOTA };
+/* STATUS of so many mailboxes in one poll, where they must be asked one by one. */
+#define STATUS_MOST 1000
+
+enum { STEP_LIST, STEP_QUOTA, STEP_STATUS };
 
 struct folders {
     struct job job;
     GPtrArray *entries;
-    GArray *counts; /* struct folder_count: what LIST-STATUS says */
+    GArray *counts; /* struct folder_count: what LIST-STATUS, or STATUS, says */
+    bool polls, stored;
 };
 struct folder_count {
     char *wire;
@@ -308,6 +313,37 @@ static void folders_ask_quota(struct folders *folders)
     imap_send_quota(session, "INBOX", job_done, job_ticket(&folders->job, STEP_QUOTA, 0));
 }
 
+/* Of the mailboxes below `parent` that are kept; the others are put into `todo`. */
+static void folders_collect(struct cache_txn *txn, uint32_t parent, GArray *todo, GPtrArray *wires,
+                            uint32_t selected)
+{
+    struct cache_mailbox child = {0};
+    while (cache_mailbox_next(txn, parent, child.slot, &child) == CACHE_OK) {
+        g_array_append_val(todo, child.slot);
+        bool kept = (child.flags & CACHE_MAILBOX_COMPLETE) != 0;
+        /* of the one that is selected no STATUS may be asked (RFC 9051, 6.3.11) */
+        if (kept && child.slot != selected && wires->len < STATUS_MOST)
+            g_ptr_array_add(wires, g_strdup(child.wire));
+    }
+}
+
+static void folders_ask_status(struct folders *folders)
+{
+    struct job *job = &folders->job;
+    g_autoptr(GPtrArray) wires = g_ptr_array_new_with_free_func(g_free);
+    g_autoptr(GArray) todo = g_array_new(FALSE, FALSE, sizeof(uint32_t));
+    uint32_t root = 0;
+    g_array_append_val(todo, root);
+    struct cache_txn *txn = cache_txn_read(job->engine->cache);
+    for (guint i = 0; i < todo->len; i++)
+        folders_collect(txn, g_array_index(todo, uint32_t, i), todo, wires, job->line->folder);
+    cache_txn_end(txn);
+    watch_sync(job->engine, job->line->folder); /* instead */
+    for (guint i = 0; i < wires->len; i++)
+        imap_send_status(job->line->session, wires->pdata[i], job_done,
+                         job_ticket(job, STEP_STATUS, 0));
+}
+
 static void folders_start(struct job *job)
 {
     struct folders *folders = (struct folders *)job;
@@ -315,8 +351,13 @@ static void folders_start(struct job *job)
     folders->entries = g_ptr_array_new_with_free_func((GDestroyNotify)folder_entry_free);
     folders->counts = g_array_new(FALSE, TRUE, sizeof(struct folder_count));
     g_array_set_clear_func(folders->counts, (GDestroyNotify)folder_count_clear);
+    folders->stored = false;
+    folders->polls = watch_polls(job->engine);
     job_send_list(job, STEP_LIST, true);
     folders_ask_quota(folders);
+    unsigned capabilities = imap_session_capabilities(job->line->session);
+    if (folders->polls && (capabilities & IMAP_CAP_LIST_STATUS) == 0)
+        folders_ask_status(folders);
 }
 
 static void folders_list(struct job *job, const struct imap_list *list)
@@ -335,48 +376,72 @@ static void folders_status(struct job *job, const struct imap_status *status)
     g_array_append_val(folders->counts, count);
 }
 
-/* A mailbox whose STATUS is what is stored has just been checked. */
+/* Whether STATUS is what is stored: names and, where there are modification sequences, flags. */
+static bool folder_is_same(const struct imap_status *status, const struct cache_mailbox *mailbox)
+{
+    return (mailbox->flags & CACHE_MAILBOX_COMPLETE) != 0 && mailbox->uidvalidity != 0 &&
+           status->uidvalidity == mailbox->uidvalidity && status->uidnext != 0 &&
+           status->uidnext == mailbox->uidnext && status->messages == mailbox->count &&
+           (mailbox->highestmodseq == 0 ||
+            status->highestmodseq == (int64_t)mailbox->highestmodseq);
+}
+
+/* A mailbox whose STATUS is what is stored has just been checked; one of which it is not is synced,
+ * if it is kept. */
 static void folders_freshen(struct folders *folders)
 {
     struct engine *engine = folders->job.engine;
-    g_autoptr(cache_txn) txn = cache_txn_read(engine->cache);
+    g_autoptr(GArray) changed = g_array_new(FALSE, FALSE, sizeof(uint32_t));
+    struct cache_txn *txn = cache_txn_read(engine->cache);
     gint64 now = engine_now(engine);
     for (guint i = 0; i < folders->counts->len; i++) {
         const struct folder_count *count = &g_array_index(folders->counts, struct folder_count, i);
         struct cache_mailbox mailbox;
         if (cache_mailbox_by_wire(txn, count->wire, &mailbox) != CACHE_OK)
             continue;
-        const struct imap_status *status = &count->status;
-        bool same = (mailbox.flags & CACHE_MAILBOX_COMPLETE) != 0 && mailbox.uidvalidity != 0 &&
-                    mailbox.highestmodseq != 0 && status->uidvalidity == mailbox.uidvalidity &&
-                    status->uidnext == mailbox.uidnext && status->messages == mailbox.count &&
-                    status->highestmodseq == (int64_t)mailbox.highestmodseq;
-        if (same)
+        if (folder_is_same(&count->status, &mailbox))
             g_hash_table_insert(engine->fresh, GUINT_TO_POINTER(mailbox.slot),
                                 g_memdup2(&now, sizeof now));
+        else if (!watch_fits(&count->status, &mailbox))
+            g_array_append_val(changed, mailbox.slot);
     }
+    cache_txn_end(txn);
+    for (guint i = 0; i < changed->len; i++)
+        watch_sync(engine, g_array_index(changed, uint32_t, i));
+}
+
+static enum engine_error folders_listed(struct folders *folders, const struct imap_result *result)
+{
+    struct job *job = &folders->job;
+    if (result->error != IMAP_OK)
+        return job_error_of(result);
+    if (folders->entries->len == 0) /* INBOX is always there: this is no list */
+        return ENGINE_BROKEN;
+    enum engine_error error = folders_store(job->engine, folders->entries);
+    if (error != ENGINE_OK)
+        return error;
+    gint64 now = engine_now(job->engine);
+    g_hash_table_insert(job->engine->fresh, FRESH_KEY, g_memdup2(&now, sizeof now));
+    folders->stored = true;
+    return ENGINE_OK;
 }
 
 static void folders_answered(struct job *job, unsigned step, const struct imap_result *result)
 {
     struct folders *folders = (struct folders *)job;
-    if (step == STEP_QUOTA)
-        return;
-    if (result->error != IMAP_OK) {
-        job_end(job, job_error_of(result));
-        return;
-    }
-    if (folders->entries->len == 0) { /* INBOX is always there: this is no list */
-        job_end(job, ENGINE_BROKEN);
+    enum engine_error error = step == STEP_LIST ? folders_listed(folders, result) : ENGINE_OK;
+    if (error != ENGINE_OK) {
+        job_end(job, error);
         return;
     }
-    enum engine_error error = folders_store(job->engine, folders->entries);
-    gint64 now = engine_now(job->engine);
-    if (error == ENGINE_OK) {
-        folders_freshen(folders);
-        g_hash_table_insert(job->engine->fresh, FRESH_KEY, g_memdup2(&now, sizeof now));
-    }
-    job_end(job, error);
+    /* who waits for the list does not wait for every STATUS */
+    if (step == STEP_LIST && job->in_flight > 0)
+        job_answer_early(job, ENGINE_OK);
+    if (job->in_flight > 0 || !folders->stored)
+        return;
+    watch_polled(job->engine);
+    folders_freshen(folders);
+    job_end(job, ENGINE_OK);
 }
 
 static enum engine_error folders_offline(struct job *job, enum engine_error why)

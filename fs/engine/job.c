@@ -96,14 +96,27 @@ static void job_add(struct job *job, struct wish *wish)
         job_hurry(job);
 }
 
+/* Whether the cache will do, since no connection can be expected to answer soon. */
+static bool job_is_served(struct job *job)
+{
+    struct engine *engine = job->engine;
+    if (engine->pool.failing || engine_hears(engine) || job->class->cached == NULL ||
+        !job->class->cached(job))
+        return false;
+    pool_try(engine);
+    return true;
+}
+
 /* Whether a new job needs not run: it cannot, the cache will do, or there is no server. */
-static bool job_is_settled(struct job *job, enum engine_error *error)
+static bool job_is_settled(struct job *job, bool inside, enum engine_error *error)
 {
     const struct job_class *class = job->class;
     struct engine *engine = job->engine;
     if (class->prepare != NULL)
         *error = class->prepare(job);
     if (*error != ENGINE_OK || (class->satisfied != NULL && class->satisfied(job)))
+        return true;
+    if (!inside && job_is_served(job))
         return true;
     job->state = class->alone != NULL && class->alone(job) ? JOB_PARKED : JOB_WAITING;
     if (job->state == JOB_PARKED || !engine->pool.failing)
@@ -124,7 +137,7 @@ void job_join(struct engine *engine, const struct engine_wish *what, struct wish
 
     job = job_new(engine, CLASSES[what->want], what);
     enum engine_error error = ENGINE_OK;
-    if (job_is_settled(job, &error)) {
+    if (job_is_settled(job, wish->inside, &error)) {
         job_unref(job);
         engine_answer(engine, wish, error);
         return;
@@ -393,14 +406,28 @@ void *job_ticket(struct job *job, unsigned step, uint64_t bytes)
     return command;
 }
 
-void job_send_examine(struct job *job, unsigned step)
+/* From here on the line is the mailbox's. */
+static struct command *job_examine_ticket(struct job *job, unsigned step, uint32_t folder)
 {
     struct command *command = job_ticket(job, step, 0);
     struct line *line = job->line;
     command->examine = true;
-    line->folder = job->folder;
+    line->folder = folder;
+    line->selected_us = engine_now(job->engine);
     line->examining++;
-    imap_send_examine(line->session, job->mailbox, job_done, command);
+    return command;
+}
+
+void job_send_examine(struct job *job, unsigned step)
+{
+    struct command *command = job_examine_ticket(job, step, job->folder);
+    imap_send_examine(job->line->session, job->mailbox, job_done, command);
+}
+
+void job_send_resync(struct job *job, unsigned step, const struct imap_resync *resync)
+{
+    struct command *command = job_examine_ticket(job, step, job->folder);
+    imap_send_resync(job->line->session, job->mailbox, true, resync, job_done, command);
 }
 
 void job_send_fetch(struct job *job, unsigned step, const struct imap_uidset *uids,
@@ -430,11 +457,7 @@ void job_send_list(struct job *job, unsigned step, bool status)
 
 void job_send_select(struct job *job, unsigned step, const char *mailbox, uint32_t folder)
 {
-    struct command *command = job_ticket(job, step, 0);
-    struct line *line = job->line;
-    job_forget_mirror(line);
-    command->examine = true;
-    line->folder = folder;
-    line->examining++;
-    imap_send_select(line->session, mailbox, job_done, command);
+    job_forget_mirror(job->line);
+    struct command *command = job_examine_ticket(job, step, folder);
+    imap_send_select(job->line->session, mailbox, job_done, command);
 }

@@ -35,12 +35,15 @@ struct job_class {
     /* What came in between; fetch returns whether this job asked for it. NULL members: nothing. */
     bool (*fetch)(struct job *job, const struct imap_fetch *fetch);
     void (*search)(struct job *job, const struct imap_uidset *uids);
+    void (*vanished)(struct job *job, const struct imap_uidset *uids);
     void (*list)(struct job *job, const struct imap_list *list);
     void (*status)(struct job *job, const struct imap_status *status);
     /* Whether it must wait until `running`, of the same class and messages, has ended. */
     bool (*clashes)(const struct job *job, const struct job *running);
     /* A command was answered by the end of the connection; its session is still there. */
     void (*lost)(struct job *job, unsigned step);
+    /* Whether the cache holds an answer that will do where the server is silent. NULL: never. */
+    bool (*cached)(struct job *job);
     /* Out of reach: the error that the wishes get, or ENGINE_OK where the cache will do. */
     enum engine_error (*offline)(struct job *job, enum engine_error why);
     void (*clear)(struct job *job);
@@ -98,6 +101,8 @@ void job_lost(struct job *job, bool blameless);
 
 /* Commands. `step` comes back with the answer; `bytes` is what the reply will about hold. */
 void job_send_examine(struct job *job, unsigned step);
+/* The same with QRESYNC. */
+void job_send_resync(struct job *job, unsigned step, const struct imap_resync *resync);
 void job_send_fetch(struct job *job, unsigned step, const struct imap_uidset *uids,
                     const struct imap_fetch_request *request, uint64_t bytes);
 void job_send_search(struct job *job, unsigned step, uint32_t first, uint32_t last);

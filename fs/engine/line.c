@@ -3,6 +3,7 @@
 #include "fs/engine/mirror.h"
 #include "fs/engine/push.h"
 #include "fs/engine/sync.h"
+#include "fs/engine/watch.h"
 
 /* Bytes on the way on one line at once. Counted in bytes, since a window of messages is either too
  * small for the small ones or too big for the big. */
@@ -34,19 +35,39 @@ static bool line_is_taken(const struct line *line)
     return first != NULL && first->class->exclusive;
 }
 
-/* How well a line fits: 0 best, 3 not at all. */
-static unsigned job_fit(const struct job *job, const struct line *line)
+/* How well a line fits, the best first. */
+enum fit { FIT_WELL, FIT_FREE, FIT_WATCHES, FIT_BEHIND, FIT_NOT };
+
+/* A line without jobs. One that watches over a mailbox in use leaves that for the job's. */
+static enum fit job_fit_free(const struct job *job, const struct line *line)
+{
+    bool stays = job->class->mailless && !job->class->exclusive;
+    if (job_selected_on(job, line) || stays)
+        return FIT_WELL;
+    return watch_in_use(line->engine, line->folder) ? FIT_WATCHES : FIT_FREE;
+}
+
+static enum fit job_fit(const struct job *job, const struct line *line)
 {
     if (line->doomed || (line->jobs.length > 0 && (job->class->exclusive || line_is_taken(line))))
-        return 3;
+        return FIT_NOT;
     if (line->jobs.length == 0)
-        return job_selected_on(job, line) ? 0 : 1;
+        return job_fit_free(job, line);
     bool room =
         (line->owed == 0 || line->owed + job->cost <= WINDOW) && line->jobs.length < WINDOW_JOBS;
     if (!room || !(job->class->mailless || job_selected_on(job, line)))
-        return 3;
+        return FIT_NOT;
     bool behind = line->owed > WINDOW_BEHIND || line_has_ahead(line);
-    return behind && !job->ahead ? 2 : 0;
+    return behind && !job->ahead ? FIT_BEHIND : FIT_WELL;
+}
+
+/* Of lines that fit the same: what is asked for there already, then whose mailbox was not opened
+ * for the longest time. */
+static bool line_is_better(const struct line *line, const struct line *than)
+{
+    if (line->owed != than->owed)
+        return line->owed < than->owed;
+    return watch_used_us(line->engine, line->folder) < watch_used_us(than->engine, than->folder);
 }
 
 /* Whether a job that nobody waits for leaves a line, or room for one, to those that somebody does.
@@ -68,13 +89,13 @@ static struct line *job_choose(const struct job *job)
 {
     const struct pool *pool = &job->engine->pool;
     struct line *best = NULL;
-    unsigned best_fit = 3;
+    enum fit best_fit = FIT_NOT;
     for (guint i = 0; i < pool->lines->len; i++) {
         struct line *line = pool->lines->pdata[i];
-        unsigned fit = job_fit(job, line);
-        if (fit == 3 || (job->ahead && !job_ahead_may(job->engine, line)))
+        enum fit fit = job_fit(job, line);
+        if (fit == FIT_NOT || (job->ahead && !job_ahead_may(job->engine, line)))
             continue;
-        if (best == NULL || fit < best_fit || (fit == best_fit && line->owed < best->owed)) {
+        if (best == NULL || fit < best_fit || (fit == best_fit && line_is_better(line, best))) {
             best = line;
             best_fit = fit;
         }
@@ -89,8 +110,8 @@ static bool job_clashes(const struct job *job)
         const struct line *line = pool->lines->pdata[i];
         for (GList *at = line->jobs.head; at != NULL; at = at->next) {
             const struct job *running = at->data;
-            if (running->class == job->class && running->wish.messages == job->wish.messages &&
-                job->class->clashes(job, running))
+            if (running->state == JOB_RUNNING && running->class == job->class &&
+                running->wish.messages == job->wish.messages && job->class->clashes(job, running))
                 return true;
         }
     }
@@ -229,6 +250,16 @@ static struct mirror *line_mirror(struct line *line)
     return line->mirror;
 }
 
+/* What the server tells while a change of ours is sent is mostly what that does. */
+static void line_changed(struct line *line)
+{
+    g_hash_table_remove(line->engine->fresh, GUINT_TO_POINTER(line->folder));
+    if (line_is_taken(line))
+        line->missed = line->folder;
+    else
+        watch_sync(line->engine, line->folder);
+}
+
 static void line_fetch(struct imap_session *session, const struct imap_fetch *fetch, void *data)
 {
     struct line *line = data;
@@ -245,7 +276,7 @@ static void line_fetch(struct imap_session *session, const struct imap_fetch *fe
     if (mirror == NULL || (fetch->items & IMAP_ITEM_FLAGS) == 0)
         return;
     if (fetch->uid == 0)
-        g_hash_table_remove(line->engine->fresh, GUINT_TO_POINTER(line->folder));
+        line_changed(line);
     else
         mirror_flags(mirror, fetch);
 }
@@ -253,16 +284,29 @@ static void line_fetch(struct imap_session *session, const struct imap_fetch *fe
 static void line_expunged(struct imap_session *session, uint32_t uid, void *data)
 {
     struct line *line = data;
-    g_hash_table_remove(line->engine->fresh, GUINT_TO_POINTER(line->folder));
     struct mirror *mirror = line_mirror(line);
     if (mirror != NULL && uid != 0)
         mirror_remove(mirror, uid);
+    else
+        line_changed(line);
+}
+
+/* QRESYNC tells what went before it tells that the mailbox is selected. */
+static void line_vanished(struct imap_session *session, const struct imap_uidset *uids, void *data)
+{
+    struct line *line = data;
+    for (GList *at = line->jobs.head; at != NULL; at = at->next) {
+        struct job *job = at->data;
+        if (job->state == JOB_RUNNING && !job->lost && job->class->vanished != NULL) {
+            job->class->vanished(job, uids);
+            return;
+        }
+    }
 }
 
 static void line_exists(struct imap_session *session, uint32_t count, void *data)
 {
-    struct line *line = data;
-    g_hash_table_remove(line->engine->fresh, GUINT_TO_POINTER(line->folder));
+    line_changed(data);
 }
 
 static struct job *line_asker(struct line *line, bool search)
@@ -326,7 +370,11 @@ static void line_closed(struct imap_session *session, enum imap_error error, con
 const struct imap_events JOB_EVENTS = {
     .fetch = line_fetch,
     .expunged = line_expunged,
+    .vanished = line_vanished,
     .exists = line_exists,
+    .list_news = watch_list_news,
+    .status_news = watch_status_news,
+    .overflow = watch_overflow,
     .list = line_list,
     .status = line_status,
     .search = line_search,

@@ -6,6 +6,9 @@
 #include "fs/mime.h"
 
 #define KEYWORDS_MAX 2048
+/* Where even a whole delta is cut. */
+#define WHOLE_CHANGES 20000
+#define WHOLE_BYTES (8u << 20)
 
 /* One change. Offsets point into the mirror's bytes, where every text ends in NUL; 0 is "". */
 enum change_kind { CHANGE_ADD, CHANGE_FLAGS, CHANGE_REMOVE };
@@ -27,7 +30,8 @@ struct mirror {
     struct engine *engine;
     uint32_t folder, messages;
     bool outgoing; /* \Sent or \Drafts */
-    bool quiet;
+    bool quiet, whole;
+    uint64_t changed;  /* changes that were none before */
     GArray *changes;   /* struct change */
     GByteArray *bytes; /* texts of the changes */
     GSource *soon;     /* a flush is due */
@@ -82,6 +86,16 @@ int64_t mirror_newest(const struct mirror *mirror)
 void mirror_set_quiet(struct mirror *mirror, bool quiet)
 {
     mirror->quiet = quiet;
+}
+
+void mirror_set_whole(struct mirror *mirror)
+{
+    mirror->whole = true;
+}
+
+uint64_t mirror_changes(const struct mirror *mirror)
+{
+    return mirror->changed;
 }
 
 /* ---- gathering ------------------------------------------------------------------------------- */
@@ -165,11 +179,14 @@ static gboolean mirror_flush_soon(gpointer data)
 static void mirror_push(struct mirror *mirror, const struct change *change)
 {
     g_array_append_val(mirror->changes, *change);
-    if (mirror->changes->len >= MIRROR_BATCH) {
+    bool full = mirror->whole
+                    ? mirror->changes->len >= WHOLE_CHANGES || mirror->bytes->len >= WHOLE_BYTES
+                    : mirror->changes->len >= MIRROR_BATCH;
+    if (full) {
         mirror_flush(mirror);
         return;
     }
-    if (mirror->soon != NULL || mirror->quiet)
+    if (mirror->soon != NULL || mirror->quiet || mirror->whole)
         return;
     mirror->soon = g_idle_source_new(); /* when nothing else is to do */
     g_source_set_callback(mirror->soon, mirror_flush_soon, mirror, NULL);
@@ -316,25 +333,32 @@ static int mirror_write(struct mirror *mirror, struct cache_txn *txn, bool *name
         else
             rc = change_remove(mirror, txn, change);
         *changed = *changed || change->done;
+        mirror->changed += change->done;
         *named = *named || (change->done && change->kind != CHANGE_FLAGS);
     }
     return rc;
 }
 
-static int mirror_bump(const struct mirror *mirror, struct cache_txn *txn)
+/* The mailbox's record: its names' time and count, and what seals the delta. */
+static int mirror_put(const struct mirror *mirror, struct cache_txn *txn, bool named,
+                      mirror_seal seal, void *data, bool *changed)
 {
     struct cache_mailbox mailbox;
     if (cache_mailbox_get(txn, mirror->folder, &mailbox) != CACHE_OK)
-        return CACHE_OK;
+        return seal != NULL ? CACHE_NOT_FOUND : CACHE_OK;
     g_autofree char *wire = g_strdup(mailbox.wire);
     g_autofree char *name = g_strdup(mailbox.name);
     g_autofree char *rights = g_strdup(mailbox.rights);
     mailbox.wire = wire;
     mailbox.name = name;
     mailbox.rights = rights;
-    mailbox.count = cache_message_count(txn, mirror->messages);
-    mailbox.mtime_ns = mirror->engine->clock->wall() * 1000;
-    return cache_mailbox_put(txn, &mailbox);
+    if (named) {
+        mailbox.count = cache_message_count(txn, mirror->messages);
+        mailbox.mtime_ns = mirror->engine->clock->wall() * 1000;
+    }
+    bool sealed = seal != NULL && seal(txn, &mailbox, data);
+    *changed = *changed || sealed;
+    return named || sealed ? cache_mailbox_put(txn, &mailbox) : CACHE_OK;
 }
 
 static void tell_flags(const struct mirror *mirror, const struct change *change)
@@ -377,15 +401,20 @@ static void mirror_tell(const struct mirror *mirror, bool named)
         events->mailbox_changed(mirror->folder, mirror->engine->events_data);
 }
 
-enum engine_error mirror_flush(struct mirror *mirror)
+enum engine_error mirror_commit(struct mirror *mirror, mirror_seal seal, void *data)
 {
-    if (mirror->changes->len == 0)
+    if (mirror->error != ENGINE_OK) {
+        g_array_set_size(mirror->changes, 0);
+        g_byte_array_set_size(mirror->bytes, 1);
         return mirror->error;
+    }
+    if (mirror->changes->len == 0 && seal == NULL)
+        return ENGINE_OK;
     bool named = false, changed = false;
     struct cache_txn *txn = cache_txn_write(mirror->engine->cache);
     int rc = mirror_write(mirror, txn, &named, &changed);
-    if (rc == CACHE_OK && named && !mirror->quiet)
-        rc = mirror_bump(mirror, txn);
+    if (rc == CACHE_OK)
+        rc = mirror_put(mirror, txn, named && !mirror->quiet, seal, data, &changed);
     if (rc == CACHE_OK && changed)
         rc = cache_txn_commit(txn);
     else
@@ -393,9 +422,14 @@ enum engine_error mirror_flush(struct mirror *mirror)
     if (rc == CACHE_OK)
         mirror_tell(mirror, named);
     else
-        mirror->error = engine_error_of_cache(rc);
+        mirror->error = rc == CACHE_NOT_FOUND ? ENGINE_GONE : engine_error_of_cache(rc);
     mirror->named = mirror->named || (rc == CACHE_OK && named);
     g_array_set_size(mirror->changes, 0);
     g_byte_array_set_size(mirror->bytes, 1);
     return mirror->error;
+}
+
+enum engine_error mirror_flush(struct mirror *mirror)
+{
+    return mirror_commit(mirror, NULL, NULL);
 }

@@ -30,6 +30,15 @@ void mirror_remove(struct mirror *mirror, uint32_t uid);
 /* Writes what was gathered and tells the file side. Returns ENGINE_CACHE if it, or one before,
  * could not be written. */
 enum engine_error mirror_flush(struct mirror *mirror);
+/* The same, and in the same transaction, after it, what `seal` makes of the mailbox's record; it
+ * returns whether it changed that. ENGINE_GONE: the mailbox has no record any more. */
+typedef bool (*mirror_seal)(struct cache_txn *txn, struct cache_mailbox *mailbox, void *data);
+enum engine_error mirror_commit(struct mirror *mirror, mirror_seal seal, void *data);
+/* Changes gather until they are flushed or committed, unless they are a great many: so they are one
+ * transaction. */
+void mirror_set_whole(struct mirror *mirror);
+/* How many of the changes written were not in the cache already. */
+uint64_t mirror_changes(const struct mirror *mirror);
 /* Whether names have been added or removed; the newest INTERNALDATE of those added. */
 bool mirror_named(const struct mirror *mirror);
 int64_t mirror_newest(const struct mirror *mirror);

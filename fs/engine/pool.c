@@ -6,12 +6,14 @@
 #include "fs/engine/mirror.h"
 #include "fs/engine/opening.h"
 #include "fs/engine/push.h"
+#include "fs/engine/watch.h"
 
 #define SECOND G_USEC_PER_SEC
 #define BACKOFF_FIRST SECOND
 #define BACKOFF_MOST (60 * SECOND)
 #define BACKOFF_LOGIN (300 * SECOND)
-#define NUDGE_AFTER (3 * SECOND)
+/* Who asks while it is out of reach makes another attempt, this often at most, about. */
+#define NUDGE_AFTER SECOND
 #define CAP_RISES (300 * SECOND)
 #define CAP_PAUSE (10 * SECOND)
 /* A connection that lived so long was a good one: the next failure is the first again. */
@@ -61,6 +63,19 @@ static gint64 pool_backoff(struct pool *pool)
     return pool->backoff_us / 2 + (gint64)(g_random_double() * (double)pool->backoff_us);
 }
 
+/* The server is silent: it counts as out of reach until a connection succeeds. */
+static void pool_lose(struct engine *engine, gint64 now)
+{
+    struct pool *pool = &engine->pool;
+    g_autoptr(GError) error = g_error_new(IMAP_ERROR, IMAP_ERROR_TIMEOUT,
+                                          "%s: the server does not answer", engine->account->host);
+    engine_note_error(engine, error);
+    pool->failing = true;
+    pool->why = ENGINE_OFFLINE;
+    pool->next_us = now;
+    job_fail_waiting(engine, pool->why);
+}
+
 struct doom {
     struct engine *engine;
     uint32_t line;
@@ -77,7 +92,10 @@ static gboolean line_drop_later(gpointer data)
     gint64 now = engine_now(engine);
     if (now - line->opened_us >= LINE_GOOD)
         pool->backoff_us = 0;
+    bool silent = line->reason == IMAP_ERROR_TIMEOUT;
     line_drop(line, false);
+    if (silent && pool->lines->len == 0)
+        pool_lose(engine, now);
     if (pool->lines->len == 0 && pool->openings->len == 0 && pool->next_us == 0)
         pool->next_us = now + pool_backoff(pool); /* sooner, if somebody asks */
     job_schedule(engine);
@@ -133,6 +151,7 @@ static void pool_opened(struct engine *engine, struct opening *opening)
     engine->status.append_limit = imap_session_append_limit(line->session);
     g_clear_error(&engine->open_error);
     g_mutex_unlock(&engine->lock);
+    watch_opened(line);
     push_opened(engine);
 }
 
@@ -220,27 +239,53 @@ void pool_try(struct engine *engine)
 
 void pool_nudge(struct engine *engine)
 {
-    const struct pool *pool = &engine->pool;
-    gint64 after = pool->why == ENGINE_LOGIN ? BACKOFF_LOGIN : NUDGE_AFTER;
-    if (engine_now(engine) - pool->attempt_us >= after)
+    struct pool *pool = &engine->pool;
+    gint64 now = engine_now(engine);
+    gint64 after = pool->why == ENGINE_LOGIN
+                       ? BACKOFF_LOGIN
+                       : NUDGE_AFTER * 3 / 4 + g_random_int_range(0, NUDGE_AFTER / 2);
+    if (pool->lines->len > 0 || pool->openings->len > 0)
+        return;
+    pool->next_us = MAX(pool->attempt_us + after, now);
+    if (pool->next_us <= now)
         pool_try(engine);
+    engine_hurry(engine);
+}
+
+gint64 pool_next_try(const struct engine *engine)
+{
+    const struct pool *pool = &engine->pool;
+    if (!pool->failing || pool->next_us == 0 || pool->openings->len > 0)
+        return 0;
+    return engine->clock->wall() + MAX(pool->next_us - engine_now(engine), 0);
 }
 
 /* ---- time ------------------------------------------------------------------------------------ */
 
+/* Bytes out are progress while a message is stored; else whoever asks a dead server again and again
+ * would keep it alive. */
+static void line_listen(struct line *line, gint64 now)
+{
+    const struct job *first = g_queue_peek_head(&line->jobs);
+    bool stores = first != NULL && first->class->exclusive;
+    uint64_t in = imap_session_bytes_in(line->session);
+    uint64_t out = imap_session_bytes_out(line->session);
+    if (in != line->bytes_in || (stores && out != line->bytes_out))
+        line->heard_us = now;
+    line->bytes_in = in;
+    line->bytes_out = out;
+}
+
 static void line_tick(struct line *line, gint64 now)
 {
     struct engine *engine = line->engine;
-    uint64_t bytes = imap_session_bytes_in(line->session);
-    if (bytes != line->bytes) {
-        line->bytes = bytes;
-        line->heard_us = now;
-    }
+    line_listen(line, now);
     gint64 limit = (gint64)engine->account->timeout_s * SECOND;
     if (imap_session_in_flight(line->session) > 0) {
         if (now - line->heard_us >= limit)
             pool_doom(line, IMAP_ERROR_TIMEOUT);
-    } else if (g_queue_is_empty(&line->jobs) && now - line->used_us >= LINE_UNUSED) {
+    } else if (g_queue_is_empty(&line->jobs) && !watch_needs(line) &&
+               now - line->used_us >= LINE_UNUSED) {
         line->used_us = now;
         if (engine->pool.lines->len > 1)
             pool_doom(line, IMAP_OK);

@@ -25,14 +25,23 @@ struct line {
     /* the mailbox that is selected or about to be */
     uint32_t folder; /* the directory's slot, 0: none */
     uint32_t uidvalidity;
+    gint64 selected_us;    /* when that was asked for */
     unsigned examining;    /* EXAMINEs not answered: what comes unasked is of no known mailbox */
     struct mirror *mirror; /* what came unasked and is not in the cache yet, NULL: nothing */
     GQueue jobs;           /* running here, in the order of their first command */
     uint64_t owed;         /* bytes asked for and not answered */
-    uint64_t bytes;        /* received when last looked at */
+    uint64_t bytes_in;     /* received when last looked at */
+    uint64_t bytes_out;    /* and written, in what stores a message */
     gint64 opened_us;
-    gint64 heard_us;        /* when that changed, or the first command went out */
-    gint64 used_us;         /* when a job last ran here */
+    gint64 heard_us; /* when that changed, or the first command went out */
+    gint64 used_us;  /* when a job last ran here */
+    /* hearing of changes */
+    bool notifies; /* NOTIFY was asked for here, since: */
+    gint64 notify_us;
+    bool idle_refused;      /* the server offers IDLE and refuses it */
+    gint64 idle_us;         /* when IDLE was last given */
+    gint64 done_us;         /* since when DONE is not answered, 0: it is */
+    uint32_t missed;        /* a mailbox that changed while something else ran here, 0: none */
     bool doomed;            /* will be dropped in the loop's next turn */
     enum imap_error reason; /* why it closed */
 };
@@ -66,8 +75,11 @@ void pool_open(struct engine *engine, unsigned count);
 bool pool_may_open(const struct engine *engine);
 /* Another attempt now, if none is under way. */
 void pool_try(struct engine *engine);
-/* A new wish while out of reach: an attempt is due if the last was a few seconds ago. */
+/* A new wish while out of reach: an attempt is made if the last was a second ago, or when it was.
+ */
 void pool_nudge(struct engine *engine);
+/* Wall clock of the next attempt, 0: none is due, or one is under way. Microseconds. */
+gint64 pool_next_try(const struct engine *engine);
 /* Drops the line in the loop's next turn; its jobs go elsewhere. */
 void pool_doom(struct line *line, enum imap_error reason);
 /* Looks at time: lines stalled or long unused, attempts due. */

@@ -12,6 +12,7 @@
 /* A wish while it is not answered; the engine thread's own. */
 struct wish {
     uint64_t id;
+    bool inside; /* the engine's own: waits for the server whatever the cache holds */
     engine_done done;
     void *data;
     bool ahead;
@@ -54,6 +55,8 @@ struct engine {
     struct pool pool;      /* the connections */
     struct pusher *push;   /* what is remembered between pushes */
     GHashTable *fresh;     /* folder -> gint64 *, monotonic time of the last complete check */
+    GHashTable *syncs;     /* folder -> struct sync_memory */
+    struct watch *watch;   /* what is known of changes by others */
     GHashTable *rights;    /* folder -> gint64 *, when MYRIGHTS was asked for */
     GHashTable *zero;      /* folders without UIDVALIDITY that were listed in this run */
     GHashTable *partial;   /* folders whose EXISTS is above what FETCH gives */
@@ -81,6 +84,8 @@ static inline gint64 engine_now(const struct engine *engine)
 /* Why the cache did not do what was asked (enum cache_error). */
 enum engine_error engine_error_of_cache(int error);
 
+/* Whether some connection can be expected to answer soon. */
+bool engine_hears(const struct engine *engine);
 /* Asks from within the engine's thread, also while it is out of reach. */
 void engine_ask_inside(struct engine *engine, const struct engine_wish *wish, engine_done done,
                        void *data);

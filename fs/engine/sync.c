@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "fs/engine/push.h"
+#include "fs/engine/watch.h"
 #include "fs/mime.h"
 
 #define FRESH_US G_USEC_PER_SEC
@@ -23,28 +24,40 @@ static enum engine_error sync_prepare(struct job *job)
     return ENGINE_OK;
 }
 
+/* Whether the list was compared just now, or all changes since then are told. */
+static bool sync_is_fresh(const struct engine *engine, uint32_t folder)
+{
+    const gint64 *at = g_hash_table_lookup(engine->fresh, GUINT_TO_POINTER(folder));
+    return at != NULL && (engine_now(engine) - *at < FRESH_US || watch_covers(engine, folder, *at));
+}
+
 static bool sync_satisfied(struct job *job)
 {
-    g_autoptr(cache_txn) txn = cache_txn_read(job->engine->cache);
-    struct cache_mailbox mailbox;
     if (job->folder == 0)
         return true;
+    bool fresh = sync_is_fresh(job->engine, job->folder);
+    if (fresh)
+        watch_flush(job->engine, job->folder);
+    g_autoptr(cache_txn) txn = cache_txn_read(job->engine->cache);
+    struct cache_mailbox mailbox;
     if (cache_mailbox_get(txn, job->folder, &mailbox) != CACHE_OK)
         return false;
     if ((mailbox.flags & CACHE_MAILBOX_NOSELECT) != 0)
         return true;
-    const gint64 *at = g_hash_table_lookup(job->engine->fresh, GUINT_TO_POINTER(job->folder));
-    return at != NULL && (mailbox.flags & CACHE_MAILBOX_COMPLETE) != 0 &&
-           engine_now(job->engine) - *at < FRESH_US;
+    return fresh && (mailbox.flags & CACHE_MAILBOX_COMPLETE) != 0;
+}
+
+static bool sync_cached(struct job *job)
+{
+    g_autoptr(cache_txn) txn = cache_txn_read(job->engine->cache);
+    struct cache_mailbox mailbox;
+    return cache_mailbox_get(txn, job->folder, &mailbox) == CACHE_OK &&
+           (mailbox.flags & CACHE_MAILBOX_COMPLETE) != 0;
 }
 
 static enum engine_error sync_offline(struct job *job, enum engine_error why)
 {
-    g_autoptr(cache_txn) txn = cache_txn_read(job->engine->cache);
-    struct cache_mailbox mailbox;
-    bool whole = cache_mailbox_get(txn, job->folder, &mailbox) == CACHE_OK &&
-                 (mailbox.flags & CACHE_MAILBOX_COMPLETE) != 0;
-    return whole ? ENGINE_OK : why;
+    return sync_cached(job) ? ENGINE_OK : why;
 }
 
 static bool sync_load(struct sync *sync)
@@ -157,12 +170,31 @@ static bool sync_is_stale(const struct sync *sync)
 
 /* ---- the end --------------------------------------------------------------------------------- */
 
-static bool record_complete(struct sync *sync, struct cache_txn *txn, struct cache_mailbox *mailbox)
+/* EXISTS as told; what came or went while we looked is not held against the list. */
+static bool sync_counts(const struct sync *sync, uint32_t records, bool exactly)
 {
+    uint32_t now = imap_session_state(sync->job.line->session)->exists;
+    if (exactly)
+        return records == sync->state.exists || records == now;
+    return records >= MIN(sync->state.exists, now);
+}
+
+static uint64_t record_modseq(const struct sync *sync, const struct cache_mailbox *mailbox)
+{
+    bool unknown = sync->flags_unknown || (sync->flags_partly && sync->state.highestmodseq != 0);
+    return unknown ? mailbox->highestmodseq : sync->state.highestmodseq;
+}
+
+static bool record_complete(struct cache_txn *txn, struct cache_mailbox *mailbox, void *data)
+{
+    struct sync *sync = data;
     gint64 wall = sync->job.engine->clock->wall();
     uint32_t count = cache_message_count(txn, sync->messages);
     uint32_t uidnext = MAX(sync->state.uidnext, cache_message_last(txn, sync->messages) + 1);
-    uint64_t modseq = sync->flags_unknown ? mailbox->highestmodseq : sync->state.highestmodseq;
+    uint64_t modseq = record_modseq(sync, mailbox);
+    if (sync->exactly && !sync_counts(sync, count, true))
+        return false;
+    sync->sealed = true;
     bool same = sync->complete && mailbox->count == count && mailbox->uidnext == uidnext &&
                 mailbox->highestmodseq == modseq;
     if (same)
@@ -179,27 +211,25 @@ static bool record_complete(struct sync *sync, struct cache_txn *txn, struct cac
     return true;
 }
 
+enum engine_error sync_seal(struct sync *sync)
+{
+    /* what the server said unasked meanwhile counts as well */
+    if (sync->job.line->mirror != NULL)
+        mirror_flush(sync->job.line->mirror);
+    return mirror_commit(sync->mirror, record_complete, sync);
+}
+
 static uint32_t sync_records(const struct sync *sync)
 {
     g_autoptr(cache_txn) txn = cache_txn_read(sync->job.engine->cache);
     return cache_message_count(txn, sync->messages);
 }
 
-/* EXISTS as told; what came or went while we looked is not held against the list. */
-static bool sync_counts(const struct sync *sync, bool exactly)
-{
-    uint32_t records = sync_records(sync);
-    uint32_t now = imap_session_state(sync->job.line->session)->exists;
-    if (exactly)
-        return records == sync->state.exists || records == now;
-    return records >= MIN(sync->state.exists, now);
-}
-
 static void sync_note_partial(struct sync *sync)
 {
     struct engine *engine = sync->job.engine;
     gpointer key = GUINT_TO_POINTER(sync->job.folder);
-    if (sync_counts(sync, false)) {
+    if (sync_counts(sync, sync_records(sync), false)) {
         g_hash_table_remove(engine->partial, key);
     } else if (g_hash_table_add(engine->partial, key)) {
         g_warning("%s: the server has %u messages and lists only %u of them", sync->job.mailbox,
@@ -212,18 +242,21 @@ static void sync_finish(struct sync *sync)
     struct engine *engine = sync->job.engine;
     bool first = !sync->complete;
     sync_note_partial(sync);
-    enum engine_error error = sync_record(sync, record_complete);
-    if (error == ENGINE_OK) {
-        gint64 now = engine_now(engine);
-        g_hash_table_insert(engine->fresh, GUINT_TO_POINTER(sync->job.folder),
-                            g_memdup2(&now, sizeof now));
+    sync->exactly = false;
+    enum engine_error error = sync->sealed ? ENGINE_OK : sync_seal(sync);
+    if (error != ENGINE_OK) {
+        job_end(&sync->job, error);
+        return;
     }
+    gint64 now = engine_now(engine);
+    g_hash_table_insert(engine->fresh, GUINT_TO_POINTER(sync->job.folder),
+                        g_memdup2(&now, sizeof now));
     const struct engine_events *events = engine->events;
-    if (error == ENGINE_OK && first && events != NULL && events->mailbox_changed != NULL)
+    if (first && events != NULL && events->mailbox_changed != NULL)
         events->mailbox_changed(sync->job.folder, engine->events_data);
-    if (error == ENGINE_OK)
-        push_mailbox_listed(engine, sync->job.folder);
-    job_end(&sync->job, error);
+    push_mailbox_listed(engine, sync->job.folder);
+    if (!sync_look(sync))
+        job_end(&sync->job, ENGINE_OK);
 }
 
 /* ---- commands -------------------------------------------------------------------------------- */
@@ -234,19 +267,9 @@ static void sync_reset(struct sync *sync)
     g_clear_pointer(&sync->listed, imap_uidset_free);
     g_clear_pointer(&sync->mirror, mirror_free);
     sync->examined = sync->stale = sync->flags_unknown = sync->reconciled = false;
+    sync->resyncing = sync->flags_partly = sync->sealed = sync->looking = false;
     sync->refusals = 0;
     sync->last_step = 0;
-}
-
-static void sync_ask_flags(struct sync *sync)
-{
-    g_autoptr(imap_uidset) uids = imap_uidset_new();
-    imap_uidset_add(uids, 1, sync->last);
-    struct imap_fetch_request request = {.items = IMAP_ITEM_UID | IMAP_ITEM_FLAGS};
-    unsigned capabilities = imap_session_capabilities(sync->job.line->session);
-    if ((capabilities & IMAP_CAP_CONDSTORE) != 0 && !sync->flags_plain)
-        request.changed_since = sync->stored_modseq;
-    job_send_fetch(&sync->job, SYNC_FLAGS, uids, &request, 0);
 }
 
 static void sync_ask_news(struct sync *sync)
@@ -305,13 +328,17 @@ static void sync_start(struct job *job)
         job_end(job, ENGINE_GONE);
         return;
     }
-    job_send_examine(job, SYNC_EXAMINE);
+    sync->tier = sync_tier_choose(sync);
+    if (sync->tier == SYNC_QRESYNC)
+        sync_resync(sync);
+    else
+        job_send_examine(job, SYNC_EXAMINE);
     sync_ask_rights(sync);
     if (!sync->complete) {
         job_send_search(job, SYNC_SEARCH, 1, 0);
         return;
     }
-    if (sync->last > 0)
+    if (sync->last > 0 && sync->tier != SYNC_QRESYNC)
         sync_ask_flags(sync);
     sync_ask_news(sync);
 }
@@ -332,6 +359,22 @@ static void sync_refused(struct sync *sync, enum engine_error error)
         engine_ask_inside(engine, &folders, sync_folders_listed, NULL);
 }
 
+/* No modification sequences here, or nonsense (RFC 7162, 3.1.2.2): all flags must be asked for. */
+static void sync_doubt_modseq(struct sync *sync)
+{
+    if (sync->stale || !sync->complete || sync->tier == SYNC_PLAIN || sync->last == 0 ||
+        sync->state.highestmodseq >= sync->stored_modseq)
+        return;
+    if (sync->state.highestmodseq != 0) {
+        sync->tier = SYNC_CONDSTORE;
+        sync_tier_lower(sync, "HIGHESTMODSEQ went back");
+    } else if (sync->tier == SYNC_CONDSTORE) {
+        return; /* CHANGEDSINCE is refused, which says the same */
+    }
+    sync->tier = SYNC_PLAIN;
+    sync_ask_flags(sync);
+}
+
 static void sync_examined(struct sync *sync, const struct imap_result *result)
 {
     if (result->error != IMAP_OK) {
@@ -341,6 +384,8 @@ static void sync_examined(struct sync *sync, const struct imap_result *result)
     sync->examined = true;
     sync->state = *imap_session_state(sync->job.line->session);
     sync->stale = sync_is_stale(sync);
+    if (sync->stale)
+        g_clear_pointer(&sync->mirror, mirror_free);
     bool first = sync->messages == 0;
     enum engine_error error = sync->stale ? sync_adopt(sync) : ENGINE_OK;
     if (error != ENGINE_OK) {
@@ -349,21 +394,41 @@ static void sync_examined(struct sync *sync, const struct imap_result *result)
     }
     if (first)
         sync->stale = false; /* nothing was asked on the strength of old UIDs */
-    sync->mirror = mirror_new(sync->job.engine, sync->job.folder, sync->state.uidvalidity);
     if (sync->mirror == NULL)
+        sync->mirror = mirror_new(sync->job.engine, sync->job.folder, sync->state.uidvalidity);
+    if (sync->mirror == NULL) {
         job_end(&sync->job, ENGINE_CACHE);
+        return;
+    }
+    if (sync->complete)
+        mirror_set_whole(sync->mirror);
+    sync_doubt_modseq(sync);
+}
+
+/* Whether a reply that comes before EXAMINE is answered is what QRESYNC tells. */
+static bool sync_resynced(const struct sync *sync, const struct imap_fetch *fetch)
+{
+    const struct imap_mailbox_state *state = imap_session_state(sync->job.line->session);
+    return sync->resyncing && state->uidvalidity == sync->stored_uidvalidity &&
+           fetch->uid <= sync->last && (fetch->items & IMAP_ITEM_FLAGS) != 0;
 }
 
 static bool sync_fetch(struct job *job, const struct imap_fetch *fetch)
 {
     struct sync *sync = (struct sync *)job;
-    if (!sync->examined || sync->stale || fetch->uid == 0)
+    if (sync->stale || fetch->uid == 0)
         return false;
+    if (!sync->examined) {
+        if (!sync_resynced(sync, fetch))
+            return false;
+        mirror_flags(sync->mirror, fetch);
+        return true;
+    }
     if (sync_batch_fetch(sync, fetch))
         return true;
     bool there;
     GBytes *header = sync_header(fetch, &there);
-    if (sync->complete && fetch->uid > sync->last && sync_is_whole(fetch)) {
+    if (sync->complete && fetch->uid > sync->last && sync_is_whole(fetch) && !sync->looking) {
         mirror_add(sync->mirror, fetch, header);
         return true;
     }
@@ -397,30 +462,30 @@ static void sync_begin_batches(struct sync *sync)
     }
     /* a list that was never completed may have old flags */
     if (!sync->complete && sync->had > 0 && sync->last > 0) {
-        sync->stored_modseq = 0;
+        sync->tier = SYNC_PLAIN;
         sync_ask_flags(sync);
     }
     sync_batch_send(sync);
 }
 
-/* Everything asked for is answered: what next? */
-static void sync_next(struct sync *sync)
+/* The count says that something went or is missing. For tiers 2 and 3 that is how they learn that
+ * messages went. */
+static void sync_search_all(struct sync *sync)
+{
+    const struct imap_mailbox_state *now = imap_session_state(sync->job.line->session);
+    bool partial =
+        g_hash_table_contains(sync->job.engine->partial, GUINT_TO_POINTER(sync->job.folder));
+    if (sync->complete && sync->tier == SYNC_QRESYNC && !partial &&
+        now->exists == sync->state.exists)
+        sync_tier_lower(sync, "what QRESYNC told does not make the list that there is");
+    job_send_search(&sync->job, SYNC_SEARCH, 1, 0);
+}
+
+static void sync_listed(struct sync *sync)
 {
     enum engine_error error = mirror_flush(sync->mirror);
     if (error != ENGINE_OK) {
         job_end(&sync->job, error);
-        return;
-    }
-    if (sync->stale) {
-        sync->stale = false;
-        job_send_search(&sync->job, SYNC_SEARCH, 1, 0);
-        return;
-    }
-    if (sync->listed == NULL) {
-        if (sync->complete && sync_counts(sync, true))
-            sync_finish(sync);
-        else
-            job_send_search(&sync->job, SYNC_SEARCH, 1, 0);
         return;
     }
     if (!sync->reconciled)
@@ -429,16 +494,37 @@ static void sync_next(struct sync *sync)
         sync_finish(sync);
 }
 
+/* Everything asked for is answered: what next? */
+static void sync_next(struct sync *sync)
+{
+    if (sync->listed != NULL && !sync->stale) {
+        sync_listed(sync);
+        return;
+    }
+    enum engine_error error = ENGINE_OK;
+    sync->exactly = true;
+    if (sync->complete && !sync->stale)
+        error = sync_seal(sync);
+    if (error != ENGINE_OK)
+        job_end(&sync->job, error);
+    else if (sync->sealed)
+        sync_finish(sync);
+    else
+        sync_search_all(sync);
+    sync->stale = false;
+}
+
 static void sync_flags_answered(struct sync *sync, const struct imap_result *result)
 {
     if (result->error == IMAP_OK || sync->stale)
         return;
-    if (sync->flags_plain || sync->stored_modseq == 0) {
+    if (sync->tier == SYNC_PLAIN) {
         sync->flags_unknown = true;
         g_info("%s: flags were refused: %s", sync->job.mailbox, result->text);
         return;
     }
-    sync->flags_plain = true; /* some say CONDSTORE and refuse CHANGEDSINCE */
+    sync_tier_lower(sync, "CHANGEDSINCE is refused");
+    sync->tier = SYNC_PLAIN;
     sync_ask_flags(sync);
 }
 
@@ -447,7 +533,7 @@ static void sync_search_answered(struct sync *sync, const struct imap_result *re
     if (sync->stale)
         return;
     if (result->error != IMAP_OK) {
-        job_end(&sync->job, job_error_of(result));
+        job_end(&sync->job, sync->looking ? ENGINE_OK : job_error_of(result));
         return;
     }
     if (sync->listed == NULL) /* an empty mailbox may get no SEARCH reply at all */
@@ -465,6 +551,8 @@ static void sync_answered(struct job *job, unsigned step, const struct imap_resu
         sync_flags_answered(sync, result);
     else if (step == SYNC_SEARCH)
         sync_search_answered(sync, result);
+    else if (step == SYNC_LOOK && result->error != IMAP_OK)
+        job_end(job, ENGINE_OK);
     else if (step >= SYNC_BATCH && !sync_batch_answered(sync, step, result))
         job_end(job, job_error_of(result));
     /* SYNC_NEWS refused: the count will not fit, and UID SEARCH finds them */
@@ -472,8 +560,16 @@ static void sync_answered(struct job *job, unsigned step, const struct imap_resu
         return;
     if (step >= SYNC_BATCH)
         sync_batch_send(sync);
-    if (job->in_flight == 0)
+    if (job->in_flight == 0 && sync->looking)
+        sync_look_next(sync);
+    else if (job->in_flight == 0)
         sync_next(sync);
+}
+
+/* While one compares behind its answers, another waits for the end of a piece. */
+static bool sync_clashes(const struct job *job, const struct job *running)
+{
+    return job->folder == running->folder;
 }
 
 static void sync_clear(struct job *job)
@@ -490,6 +586,9 @@ const struct job_class SYNC_CLASS = {
     .answered = sync_answered,
     .fetch = sync_fetch,
     .search = sync_search,
+    .vanished = sync_vanished,
+    .clashes = sync_clashes,
+    .cached = sync_cached,
     .offline = sync_offline,
     .clear = sync_clear,
     .examines = true,

@@ -1,14 +1,21 @@
 /* The job behind ENGINE_MAILBOX: one mailbox's message list.
  *
- * What is stored decides what goes out in the first write, together with EXAMINE:
+ * What is stored, and what the server can, decide what goes out in one write:
  *
- *      nothing complete    UID SEARCH; then the records in pipelined ranges
- *      HIGHESTMODSEQ       UID FETCH 1:max (FLAGS) (CHANGEDSINCE m), UID FETCH max+1:* META
- *      else                UID FETCH 1:max (FLAGS),                  UID FETCH max+1:* META
+ *      nothing complete    EXAMINE, UID SEARCH; then the records in pipelined ranges
+ *      tier 1, QRESYNC     EXAMINE (QRESYNC (uidvalidity m 1:max)),        UID FETCH max+1:* META
+ *      tier 2, CONDSTORE   EXAMINE, UID FETCH 1:max (FLAGS) (CHANGEDSINCE m), the same
+ *      tier 3, plain       EXAMINE, UID FETCH of the newest (FLAGS),          the same
  *
  * Afterwards the number of records must be EXISTS. Where it is not, whatever the reason, UID SEARCH
  * says which are gone and which are missing, and the missing are fetched: so a list heals itself.
- * Only then is it written down as complete, with the HIGHESTMODSEQ that EXAMINE told.
+ * Only then is it written down as complete, with the HIGHESTMODSEQ that EXAMINE told, in the same
+ * transaction as what changed. A tier whose word proves wrong is not used for this mailbox for a
+ * day (sync-tier.c).
+ *
+ * Behind the answer comes what nobody waits for (sync-look.c): the flags of older messages in tier
+ * 3, each hour, and in each tier once a day a comparison of everything. Both only for a mailbox in
+ * use.
  *
  * Records come in batches (sync-batch.c). What a batch's reply lacks is asked for once more, then
  * as flags alone, then recorded with what is there; a batch that is refused is halved until the one
@@ -25,7 +32,19 @@ enum sync_step {
     SYNC_NEWS,
     SYNC_SEARCH,
     SYNC_RIGHTS,
+    SYNC_LOOK,  /* a part of what nobody waits for */
     SYNC_BATCH, /* and above: one number a batch */
+};
+
+/* How changes are asked for, the best first. */
+enum sync_tier { SYNC_QRESYNC, SYNC_CONDSTORE, SYNC_PLAIN };
+
+/* What is remembered of a mailbox's syncs in this run. */
+struct sync_memory {
+    enum sync_tier tier;     /* no better one */
+    gint64 lowered_until_us; /* until then; monotonic */
+    gint64 looked_us;        /* when all flags were last compared; monotonic, 0: not in this run */
+    uint32_t look_next;      /* a comparison was interrupted here, 0: none */
 };
 
 /* UIDs to fetch together, ascending. */
@@ -51,8 +70,16 @@ struct sync {
     /* on the way */
     bool stale;         /* UIDVALIDITY differs: what is in flight is of no use */
     bool flags_unknown; /* the stored ones could not be checked: HIGHESTMODSEQ stays */
-    bool flags_plain;   /* CHANGEDSINCE was refused */
+    enum sync_tier tier;
+    bool resyncing;    /* what QRESYNC tells comes before EXAMINE is answered */
+    bool flags_partly; /* not all flags were asked for */
     bool reconciled;
+    bool sealed;  /* written down as complete */
+    bool exactly; /* only if the number of records is EXISTS */
+    /* what nobody waits for */
+    bool looking, whole_look; /* whole: a comparison of everything */
+    uint32_t look_last;       /* up to this UID */
+    uint64_t look_changes;
     struct imap_uidset *listed; /* the answer to UID SEARCH; NULL: none */
     struct mirror *mirror;
     GQueue todo, sent; /* struct batch */
@@ -74,6 +101,33 @@ bool sync_batch_fetch(struct sync *sync, const struct imap_fetch *fetch);
 /* A batch was answered. Returns false if the server refuses everything. */
 bool sync_batch_answered(struct sync *sync, unsigned step, const struct imap_result *result);
 void sync_batch_clear(struct sync *sync);
+
+/* ---- sync-tier.c ---- */
+
+/* The mailbox's; made when first asked for. */
+struct sync_memory *sync_memory(struct engine *engine, uint32_t folder);
+/* The best that the connection and what is stored allow, and that did not prove wrong. */
+enum sync_tier sync_tier_choose(struct sync *sync);
+/* The tier's word was wrong: the next lower one for a day. */
+void sync_tier_lower(struct sync *sync, const char *why);
+/* EXAMINE with QRESYNC; the mirror is made for what comes before its answer. */
+void sync_resync(struct sync *sync);
+/* VANISHED (EARLIER): the records among these are removed. */
+void sync_vanished(struct job *job, const struct imap_uidset *uids);
+/* Asks for flags as the tier does it. */
+void sync_ask_flags(struct sync *sync);
+
+/* ---- sync-look.c ---- */
+
+/* The list is true and everybody has his answer: begins what is due beside that. False: nothing. */
+bool sync_look(struct sync *sync);
+/* Everything that was asked for it is answered; asks for more, or ends the job. */
+void sync_look_next(struct sync *sync);
+/* Writes the mailbox down as complete, with all that was gathered, if it is to be `exactly`, else
+ * as what there is. `sync->sealed` says whether it was. */
+enum engine_error sync_seal(struct sync *sync);
+
+/* ---- sync-batch.c ---- */
 
 /* The header block of a FETCH reply, NULL: none in it. `*there`: it was, be it NIL. */
 GBytes *sync_header(const struct imap_fetch *fetch, bool *there);

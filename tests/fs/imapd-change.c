@@ -217,9 +217,7 @@ static const char *talk_status(struct talk *talk, const char *rest)
     if (box == NULL)
         return "NO [NONEXISTENT] no such mailbox";
     talk->imapd->statuses++;
-    g_string_append_printf(talk->out,
-                           "* STATUS \"%s\" (MESSAGES %u UIDNEXT %u UIDVALIDITY %u UNSEEN 0)\r\n",
-                           name, box->messages->len, box->uidnext, box->uidvalidity);
+    talk_put_status(talk, box);
     return "OK status";
 }
 

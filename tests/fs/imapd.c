@@ -274,6 +274,7 @@ static const char *talk_examine(struct talk *talk, const char *name)
     if (strstr(imapd->capabilities, "CONDSTORE") != NULL)
         g_string_append_printf(talk->out, "* OK [HIGHESTMODSEQ %" G_GUINT64_FORMAT "] .\r\n",
                                talk->box->modseq);
+    talk_resync(talk);
     return "OK [READ-ONLY] selected";
 }
 
@@ -300,7 +301,7 @@ bool talk_can(const struct talk *talk, const char *capability)
     return g_strv_contains((const char *const *)words, capability);
 }
 
-static const char *talk_list(struct talk *talk)
+static const char *talk_list(struct talk *talk, bool status)
 {
     struct imapd *imapd = talk->imapd;
     imapd->lists++;
@@ -308,6 +309,8 @@ static const char *talk_list(struct talk *talk)
         const struct imapd_box *box = imapd->boxes->pdata[i];
         g_string_append_printf(talk->out, "* LIST (%s) \"/\" \"%s\"\r\n", box->list_flags,
                                box->name);
+        if (status)
+            talk_put_status(talk, box);
     }
     return "OK listed";
 }
@@ -345,11 +348,12 @@ static const char *talk_uid(struct talk *talk, const char *rest)
     return talk_fetch(talk, set, at + strlen(set));
 }
 
-static void name_trim(char *name)
+static void name_trim(struct talk *talk, char *name)
 {
     char *option = strstr(name, " (CONDSTORE)");
     if (option != NULL)
         *option = '\0';
+    talk_resync_take(talk, name);
 }
 
 static const char *talk_command(struct talk *talk, const char *line)
@@ -357,24 +361,25 @@ static const char *talk_command(struct talk *talk, const char *line)
     const char *at;
     struct imapd *imapd = talk->imapd;
     const char *words = talk_change(talk, line);
+    words = words != NULL ? words : talk_live(talk, line);
     if (words != NULL)
         return words;
     if ((at = talk_after(line, "SELECT ")) != NULL) {
         g_autofree char *name = g_strdup(at);
-        name_trim(name);
+        name_trim(talk, name);
         return talk_select(talk, name);
     }
     if ((at = talk_after(line, "UID ")) != NULL)
         return talk_uid(talk, at);
     if ((at = talk_after(line, "EXAMINE ")) != NULL) {
         g_autofree char *name = g_strdup(at);
-        name_trim(name);
+        name_trim(talk, name);
         return talk_examine(talk, name);
     }
     if ((at = talk_after(line, "LOGIN ")) != NULL)
         return talk_login(talk, at);
     if (talk_after(line, "LIST") != NULL)
-        return talk_list(talk);
+        return talk_list(talk, strstr(line, "STATUS (") != NULL);
     if (talk_after(line, "CAPABILITY") != NULL)
         g_string_append_printf(talk->out, "* CAPABILITY IMAP4rev1 %s\r\n", imapd->capabilities);
     else if (talk_after(line, "LOGOUT") != NULL)
@@ -389,7 +394,7 @@ static const char *talk_command(struct talk *talk, const char *line)
 static void talk_line(struct talk *talk, char *line)
 {
     char *rest = strchr(line, ' ');
-    if (rest == NULL)
+    if (talk_idle(talk, line) || rest == NULL)
         return;
     *rest++ = '\0';
     g_mutex_lock(&talk->imapd->lock);
@@ -498,10 +503,12 @@ static gpointer talk_thread(gpointer data)
     talk_run(talk);
     g_mutex_lock(&talk->imapd->lock);
     g_ptr_array_remove(talk->imapd->sockets, talk->connection);
+    g_ptr_array_remove(talk->imapd->talks, talk);
     g_mutex_unlock(&talk->imapd->lock);
     g_io_stream_close(G_IO_STREAM(talk->connection), NULL, NULL);
     g_object_unref(talk->connection);
     g_string_free(talk->out, TRUE);
+    g_free(talk->idle);
     g_free(talk);
     return NULL;
 }
@@ -520,6 +527,7 @@ static gpointer imapd_accept(gpointer data)
         talk->out = g_string_new(NULL);
         g_mutex_lock(&imapd->lock);
         g_ptr_array_add(imapd->sockets, connection);
+        g_ptr_array_add(imapd->talks, talk);
         g_ptr_array_add(imapd->threads, g_thread_new("imapd-talk", talk_thread, talk));
         g_mutex_unlock(&imapd->lock);
     }
@@ -549,6 +557,7 @@ struct imapd *imapd_start(void)
     imapd->boxes = g_ptr_array_new_with_free_func((GDestroyNotify)box_free);
     imapd->sockets = g_ptr_array_new();
     imapd->threads = g_ptr_array_new();
+    imapd->talks = g_ptr_array_new();
     imapd->capabilities = "CONDSTORE ESEARCH UIDPLUS SPECIAL-USE";
     imapd->password = "secret";
     imapd->cut_after = imapd->cut_literal = -1;
@@ -586,6 +595,7 @@ void imapd_stop(struct imapd *imapd)
     g_ptr_array_unref(imapd->boxes);
     g_ptr_array_unref(imapd->sockets);
     g_ptr_array_unref(imapd->threads);
+    g_ptr_array_unref(imapd->talks);
     g_ptr_array_unref(imapd->lines);
     g_mutex_clear(&imapd->lock);
     g_free(imapd);
@@ -608,6 +618,7 @@ void imapd_forget_counts(struct imapd *imapd)
     imapd->selects = imapd->moves = imapd->copies = imapd->stores = imapd->expunges = 0;
     imapd->appends = imapd->creates = imapd->deletes = imapd->renames = 0;
     imapd->subscribes = imapd->statuses = imapd->rights = 0;
+    imapd->idles = imapd->notifies = imapd->resyncs = 0;
     g_ptr_array_set_size(imapd->lines, 0);
     g_mutex_unlock(&imapd->lock);
 }

@@ -37,6 +37,7 @@ struct imapd {
     GPtrArray *boxes;   /* struct imapd_box */
     GPtrArray *sockets; /* open connections */
     GPtrArray *threads;
+    GPtrArray *talks; /* struct talk */
     /* flaws */
     const char *capabilities; /* beside IMAP4rev1 */
     const char *password;
@@ -59,11 +60,12 @@ struct imapd {
     const char *flaw_arrival; /* a message that another stores in its mailbox when it is cut */
     int64_t cut_literal;      /* the next literal is cut off after so many octets; -1: none */
     const char *read_box;     /* SELECTed READ-ONLY */
+    bool resync_silent;       /* QRESYNC is agreed to, and what it would tell is not told */
     /* counted */
     uint64_t signed_in, flights, examines, lists, searches, fetches, structures, bodies, noops;
     uint64_t body_bytes;
     uint64_t selects, moves, copies, stores, expunges, appends, creates, deletes, renames;
-    uint64_t subscribes, statuses, rights;
+    uint64_t subscribes, statuses, rights, idles, notifies, resyncs;
     /* every command's line, but for LOGIN */
     GPtrArray *lines;
     char words[65536]; /* of an answer in the making */
@@ -77,6 +79,8 @@ void imapd_down(struct imapd *imapd);
 void imapd_up(struct imapd *imapd);
 /* Ends all open connections. */
 void imapd_hang_up(struct imapd *imapd);
+/* Says this, unasked, to those who idle in this mailbox, or, NULL, in any or none. How many did. */
+unsigned imapd_tell(struct imapd *imapd, const char *mailbox, const char *text);
 /* How many commands so far began so. */
 unsigned imapd_count_lines(struct imapd *imapd, const char *prefix);
 void imapd_forget_counts(struct imapd *imapd);

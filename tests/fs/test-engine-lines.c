@@ -175,7 +175,12 @@ static void test_deadline(struct fixture *fixture, gconstpointer data)
         g_usleep(300000);
     }
     g_assert_cmpint(fixture_wait(pending), ==, ENGINE_TIMEOUT);
-    set_stall(fixture, false); /* that connection is given up; a new one does it */
+    /* that connection is given up, and the server out of reach until a new one succeeds */
+    wait_online(fixture, false);
+    g_assert_cmpint(fixture_bytes(fixture, "INBOX", 1, "", 0, 10), ==, ENGINE_OFFLINE);
+    set_stall(fixture, false);
+    fixture_pass(120);
+    wait_online(fixture, true);
     g_assert_cmpint(fixture_bytes(fixture, "INBOX", 1, "", 0, 10), ==, ENGINE_OK);
     g_assert_cmpuint(count(fixture, &fixture->imapd->signed_in), ==, 1);
 }

@@ -222,7 +222,8 @@ static void test_remount(struct fixture *fixture, gconstpointer data)
     fixture_start(fixture);
     imapd_forget_counts(fixture->imapd);
     g_assert_cmpint(fixture_list(fixture, "INBOX"), ==, ENGINE_OK);
-    g_assert_cmpuint(count(fixture, &fixture->imapd->flights), ==, 1);
+    /* none if its STATUS, asked for with the list of mailboxes, has come by now */
+    g_assert_cmpuint(count(fixture, &fixture->imapd->flights), <=, 1);
     g_assert_cmpuint(records(fixture), ==, 30);
 }
 
