@@ -300,7 +300,7 @@ int journal_settle(struct journal *journal, const GPtrArray *entries, bool done,
     return rc;
 }
 
-int journal_cancel(struct journal *journal, uint64_t id)
+static int cancel(struct journal *journal, uint64_t id, GPtrArray *dropped)
 {
     g_autoptr(GPtrArray) entries = g_ptr_array_new();
     int rc = CACHE_NOT_FOUND;
@@ -309,8 +309,33 @@ int journal_cancel(struct journal *journal, uint64_t id)
     const struct journal_item *item = journal_item_find(journal, id);
     if (item != NULL && !item->taken && item->entry->step == JOURNAL_QUEUED) {
         g_ptr_array_add(entries, item->entry);
-        rc = settle(journal, entries, false, NULL);
+        rc = settle(journal, entries, false, dropped);
     }
     pthread_mutex_unlock(&journal->change_lock);
+    return rc;
+}
+
+int journal_cancel(struct journal *journal, uint64_t id)
+{
+    return cancel(journal, id, NULL);
+}
+
+int journal_supersede(struct journal *journal, uint64_t id, uint64_t by)
+{
+    g_autoptr(GPtrArray) dropped =
+        g_ptr_array_new_with_free_func((GDestroyNotify)journal_entry_free);
+    int rc = cancel(journal, id, dropped);
+
+    for (guint i = 0; rc == CACHE_OK && i < dropped->len; i++) {
+        struct journal_entry *entry = dropped->pdata[i];
+        uint64_t again;
+        bool removes = entry->kind == JOURNAL_MOVE || entry->kind == JOURNAL_EXPUNGE;
+        if (!removes || entry->after != id || entry->source == id)
+            continue;
+        entry->after = by;
+        rc = journal_add(journal, entry, false, &again);
+        if (rc == CACHE_NOT_FOUND) /* it has gone with another entry */
+            rc = CACHE_OK;
+    }
     return rc;
 }

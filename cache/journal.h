@@ -111,6 +111,9 @@ int journal_add(struct journal *journal, const struct journal_entry *entry, bool
 /* Takes back an entry that is QUEUED and not with the engine, and what is `after` it or has it as
  * `source`. CACHE_NOT_FOUND: too late, or it is not there. A staged file is removed with it. */
 int journal_cancel(struct journal *journal, uint64_t id);
+/* The same where entry `by` takes its place (0: nothing does): what removes another message after
+ * it removes that after `by` instead. An error of journal_add() means that such a message stays. */
+int journal_supersede(struct journal *journal, uint64_t id, uint64_t by);
 
 /* A number for a new staged file, and the file itself: open for reading and writing, mode 0600;
  * -1 with errno. The descriptor is the caller's. */

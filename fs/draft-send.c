@@ -190,7 +190,7 @@ void draft_remove_earlier(struct draft *draft, const struct draft_sent *earlier,
     if (error != CACHE_OK)
         g_warning("%s: a message that was saved twice may stay twice: %s",
                   draft->account->account->name, g_strerror(error_of_cache(error)));
-    if (!earlier->settled)
-        journal_cancel(draft->account->journal, earlier->entry); /* and what removes it */
+    if (!earlier->settled) /* and what removes it, but not what it replaces */
+        journal_supersede(draft->account->journal, earlier->entry, after);
     engine_push(draft->account->engine);
 }

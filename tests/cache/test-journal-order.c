@@ -354,6 +354,36 @@ static void test_cancel(Scratch *scratch, gconstpointer data)
     g_assert_false(journal_concerns(journal, "B"));
 }
 
+/* What was overwritten by a message that is overwritten itself goes after the newer one. */
+static void test_supersede(Scratch *scratch, gconstpointer data)
+{
+    (void)data;
+    struct journal *journal = scratch->journal;
+    uint64_t first = add_append(journal, "B", "n.eml", 0);
+    struct journal_entry overwritten = entry_about(JOURNAL_MOVE, "B", 7, "Trash");
+    overwritten.after = first;
+    add(journal, overwritten);
+    uint64_t second = add_append(journal, "B", "n.eml", 0);
+    struct journal_entry earlier = entry_since(JOURNAL_EXPUNGE, first, NULL);
+    earlier.after = second;
+    add(journal, earlier);
+    g_assert_cmpint(journal_supersede(journal, first, second), ==, CACHE_OK);
+    g_autoptr(journal_entry) append = journal_next(journal, 0);
+    g_assert_cmpuint(append->id, ==, second);
+    g_autoptr(journal_entry) move = journal_next(journal, second);
+    g_assert_nonnull(move);
+    g_assert_cmpint(move->kind, ==, JOURNAL_MOVE);
+    g_assert_cmpuint(move->message.uid, ==, 7);
+    g_assert_cmpuint(move->after, ==, second);
+    g_assert_null(journal_next(journal, move->id));
+    g_assert_cmpint(journal_supersede(journal, second, 0), ==, CACHE_OK);
+    g_autoptr(journal_entry) alone = journal_next(journal, 0);
+    g_assert_nonnull(alone);
+    g_assert_cmpuint(alone->message.uid, ==, 7);
+    g_assert_cmpuint(alone->after, ==, 0);
+    g_assert_cmpint(journal_supersede(journal, second, 0), ==, CACHE_NOT_FOUND);
+}
+
 /* What follows a message shows it, before and after the server has it. */
 static void test_chain(Scratch *scratch, gconstpointer data)
 {
@@ -505,6 +535,7 @@ int main(int argc, char **argv)
         {"/journal/dropped", test_dropped},
         {"/journal/failed-names", test_failed_names},
         {"/journal/cancel", test_cancel},
+        {"/journal/supersede", test_supersede},
         {"/journal/chain", test_chain},
         {"/journal/flags", test_flags},
         {"/journal/names/all", test_names},

@@ -522,6 +522,28 @@ def test_offline(through, dovecot, mounts, folder, user):
     assert (mine.a / "n.eml").read_bytes() == raw(1)
 
 
+@pytest.mark.parametrize("then, a, b", [
+    ("true", [], ["X"]), ("mv '{}' {a}/", ["X"], []), ("rm '{}'", [], []),
+    ("sed -i 's/line X/line Y/' '{}'", [], ["Y"])])
+def test_offline_overwritten(then, a, b, through, dovecot, mounts, folder, user):
+    """What is overwritten goes to the trash, whatever becomes of the new one before it is sent."""
+    proxy = through(dovecot)
+    mine = Desk(dovecot, user, mounts, folder, port=proxy.port, tls="none")
+    name = mine.b / mine.shown(mine.b)[0]
+    name.read_bytes()
+    mine.shown()
+    proxy.go_away()
+    ok("sed", "-i", "s/line 0/line X/", name)
+    ok("sh", "-c", then.format(name, a=mine.a))
+    proxy.come_back()
+    assert wait_for(lambda: mine.on_server(b"Trash"))
+    mine.sync(mine.b)
+    for mailbox, new in ((b"A", a), (b"B", b)):
+        assert [m[0] for m in mine.on_server(mailbox)] == [
+            raw(90).replace(b"line 0", b"line " + letter.encode()) for letter in new]
+    assert raw(90) in [m[0] for m in mine.on_server(b"Trash")]
+
+
 def test_touch(desk):
     """An empty file is nobody's message; it stays here until it is one, or is removed."""
     mine = desk()
