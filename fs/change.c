@@ -333,7 +333,9 @@ int change_mkdir(const struct mounted *mounted, uint64_t parent, const char *nam
     if (error != 0)
         return error;
     touched_add(parent);
-    return tree_attr(mounted, node_inode((struct node){.slot = slot}), false, attr, need);
+    uint64_t inode = node_inode((struct node){.slot = slot});
+    draft_saved_add(inode); /* archivers set times and mode of what they have made */
+    return tree_attr(mounted, inode, false, attr, need);
 }
 
 uint64_t change_moved(uint64_t inode)

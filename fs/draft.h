@@ -91,8 +91,8 @@ int draft_link(const struct mounted *mounted, uint64_t inode, uint64_t new_paren
 void draft_settled(const struct mounted *mounted, const struct mounted_account *account,
                    uint64_t entry, uint64_t inode, int error);
 
-/* Messages that were saved or moved in this session (newest 100,000): setting their times, mode and
- * owner is ignored, where it is EPERM for others. */
+/* Messages that were saved or moved, and mailboxes that were made, in this session (newest
+ * 100,000): setting their times, mode and owner is ignored, where it is EPERM for others. */
 void draft_saved_add(uint64_t inode);
 bool draft_saved(uint64_t inode);
 

@@ -241,6 +241,21 @@ def test_rsync_twice(desk):
 
 # -- archives
 
+@pytest.mark.parametrize("command", [
+    "cp -a {tree} {a}/", "rsync -a {tree} {a}/", "tar cf - -C {files} tree | tar xf - -C {a}"],
+    ids=["cp", "rsync", "tar"])
+def test_trees(desk, command):
+    """Times and modes of the folders that are made are no error."""
+    mine = desk()
+    mine.file("tree/1.eml", 1)
+    (mine.files / "tree/sub").mkdir(mode=0o755)
+    mine.file("tree/sub/2.eml", 2)
+    ok("sh", "-c", command.format(tree=mine.files / "tree", a=mine.a, files=mine.files))
+    mine.sync()
+    for name, content in ((b"A/tree", raw(1)), (b"A/tree/sub", raw(2))):
+        assert [m[0] for m in mine.on_server(name)] == [content]
+
+
 def test_tar(desk):
     mine = desk()
     for number in range(3):
