@@ -1,7 +1,7 @@
 /* An APPEND whose answer was lost, or said no UID: the message is looked for in the target, among
  * what has come there since. Candidates have its Message-ID, or, if it has none, its date and about
  * its size; they are ours for certain if their bytes are (servers may change bytes on storing: then
- * the Message-ID and about the size must do). If it was stored twice, the later goes. */
+ * Message-ID, date and about the size must do). If it was stored twice, the later goes. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -156,8 +156,9 @@ static void find_compared(struct push *push)
         find_remove_twin(push, looked->uid);
         return;
     }
-    bool loose =
-        looked != NULL && find_has_id(push) && size_is_near(looked->size, find_entry(push)->size);
+    bool loose = looked != NULL && find_has_id(push) &&
+                 looked->date == find_entry(push)->internaldate &&
+                 size_is_near(looked->size, find_entry(push)->size);
     if (looked != NULL && (equal || loose) && (push->found == 0 || (equal && !push->found_equal))) {
         push->found = looked->uid;
         push->found_equal = equal;
