@@ -1,4 +1,5 @@
 #include <errno.h>
+#include <string.h>
 
 #include "fs/change.h"
 #include "fs/name.h"
@@ -24,18 +25,31 @@ static int view_at(const struct mounted *mounted, uint64_t inode, struct place *
     return error;
 }
 
+/* Whether a message is shown in the mailbox of a view: it lies there, or is on its way. */
+static bool is_shown(const struct place *view, struct node node)
+{
+    struct cache_mailbox from;
+    if (node.slot == view->mailbox.messages)
+        return true;
+    if (view->account->journal == NULL ||
+        cache_mailbox_of_messages(view->txn, node.slot, &from) != CACHE_OK)
+        return false;
+    const struct journal_address address = {from.wire, from.uidvalidity, node.uid};
+    g_autoptr(journal_entry) entry = journal_placing(view->account->journal, &address, 0);
+    return entry != NULL && strcmp(entry->target, view->mailbox.wire) == 0;
+}
+
 int view_add(const struct mounted *mounted, uint64_t view, uint64_t message, struct tree_attr *attr)
 {
-    struct node node = node_of(message);
+    struct node node = node_of(change_moved(message));
     uint16_t part;
     {
         g_auto(place) place = {0};
         int error = view_at(mounted, view, &place);
         if (error != 0)
             return error;
-        bool other = node.uid == 0 || node.slot != place.mailbox.messages ||
-                     (node.part != NODE_PART_MESSAGE && node.part != NODE_PART_VIEW);
-        if (other)
+        bool whole = node.part == NODE_PART_MESSAGE || node.part == NODE_PART_VIEW;
+        if (node.uid == 0 || !whole || !is_shown(&place, node))
             return EPERM; /* a view is of its own mailbox, and of whole messages */
         part = place.node.part;
     }

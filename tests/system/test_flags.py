@@ -84,6 +84,22 @@ def test_mv_sets_and_the_message_stays(flagged, user, mounts):
     assert wait_for(lambda: flags_of(flagged, user, "plain") == {"\\answered"})
 
 
+def test_a_message_that_is_just_arriving(flagged, user, mounts):
+    mount = mounts(flagged, user=user, writes=True)
+    target = mount.message("plain")
+    (mount.path / "Archive").is_dir() or (mount.path / "Archive").mkdir()
+    subprocess.run(["mv", target, mount.path / "Archive"], check=True)
+    os.link(mount.path / "Archive" / target.name,
+            view(mount, "flags", "flagged", target.name, mailbox="Archive"))
+    status = mount.path / ".mailmount/status"
+    assert wait_for(lambda: "changes to be sent: 0\n" in status.read_text())
+    if flagged.name == "plain" and not flagged.has("UIDPLUS"):  # which does not say where it is
+        assert "where the message lies now is not known" in status.read_text()
+        assert flags_of(flagged, user, "plain", b"Archive") == set()
+    else:
+        assert flags_of(flagged, user, "plain", b"Archive") == {"\\flagged"}
+
+
 def test_mkdir_makes_a_keyword(flagged, user, mounts):
     mount = mounts(flagged, user=user, writes=True)
     tag = view(mount, "tags", "later")
