@@ -100,6 +100,8 @@ static int add_resolve(struct journal *journal, struct journal_entry *work, char
         const struct journal_item *source = journal_item_find(journal, work->source);
         if (source != NULL && !places(source->entry))
             return CACHE_CORRUPT;
+        if (source != NULL && source->entry->kept)
+            return CACHE_NOT_FOUND; /* it never says where its message lies now */
         int rc = source != NULL ? CACHE_OK : add_resolve_ended(journal, work, &owned[0]);
         if (rc != CACHE_OK)
             return rc;

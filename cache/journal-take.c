@@ -119,14 +119,21 @@ static bool message_blocked(struct journal *journal, const struct journal_item *
     return false;
 }
 
+/* What is kept is as far as it will ever be. */
+static bool is_ahead(struct journal *journal, uint64_t after)
+{
+    const struct journal_item *item = after != 0 ? journal_item_find(journal, after) : NULL;
+    return item != NULL && !item->entry->kept;
+}
+
 static bool item_ready(struct walk *walk, const struct journal_item *item)
 {
     const struct journal_entry *entry = item->entry;
 
     return !item->taken && holds_back(entry) &&
            (entry->source == 0 || journal_item_find(walk->journal, entry->source) == NULL) &&
-           (entry->after == 0 || journal_item_find(walk->journal, entry->after) == NULL) &&
-           !message_blocked(walk->journal, item) && !walk_names_blocked(walk, entry);
+           !is_ahead(walk->journal, entry->after) && !message_blocked(walk->journal, item) &&
+           !walk_names_blocked(walk, entry);
 }
 
 static bool goes_alone(const struct journal_entry *entry)

@@ -227,12 +227,31 @@ void push_refuse(struct engine *engine, GPtrArray *taken, enum engine_error erro
     pushed_check(engine);
 }
 
+/* What is about the message where it was moved to would wait for ever to hear where that is. */
+static void push_refuse_followers(struct engine *engine, const GPtrArray *kept)
+{
+    g_autoptr(GHashTable) ids = g_hash_table_new(g_int64_hash, g_int64_equal);
+    GPtrArray *followers = push_entries_new();
+    struct journal_entry *entry;
+    for (guint i = 0; i < kept->len; i++)
+        g_hash_table_add(ids, &((struct journal_entry *)kept->pdata[i])->id);
+    for (uint64_t at = 0; (entry = journal_next(engine->journal, at)) != NULL;) {
+        at = entry->id;
+        if (entry->source != 0 && g_hash_table_contains(ids, &entry->source))
+            g_ptr_array_add(followers, entry);
+        else
+            journal_entry_free(entry);
+    }
+    push_refuse(engine, followers, ENGINE_GONE, "where the message lies now is not known");
+}
+
 void push_keep(struct engine *engine, GPtrArray *taken)
 {
     g_autoptr(GPtrArray) entries = taken;
     journal_update(engine->journal, entries);
     journal_give_back(engine->journal, entries);
     push_claim(engine, entries);
+    push_refuse_followers(engine, entries);
     engine->push->losses = 0;
     const struct journal_entry *first = entries->pdata[0];
     struct push_box box;

@@ -296,6 +296,26 @@ static void test_move_not_undone(struct fixture *fixture, gconstpointer data)
     g_assert_cmpint(g_atomic_int_get(&fixture->refused), ==, 0);
 }
 
+/* What follows a move that is never quite done does not wait for ever. */
+static void test_move_kept(struct fixture *fixture, gconstpointer data)
+{
+    fixture->imapd->capabilities = "ESEARCH";
+    start_listed(fixture, 2);
+    uint64_t move = add_move(fixture, JOURNAL_MOVE, 2);
+    const struct journal_entry flags = {.kind = JOURNAL_FLAGS, .source = move, .add = "\\Flagged"};
+    const struct journal_entry next = {
+        .kind = JOURNAL_EXPUNGE,
+        .message = {"INBOX", fixture_inbox(fixture)->uidvalidity, 1},
+        .after = move,
+    };
+    uint64_t flagged = fixture_add(fixture, &flags), removed = fixture_add(fixture, &next);
+    g_assert_cmpint(fixture_pushed(fixture, flagged), ==, ENGINE_GONE);
+    g_assert_cmpint(fixture_pushed(fixture, removed), ==, ENGINE_OK);
+    g_assert_cmpint(fixture_pushed(fixture, 0), ==, ENGINE_OK);
+    g_assert_cmpuint(held(fixture, "Archive"), ==, 1);
+    check_no_blind_expunge(fixture);
+}
+
 /* On the only connection readers get their turn. */
 static void test_one_line(struct fixture *fixture, gconstpointer data)
 {
@@ -739,6 +759,7 @@ int main(int argc, char **argv)
     ADD("/engine/push/move-undone", test_move_undone);
     ADD("/engine/push/move-undone-marked", test_move_undone_marked);
     ADD("/engine/push/move-not-undone", test_move_not_undone);
+    ADD("/engine/push/move-kept", test_move_kept);
     ADD("/engine/push/move-poor", test_move_poor);
     ADD("/engine/push/one-line", test_one_line);
     ADD("/engine/push/copy", test_copy);
