@@ -1,0 +1,146 @@
+"""Changes by other clients: seen as soon as the server tells them, and asked for in few round trips.
+
+The poll is an hour away in all tests of what is told: what is seen was told, not looked for.
+"""
+import os
+
+import pytest
+
+from lib import mail
+from lib.mount import wait_for
+from lib.others import Other
+
+IDLE = ["poll=3600"]
+FOLDERS = 50
+MANY, CHANGED = 400, 10
+
+
+def letter(number):
+    return (b"From: Alice <alice@example.org>\r\nTo: bob@example.org\r\n"
+            b"Date: Fri, 20 Nov 2026 10:00:00 +0000\r\nSubject: number %d\r\n"
+            b"Message-ID: <live%d@example.org>\r\n\r\nbody %d\r\n" % (number, number, number))
+
+
+def numbers(mount, mailbox="INBOX"):
+    """Of the messages that a listing shows."""
+    return sorted(int(name.split("number ")[1].split()[0])
+                  for name in os.listdir(mount.path / mailbox) if name.endswith("].eml"))
+
+
+@pytest.fixture
+def live(server, user, mounts):
+    """(mount, another client) of an account with three letters in INBOX."""
+    server.add_user(user)
+    with Other(server, user) as other:
+        for number in (1, 2, 3):
+            other.deliver("INBOX", letter(number))
+        mount = mounts(server, user=user, options=IDLE, writes=True)
+        assert numbers(mount) == [1, 2, 3]
+        yield mount, other
+
+
+def test_delivered(live):
+    mount, other = live
+    for number in (4, 5):
+        other.deliver("INBOX", letter(number))
+        assert wait_for(lambda: number in numbers(mount))
+    assert numbers(mount) == [1, 2, 3, 4, 5]
+
+
+def test_nobody_looks(dovecot, user, mounts, through):
+    """What is told is fetched though nobody lists anything. (Cyrus compresses, and cannot be read.)"""
+    dovecot.add_user(user)
+    proxy = through(dovecot)
+    with Other(dovecot, user) as other:
+        other.deliver("INBOX", letter(1))
+        mount = mounts(dovecot, user=user, port=proxy.port, tls="none", options=IDLE, writes=True)
+        assert numbers(mount) == [1]
+        assert wait_for(lambda: proxy.heard.endswith(b" IDLE\r\n"))
+        heard = len(proxy.heard)
+        other.deliver("INBOX", letter(2))
+        assert wait_for(lambda: b"EXAMINE INBOX" in proxy.heard[heard:])
+        assert wait_for(lambda: proxy.heard.endswith(b" IDLE\r\n"))
+        heard = len(proxy.heard)
+        assert numbers(mount) == [1, 2]
+        assert proxy.heard[heard:] == b""  # and shown without asking
+        mount.unmount()
+
+
+def test_flagged(live):
+    mount, other = live
+    flagged = mount.path / "INBOX/.mailmount/flags/flagged"
+    assert os.listdir(flagged) == []
+    other.mark("INBOX", [2], ["\\Flagged"])
+    assert wait_for(lambda: len(os.listdir(flagged)) == 1)
+    other.mark("INBOX", [2], ["\\Flagged"], "-")
+    assert wait_for(lambda: os.listdir(flagged) == [])
+
+
+def test_moved_and_deleted(live):
+    mount, other = live
+    assert numbers(mount, "Trash") == []
+    other.move("INBOX", [1], "Trash")
+    assert wait_for(lambda: numbers(mount) == [2, 3])
+    assert wait_for(lambda: numbers(mount, "Trash") == [1])
+    other.expunge("INBOX", [3])
+    assert wait_for(lambda: numbers(mount) == [2])
+
+
+# ---- round trips
+
+@pytest.fixture
+def wide(server, user, mounts, through):
+    """(mount, proxy) of an account with many folders, each of which was listed, unmounted."""
+    server.add_user(user)
+    with server.client(user) as client:
+        for number in range(FOLDERS):
+            client.command(b"CREATE F%02d" % number)
+            client.append(b"F%02d" % number, letter(number))
+    proxy = through(server)
+    mount = mounts(server, user=user, port=proxy.port, tls="none", options=IDLE)
+    assert walk(mount) == FOLDERS
+    mount.unmount()
+    return mount, proxy
+
+
+def walk(mount):
+    return sum(len(numbers(mount, "F%02d" % number)) for number in range(FOLDERS))
+
+
+def test_an_unchanged_account(wide):
+    """One round trip for all folders; a second one for what hears of changes."""
+    mount, proxy = wide
+    heard = len(proxy.heard)
+    with mount:
+        before = proxy.traffic()
+        assert walk(mount) == FOLDERS
+        trips = (proxy.traffic() - before).trips
+        said = proxy.heard[heard:]
+        assert said.count(b"EXAMINE") <= 2, said
+        assert trips <= 2, said
+        mount.unmount()
+
+
+def test_ten_of_many(server, user, mounts, through):
+    server.add_user(user)
+    with server.client(user) as client:
+        mail.deliver(client, [mail.Message("INBOX", mail.text("x\n"), subject="number %d " % n)
+                              for n in range(MANY)])
+    proxy = through(server)
+    mount = mounts(server, user=user, port=proxy.port, tls="none", options=IDLE, writes=True)
+    assert len(numbers(mount)) == MANY
+    mount.unmount()
+    with Other(server, user) as other:
+        other.mark("INBOX", [7, 8, 9, 10], ["\\Flagged"])
+        other.expunge("INBOX", [20, 21, 22])
+        for number in range(3):
+            other.deliver("INBOX", letter(MANY + number))
+    with mount:
+        before = proxy.traffic()
+        assert len(numbers(mount)) == MANY
+        spent = proxy.traffic() - before
+        assert spent.trips <= 2
+        assert spent.down < 16 * 1024
+        assert len(os.listdir(mount.path / "INBOX/.mailmount/flags/flagged")) == 4
+        mount.unmount()
+    assert CHANGED == 4 + 3 + 3
