@@ -8,6 +8,7 @@
 
 /* What the user is just adding to is waited for so long: rm of thousands becomes few commands. */
 #define GATHER_US (G_USEC_PER_SEC / 4)
+#define GATHER_MOST_US (2 * G_USEC_PER_SEC)
 #define REST_FIRST_US (G_USEC_PER_SEC / 4)
 #define REST_MOST_US (60 * G_USEC_PER_SEC)
 
@@ -180,14 +181,22 @@ void push_add_work(struct push *push, GPtrArray *entries)
         g_ptr_array_unref(entries);
 }
 
-/* Whether the user is probably still adding to it. */
-static bool batch_is_young(const struct engine *engine, const GPtrArray *batch)
+static bool is_within(const struct engine *engine, const struct journal_entry *entry, gint64 us)
 {
-    const struct journal_entry *last = batch->pdata[batch->len - 1];
-    gint64 age = engine->clock->wall() - last->asked_us;
-    bool fresh = last->asked_us != 0 && age >= 0 && age < GATHER_US;
-    return KINDS[last->kind].gathers && last->step == JOURNAL_QUEUED && batch->len < PUSH_BATCH &&
-           fresh && engine->push->waiters == 0;
+    gint64 age = engine->clock->wall() - entry->asked_us;
+    return entry->asked_us != 0 && age >= 0 && age < us;
+}
+
+/* Whether the user is probably still adding to it; or a program is in the middle of many changes,
+ * which it ends sooner if the server's work on the first of them does not compete with it. */
+static bool batch_is_young(struct engine *engine, const GPtrArray *batch)
+{
+    const struct journal_entry *first = batch->pdata[0], *last = batch->pdata[batch->len - 1];
+    gint64 asked = atomic_load(&engine->push->asked_us);
+    bool young = batch->len < PUSH_BATCH && is_within(engine, last, GATHER_US);
+    bool storm = engine_now(engine) - asked < GATHER_US && is_within(engine, first, GATHER_MOST_US);
+    return KINDS[last->kind].gathers && last->step == JOURNAL_QUEUED && (young || storm) &&
+           engine->push->waiters == 0;
 }
 
 /* On the only line, others get their turn between two batches. */
@@ -417,6 +426,8 @@ static gboolean push_wanted(gpointer data)
 
 void engine_push(struct engine *engine)
 {
+    if (engine->journal != NULL)
+        atomic_store(&engine->push->asked_us, engine_now(engine));
     if (engine->journal != NULL && g_atomic_int_compare_and_exchange(&engine->push->posted, 0, 1))
         engine_post(engine->context, push_wanted, engine, NULL);
 }

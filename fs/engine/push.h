@@ -18,6 +18,8 @@
  */
 #pragma once
 
+#include <stdatomic.h>
+
 #include "fs/engine/job.h"
 
 /* Entries that one command carries at most. */
@@ -104,10 +106,11 @@ struct pusher {
     struct job *job; /* the push; its own until it ends; NULL: none */
     gint posted;     /* atomic: engine_push() was heard; until the next tick there is no need to
                         wake the engine's thread again */
-    bool wanted;     /* there may be something to send */
-    bool unsettled;  /* placed entries may wait for a list */
-    bool no_move;    /* the server has MOVE and refuses it */
-    unsigned losses; /* lines lost in a row */
+    atomic_llong asked_us;     /* when engine_push() was called last, monotonic */
+    bool wanted;               /* there may be something to send */
+    bool unsettled;            /* placed entries may wait for a list */
+    bool no_move;              /* the server has MOVE and refuses it */
+    unsigned losses;           /* lines lost in a row */
     gint64 gather_us, rest_us; /* not to begin before, unless somebody waits; at all */
     unsigned waiters;          /* PUSHED jobs */
     uint64_t scanned;          /* id up to which `hierarchy` is complete */
