@@ -119,9 +119,9 @@ int cache_mailbox_next(struct cache_txn *txn, uint32_t parent, uint32_t after,
  * records under the old slot are then removed, their objects kept (see below). */
 int cache_mailbox_put(struct cache_txn *txn, const struct cache_mailbox *mailbox);
 /* The mailbox has another wire name, parent and directory entry from now on. Its slot and that of
- * its messages stay, so what they number does: they are bound to the new wire name (at once, whether
- * the transaction is committed or not), and the old one gets others if it is asked for again. Its
- * children are renamed one by one. CACHE_CORRUPT: another mailbox has this wire name. */
+ * its messages stay, so what they number does: they are bound to the new wire name (at once,
+ * whether the transaction is committed or not), and the old one gets others if it is asked for
+ * again. Its children are renamed one by one. CACHE_CORRUPT: another mailbox has this wire name. */
 int cache_mailbox_rename(struct cache_txn *txn, uint32_t slot, const char *wire, uint32_t parent,
                          const char *name);
 /* Forgets the mailbox and the list of its messages. */
