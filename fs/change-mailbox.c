@@ -115,6 +115,21 @@ static int mailbox_create(struct mounted_account *account, const struct above *a
     return error;
 }
 
+/* Whether a mailbox beside it has this name but for case: siblings' names differ in more than that,
+ * so the new one would get another name than was asked for. */
+static bool has_twin(const struct mounted_account *account, uint32_t parent, const char *name)
+{
+    g_autofree char *folded = g_utf8_casefold(name, -1);
+    g_autoptr(cache_txn) txn = cache_txn_read(account->cache);
+    struct cache_mailbox child = {0};
+    while (cache_mailbox_next(txn, parent, child.slot, &child) == CACHE_OK) {
+        g_autofree char *other = g_utf8_casefold(child.name, -1);
+        if (strcmp(folded, other) == 0 && !place_mailbox_goes(account, child.wire))
+            return true;
+    }
+    return false;
+}
+
 int change_make_mailbox(struct mounted_account *account, uint32_t parent, const char *name,
                         uint32_t *slot)
 {
@@ -122,6 +137,8 @@ int change_make_mailbox(struct mounted_account *account, uint32_t parent, const 
     g_autofree char *wire = NULL;
     int error = above_find(account, parent, &above);
     g_autofree char *above_wire G_GNUC_UNUSED = above.wire;
+    if (error == 0 && has_twin(account, parent, name))
+        error = EEXIST;
     if (error == 0)
         error = wire_of(account, &above, name, &wire);
     return error != 0 ? error : mailbox_create(account, &above, name, wire, slot);

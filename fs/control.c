@@ -48,6 +48,23 @@ static void status_changes(const struct mounted_account *mine, const struct engi
     status_failed(mine->journal, text);
 }
 
+static void status_state(const struct engine_status *status, GString *text)
+{
+    static const char *const LIVE[] = {
+        [ENGINE_LIVE_POLL] = "looked for now and then",
+        [ENGINE_LIVE_IDLE] = "told by the server for the folders in use",
+        [ENGINE_LIVE_NOTIFY] = "told by the server for all folders",
+    };
+    gint64 wait = status->next_try_us - g_get_real_time();
+    g_string_append(text, status->online ? "state: online\n" : "state: offline");
+    if (!status->online && status->next_try_us != 0)
+        g_string_append_printf(text, ", next attempt in %" PRId64 " s",
+                               MAX(wait / G_USEC_PER_SEC, 0));
+    if (status->online)
+        g_string_append_printf(text, "changes on the server: %s", LIVE[status->live]);
+    g_string_append_c(text, '\n');
+}
+
 static void status_account(const struct mounted_account *mine, GString *text)
 {
     static const char *const SIZES[] = {
@@ -63,7 +80,7 @@ static void status_account(const struct mounted_account *mine, GString *text)
 
     g_string_append_printf(text, "account: %s\n", mine->account->name);
     g_string_append_printf(text, "source: %s\n", mine->account->source);
-    g_string_append_printf(text, "state: %s\n", status.online ? "online" : "offline");
+    status_state(&status, text);
     if (status.server[0] != '\0')
         g_string_append_printf(text, "server: %s\n", status.server);
     if (status.last_error[0] != '\0')

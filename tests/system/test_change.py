@@ -246,6 +246,7 @@ def test_refused(account):
     fails(errno.EINVAL, os.mkdir, path / "a%2Fb")
     fails(errno.EINVAL, os.rename, path / "B", path / "B/C/D")
     fails(errno.EEXIST, os.mkdir, path / "B")
+    fails(errno.EEXIST, os.mkdir, path / "b")
     fails(errno.ENOTEMPTY, os.rmdir, path / "A")
     fails(errno.ENOTEMPTY, os.rmdir, path / "B")
     fails(errno.ENOTEMPTY, os.rmdir, parts)
