@@ -170,6 +170,7 @@ void push_settle(struct engine *engine, GPtrArray *taken)
     }
     if (journal_settle(engine->journal, entries, true, dropped) != CACHE_OK) {
         g_warning("the journal cannot be written; what is done is kept there as placed");
+        push_settle_later(engine, g_ptr_array_ref(entries));
         return;
     }
     push_forget(engine, entries);
@@ -214,8 +215,11 @@ void push_refuse(struct engine *engine, GPtrArray *taken, enum engine_error erro
         push_note_refusal(engine, entry, words);
         push_remember_refusal(engine, entry->id, error);
     }
-    if (journal_settle(engine->journal, entries, false, dropped) != CACHE_OK)
+    if (journal_settle(engine->journal, entries, false, dropped) != CACHE_OK) {
         g_warning("the journal cannot be written; what was refused is tried again");
+        push_put_off(engine, g_ptr_array_ref(entries), 0);
+        return;
+    }
     push_forget(engine, entries);
     for (guint i = 0; i < entries->len; i++)
         push_tell(engine, entries->pdata[i], error, words);

@@ -9,6 +9,7 @@
 /* What the user is just adding to is waited for so long: rm of thousands becomes few commands. */
 #define GATHER_US (G_USEC_PER_SEC / 4)
 #define GATHER_MOST_US (2 * G_USEC_PER_SEC)
+#define SETTLE_LATER_US (5 * G_USEC_PER_SEC)
 #define REST_FIRST_US (G_USEC_PER_SEC / 4)
 #define REST_MOST_US (60 * G_USEC_PER_SEC)
 
@@ -469,6 +470,7 @@ void push_opened(struct engine *engine)
 struct push_later {
     GPtrArray *entries;
     gint64 due_us;
+    bool done; /* they are to be settled, not to be sent again */
 };
 
 static void push_return_later(struct engine *engine, gint64 now)
@@ -481,11 +483,25 @@ static void push_return_later(struct engine *engine, gint64 now)
         if (put_off->due_us > now)
             continue;
         g_queue_delete_link(later, at);
-        journal_give_back(engine->journal, put_off->entries);
+        if (put_off->done) {
+            push_settle(engine, g_ptr_array_ref(put_off->entries));
+        } else {
+            journal_give_back(engine->journal, put_off->entries);
+            engine->push->wanted = true;
+        }
         g_ptr_array_unref(put_off->entries);
         g_free(put_off);
-        engine->push->wanted = true;
     }
+}
+
+void push_settle_later(struct engine *engine, GPtrArray *entries)
+{
+    struct push_later *later = g_new0(struct push_later, 1);
+    later->entries = entries;
+    later->due_us = engine_now(engine) + SETTLE_LATER_US;
+    later->done = true;
+    g_queue_push_tail(&engine->push->later, later);
+    engine_hurry(engine);
 }
 
 void push_put_off(struct engine *engine, GPtrArray *entries, gint64 delay_us)

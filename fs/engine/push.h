@@ -223,6 +223,8 @@ void push_settle(struct engine *engine, GPtrArray *taken);
 void push_keep(struct engine *engine, GPtrArray *taken);
 void push_refuse(struct engine *engine, GPtrArray *taken, enum engine_error error,
                  const char *text);
+/* push_settle() once more after a while: the journal could not be written. Takes the array. */
+void push_settle_later(struct engine *engine, GPtrArray *entries);
 /* Not now: given back to the journal after `delay_us`, or, 0, after a time that grows. */
 void push_put_off(struct engine *engine, GPtrArray *entries, gint64 delay_us);
 /* Brings the lists of targets up to date, so that what was placed there is settled. */
