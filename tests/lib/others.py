@@ -178,6 +178,7 @@ class Other:
         for folder in self.folders():
             for key, copy in self.messages(folder).values():
                 found.setdefault(key, []).append(copy)
+        self.select("INBOX")  # who stays in a mailbox that is removed is shown the door
         return found
 
 
