@@ -126,6 +126,13 @@ struct pusher {
     gint64 quota_us;           /* when the quota was asked for */
 };
 
+/* ---- push-bars.c: mailboxes that are about to be --------------------------------------------- */
+
+/* Whether the job's mailbox is about to be made or renamed on the server. */
+bool push_bars(struct engine *engine, const struct job *job);
+/* Brings `hierarchy` up to date. Any transaction may be open. */
+void push_scan(struct engine *engine);
+
 /* ---- push.c: the job ------------------------------------------------------------------------- */
 
 void push_init(struct engine *engine);
@@ -137,10 +144,6 @@ void push_opened(struct engine *engine);
 void push_tick(struct engine *engine, gint64 now);
 /* Whether time matters. */
 bool push_is_busy(const struct engine *engine);
-/* Whether the job's mailbox is about to be made or renamed on the server. */
-bool push_bars(struct engine *engine, const struct job *job);
-/* Brings `hierarchy` up to date. Any transaction may be open. */
-void push_scan(struct engine *engine);
 /* For the log: "move". */
 const char *push_kind_name(enum journal_kind kind);
 
