@@ -96,6 +96,8 @@ static void test_move(struct fixture *fixture, gconstpointer data)
     g_assert_cmpuint(held(fixture, "Archive"), ==, 1);
     g_assert_cmpuint(fixture_object(fixture, "Archive", 1), ==, object); /* its content too */
     g_assert_cmpuint(fixture_object(fixture, "INBOX", 2), ==, 0);
+    while (g_atomic_int_get(&fixture->settled) < 1) /* told just after the journal is empty */
+        g_usleep(1000);
     g_assert_cmpint(g_atomic_int_get(&fixture->settled), ==, 1);
     g_assert_cmpuint(count(fixture, &fixture->imapd->moves), ==, 1);
     g_assert_cmpuint(count(fixture, &fixture->imapd->copies), ==, 0);
@@ -119,6 +121,8 @@ static void test_move_many(struct fixture *fixture, gconstpointer data)
     g_assert_cmpuint(count(fixture, &fixture->imapd->flights), <, 80);
     g_test_message("%u flights", (unsigned)count(fixture, &fixture->imapd->flights));
     g_assert_cmpuint(fixture_mailbox(fixture, "Archive").count, ==, 10000);
+    while (g_atomic_int_get(&fixture->settled) < 10000) /* told just after the journal is empty */
+        g_usleep(1000);
     g_assert_cmpint(g_atomic_int_get(&fixture->settled), ==, 10000);
 }
 
@@ -148,6 +152,8 @@ static void test_move_gone(struct fixture *fixture, gconstpointer data)
     g_assert_cmpint(fixture_pushed(fixture, gone), ==, ENGINE_GONE);
     g_assert_cmpint(fixture_pushed(fixture, 0), ==, ENGINE_OK);
     g_assert_cmpuint(held(fixture, "Archive"), ==, 2);
+    while (g_atomic_int_get(&fixture->settled) < 2) /* told just after the journal is empty */
+        g_usleep(1000);
     g_assert_cmpint(g_atomic_int_get(&fixture->settled), ==, 2);
     g_assert_cmpint(g_atomic_int_get(&fixture->refused), ==, 1);
 }
@@ -202,6 +208,8 @@ static void test_move_poison(struct fixture *fixture, gconstpointer data)
     g_assert_cmpuint(held(fixture, "INBOX"), ==, 1);
     g_assert_cmpuint(held(fixture, "Archive"), ==, 19);
     g_assert_cmpint(g_atomic_int_get(&fixture->refused), ==, 1);
+    while (g_atomic_int_get(&fixture->settled) < 19) /* told just after the journal is empty */
+        g_usleep(1000);
     g_assert_cmpint(g_atomic_int_get(&fixture->settled), ==, 19);
 }
 
