@@ -39,7 +39,7 @@ static void *run(void *data)
         struct notice *notice = g_async_queue_pop(from);
         if (notice == &last)
             return NULL;
-        if (idle)
+        if (idle && notice->name != NULL) /* a size that proved wrong does not wait */
             g_usleep(GATHER_US);
         if (notice->name == NULL)
             fuse_lowlevel_notify_inval_inode(session, notice->inode, notice->attributes ? -1 : 0,
