@@ -173,7 +173,15 @@ class Other:
         return found
 
     def copies(self):
-        """{Message-ID: [Copy, ...]} of the whole account."""
+        """{Message-ID: [Copy, ...]} of the whole account; once more if a mailbox goes meanwhile."""
+        for _ in range(20):
+            try:
+                return self.copies_now()
+            except Refusal:
+                time.sleep(0.1)
+        return self.copies_now()
+
+    def copies_now(self):
         found = {}
         for folder in self.folders():
             for key, copy in self.messages(folder).values():
