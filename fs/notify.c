@@ -80,6 +80,12 @@ void notify_attributes(uint64_t inode)
     put(inode, NULL, true);
 }
 
+void notify_attributes_now(uint64_t inode)
+{
+    if (g_atomic_pointer_get(&queue) != NULL)
+        fuse_lowlevel_notify_inval_inode(session, inode, -1, 0);
+}
+
 void notify_entry(uint64_t parent, const char *name)
 {
     put(parent, name, false);

@@ -12,5 +12,8 @@ void notify_start(struct fuse_session *session);
 void notify_inode(uint64_t inode);      /* its attributes and its bytes */
 void notify_attributes(uint64_t inode); /* its attributes */
 void notify_entry(uint64_t parent, const char *name);
+/* The same before this returns, also from a handler: without bytes the kernel takes no lock for it.
+ */
+void notify_attributes_now(uint64_t inode);
 /* Drops what is queued and waits for the thread; every request must be answered before. */
 void notify_stop(void);

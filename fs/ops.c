@@ -7,6 +7,7 @@
 
 #include "fs/content.h"
 #include "fs/draft.h"
+#include "fs/notify.h"
 #include "fs/ops-change.h"
 #include "fs/ops-private.h"
 #include "fs/request.h"
@@ -140,6 +141,7 @@ static void op_getattr(fuse_req_t fuse, fuse_ino_t inode, struct fuse_file_info 
 static int step_open(struct request *request)
 {
     struct content *content = NULL;
+    uint64_t told;
     {
         g_auto(place) place = {0};
         int error = place_find(mounted, request->inode, &place);
@@ -148,10 +150,14 @@ static int step_open(struct request *request)
         if (place_is_directory(&place))
             return EISDIR;
         request->info.keep_cache = place.kind != PLACE_STATUS;
+        told = place.kind == PLACE_MESSAGE ? place.message.size : 0;
         error = content_open(mounted, &place, &content, &request->need);
         if (error != 0)
             return error;
     }
+    /* the kernel may still hold what the server said, whatever is known of it by now */
+    if (told != 0 && told != content_length(content))
+        notify_attributes_now(request->inode);
     request->info.fh = (uintptr_t)content;
     request->info.noflush = 1;
     if (fuse_reply_open(request->fuse, &request->info) != 0)
