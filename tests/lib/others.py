@@ -60,6 +60,11 @@ class Other:
     """A connection. Folders are named as on the wire; UIDs are lists."""
 
     def __init__(self, server, user="alice"):
+        self.account = server, user
+        self.connect()
+
+    def connect(self):
+        server, user = self.account
         self.imap = imaplib.IMAP4("127.0.0.1", server.imap_port, 120)
         self.done(self.imap.login(user, PASSWORD))
 
@@ -67,6 +72,9 @@ class Other:
         return self
 
     def __exit__(self, *exception):
+        self.disconnect()
+
+    def disconnect(self):
         try:
             self.imap.logout()
         except (OSError, imaplib.IMAP4.error):
@@ -173,12 +181,15 @@ class Other:
         return found
 
     def copies(self):
-        """{Message-ID: [Copy, ...]} of the whole account; once more if a mailbox goes meanwhile."""
+        """{Message-ID: [Copy, ...]} of the whole account; once more if a mailbox goes meanwhile,
+        on a new connection, since Dovecot may keep what it listed before on this one."""
         for _ in range(20):
             try:
                 return self.copies_now()
             except Refusal:
                 time.sleep(0.1)
+                self.disconnect()
+                self.connect()
         return self.copies_now()
 
     def copies_now(self):
