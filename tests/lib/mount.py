@@ -4,6 +4,7 @@ import shutil
 import signal
 import subprocess
 import time
+import weakref
 from pathlib import Path
 
 from .servers import PASSWORD, process_runs
@@ -30,6 +31,19 @@ def wait_for(condition, seconds=SLOW, pause=0.02):
     return found
 
 
+def say_where_they_hang(stream):
+    """Writes what each mount of this process waits for, and ends it, so that who waits goes on."""
+    for made in list(Mount.made):
+        for pid in made.processes():
+            stacks = subprocess.run(["gdb", "-p", str(pid), "-batch", "-ex", "thread apply all bt"],
+                                    stdin=subprocess.DEVNULL, capture_output=True, text=True
+                                    ).stdout if shutil.which("gdb") else "there is no gdb"
+            stream.write("%s, process %d:\n%s\n" % (made.path, pid, stacks[-20000:]))
+        if made.processes():
+            stream.write("log:\n%s\n" % made.log.read_text()[-5000:])
+            made.kill()
+
+
 class Mount:
     """One run of the program. `folder` holds its home, its caches and its mount point.
 
@@ -37,8 +51,11 @@ class Mount:
     "starttls" or "none".
     """
 
+    made = weakref.WeakSet()
+
     def __init__(self, folder, server=None, user="alice", port=None, tls="implicit", options=(),
                  source=None, password=PASSWORD, arguments=(), environment=None, ca=None):
+        Mount.made.add(self)
         self.folder = Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
         self.path = self.folder / "mail"

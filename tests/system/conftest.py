@@ -1,4 +1,5 @@
 """Fixtures: servers that last the whole run, sample mail, mounts that must end cleanly."""
+import faulthandler
 import hashlib
 import os
 import re
@@ -6,6 +7,7 @@ import shutil
 import signal
 import sys
 import tempfile
+import threading
 from pathlib import Path
 
 import pytest
@@ -23,6 +25,24 @@ if not os.environ.get("MAILMOUNT_TEST_THREADS"):
     collect_ignore.append("test_threads.py")
 if os.getuid():
     collect_ignore += ["test_install.py", "test_user.py"]
+
+
+HANGS = 1200  # seconds after which a test is not slow, but waits for what never comes
+
+
+@pytest.fixture(autouse=True)
+def hang_guard():
+    """Says where a test hangs, and ends the mounts it waits for: then it fails, and the others run.
+    """
+    def end_it():
+        sys.stderr.write("This test hangs.\n")
+        faulthandler.dump_traceback(sys.__stderr__)
+        mount.say_where_they_hang(sys.stderr)
+    timer = threading.Timer(HANGS, end_it)
+    timer.daemon = True
+    timer.start()
+    yield
+    timer.cancel()
 
 
 def can_mount():
