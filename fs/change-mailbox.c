@@ -100,17 +100,16 @@ static int mailbox_store(struct mounted_account *account, const struct above *ab
 }
 
 static int mailbox_create(struct mounted_account *account, const struct above *above,
-                          const char *name, const char *wire, uint32_t *slot)
+                          const char *name, const char *wire, uint32_t *slot, uint64_t *id)
 {
     const struct journal_entry entry = {
         .kind = JOURNAL_CREATE, .target = wire, .delimiter = above->delimiter};
-    uint64_t id;
-    int error = error_of_cache(journal_add(account->journal, &entry, false, &id));
+    int error = error_of_cache(journal_add(account->journal, &entry, false, id));
     if (error != 0)
         return error;
     error = mailbox_store(account, above, name, wire, slot);
     if (error != 0)
-        journal_cancel(account->journal, id);
+        journal_cancel(account->journal, *id);
     engine_push(account->engine);
     return error;
 }
@@ -131,7 +130,7 @@ static bool has_twin(const struct mounted_account *account, uint32_t parent, con
 }
 
 int change_make_mailbox(struct mounted_account *account, uint32_t parent, const char *name,
-                        uint32_t *slot)
+                        uint32_t *slot, uint64_t *id)
 {
     struct above above = {0};
     g_autofree char *wire = NULL;
@@ -141,7 +140,7 @@ int change_make_mailbox(struct mounted_account *account, uint32_t parent, const 
         error = EEXIST;
     if (error == 0)
         error = wire_of(account, &above, name, &wire);
-    return error != 0 ? error : mailbox_create(account, &above, name, wire, slot);
+    return error != 0 ? error : mailbox_create(account, &above, name, wire, slot, id);
 }
 
 /* ---- the Trash ---- */
@@ -193,7 +192,8 @@ static int trash_level(struct mounted_account *account, const char *name, uint32
             return 0;
         }
     }
-    return change_make_mailbox(account, *slot, name, slot);
+    uint64_t id;
+    return change_make_mailbox(account, *slot, name, slot, &id);
 }
 
 static int trash_agreed(struct mounted_account *account, char **wire)
@@ -337,7 +337,9 @@ int change_remove_mailbox(const struct mounted *mounted, const struct change_chi
         return cache_forget(account, slot);
     const struct journal_entry entry = {
         .kind = JOURNAL_REMOVE, .message = {.mailbox = wire}, .delimiter = delimiter};
-    return change_add(account, &entry, false, NULL);
+    uint64_t id;
+    int error = change_add(account, &entry, false, &id);
+    return error != 0 ? error : change_await(account, id, need);
 }
 
 /* ---- renaming ---- */
@@ -439,18 +441,18 @@ static int rename_from(const struct mounted *mounted, uint64_t inode, const char
 /* An empty mailbox is replaced, as rename(2) does with directories. */
 static int rename_over(const struct mounted *mounted, const struct change_child *target)
 {
-    struct need need = {.round = 1};
+    struct need need = {.round = 1}; /* nothing is waited for */
     if (target->inode == 0)
         return 0;
     int error =
         change_is_mailbox(target) ? change_remove_mailbox(mounted, target, &need) : ENOTEMPTY;
     need_clear(&need);
-    return error;
+    return error == NEED_WAIT ? 0 : error;
 }
 
 static int rename_do(const struct mounted *mounted, struct mounted_account *account,
                      const struct above *above, const char *new_name, GArray *all,
-                     const struct change_child *target)
+                     const struct change_child *target, uint64_t *id)
 {
     struct renamed *first = &g_array_index(all, struct renamed, 0);
     const struct journal_entry entry = {
@@ -463,7 +465,7 @@ static int rename_do(const struct mounted *mounted, struct mounted_account *acco
     if (error == 0 && target->inode != 0)
         cache_forget(account, target->node.slot);
     if (error == 0)
-        error = change_add(account, &entry, false, NULL);
+        error = change_add(account, &entry, false, id);
     if (error != 0)
         return error;
     first->parent = above->slot;
@@ -474,7 +476,7 @@ static int rename_do(const struct mounted *mounted, struct mounted_account *acco
 
 int change_rename_mailbox(const struct mounted *mounted, const struct change_child *old,
                           uint64_t new_parent, const char *new_name,
-                          const struct change_child *target)
+                          const struct change_child *target, struct need *need)
 {
     struct mounted_account *account;
     uint32_t slot;
@@ -488,6 +490,7 @@ int change_rename_mailbox(const struct mounted *mounted, const struct change_chi
     }
     if (draft_is_no_mailbox(new_name))
         return EPERM;
+    uint64_t id;
     struct above above = {0};
     g_autofree char *wire = NULL;
     g_autoptr(GArray) all = NULL;
@@ -498,11 +501,11 @@ int change_rename_mailbox(const struct mounted *mounted, const struct change_chi
     if (error == 0)
         error = rename_from(mounted, old->inode, wire, &above, account, &all);
     if (error == 0)
-        error = rename_do(mounted, account, &above, new_name, all, target);
+        error = rename_do(mounted, account, &above, new_name, all, target, &id);
     if (error != 0)
         return error;
     touched_add(node_inode(old->node));
     touched_add(new_parent);
     notify_entry(new_parent, new_name);
-    return 0;
+    return change_await(account, id, need);
 }

@@ -35,6 +35,12 @@ int change_quota(const struct mounted_account *account);
 int change_add(struct mounted_account *account, const struct journal_entry *entry, bool durable,
                uint64_t *id);
 
+/* For one that is about a mailbox: asks for the server's word on it, if nothing else is to be sent.
+ * NEED_WAIT, or 0. */
+int change_await(struct mounted_account *account, uint64_t id, struct need *need);
+/* What that was: 0 if there is none yet. */
+int change_said(const struct mounted *mounted, uint64_t parent, const struct need *need);
+
 /* ---- change-message.c ------------------------------------------------------------------------ */
 
 /* A message that is about to be changed, copied out of the cache. */
@@ -80,13 +86,14 @@ int change_unlink_message(const struct mounted *mounted, uint64_t parent, const 
 /* The wire name of the mailbox where an account's deleted messages go, the caller's. EPERM: there
  * is none, and none was agreed to. Makes the one that was. No transaction may be open. */
 int change_trash(const struct mounted *mounted, struct mounted_account *account, char **wire);
-/* Makes a mailbox below `parent` (slot, 0: the top), at once in the cache, and by the journal. */
+/* Makes a mailbox below `parent` (slot, 0: the top), at once in the cache, and by the journal,
+ * whose entry is `id`. */
 int change_make_mailbox(struct mounted_account *account, uint32_t parent, const char *name,
-                        uint32_t *slot);
+                        uint32_t *slot, uint64_t *id);
 int change_remove_mailbox(const struct mounted *mounted, const struct change_child *child,
                           struct need *need);
 /* The server did not do it: the records have the server's names again. */
 void change_rename_back(struct mounted_account *account, const char *from, const char *to);
 int change_rename_mailbox(const struct mounted *mounted, const struct change_child *old,
                           uint64_t new_parent, const char *new_name,
-                          const struct change_child *target);
+                          const struct change_child *target, struct need *need);

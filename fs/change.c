@@ -96,6 +96,29 @@ int change_add(struct mounted_account *account, const struct journal_entry *entr
     return error;
 }
 
+int change_await(struct mounted_account *account, uint64_t id, struct need *need)
+{
+    struct journal_counts counts;
+    journal_counts(account->journal, &counts);
+    if (counts.waiting != 1)
+        return 0;
+    need->made = id;
+    need->optional = true;
+    struct engine_wish wish = {.want = ENGINE_PUSHED, .entry = id, .brief = true};
+    return need_add(need, account->engine, &wish);
+}
+
+int change_said(const struct mounted *mounted, uint64_t parent, const struct need *need)
+{
+    g_auto(place) place = {0};
+    int error = need->answer != ENGINE_OK ? place_find(mounted, parent, &place) : 0;
+    if (error != 0 || need->answer == ENGINE_OK || place.account == NULL)
+        return error;
+    g_autoptr(journal_entry) entry = journal_next(place.account->journal, need->made - 1);
+    bool waits = entry != NULL && entry->id == need->made;
+    return waits ? 0 : error_of_engine(need->answer);
+}
+
 int change_may_add(const struct mounted *mounted, uint64_t parent)
 {
     g_auto(place) place = {0};
@@ -163,6 +186,8 @@ int change_rmdir(const struct mounted *mounted, uint64_t parent, const char *nam
 {
     if (view_is(parent))
         return view_rmdir(mounted, parent, name);
+    if (need->made != 0)
+        return change_said(mounted, parent, need);
     {
         g_auto(place) place = {0};
         int error = change_directory(mounted, parent, &place);
@@ -258,6 +283,8 @@ int change_rename(const struct mounted *mounted, uint64_t parent, const char *na
         return rename_into_view(mounted, parent, name, new_parent, new_name, need);
     if (view_is(parent))
         return rename_out_of_view(mounted, parent, name, new_parent, new_name, noreplace, need);
+    if (need->made != 0)
+        return change_said(mounted, new_parent, need);
     struct change_child old, target;
     int error = same_account(mounted, parent, new_parent);
     if (error == 0)
@@ -280,7 +307,7 @@ int change_rename(const struct mounted *mounted, uint64_t parent, const char *na
     if (change_is_message(&old))
         return change_rename_message(mounted, parent, name, &old, new_parent, new_name, &target);
     return change_is_mailbox(&old)
-               ? change_rename_mailbox(mounted, &old, new_parent, new_name, &target)
+               ? change_rename_mailbox(mounted, &old, new_parent, new_name, &target, need)
                : EPERM;
 }
 
@@ -306,11 +333,27 @@ int change_link(const struct mounted *mounted, uint64_t inode, uint64_t new_pare
     return draft_is_inode(inode) ? draft_link(mounted, inode, new_parent, new_name, attr) : EPERM;
 }
 
+/* The server's word is there. */
+static int mkdir_said(const struct mounted *mounted, uint64_t parent, const char *name,
+                      struct tree_attr *attr, struct need *need)
+{
+    struct change_child made;
+    int error = change_said(mounted, parent, need);
+    if (error == 0)
+        error = change_child(mounted, parent, name, &made);
+    if (error == 0 && made.inode == 0)
+        error = ENOENT;
+    return error != 0 ? error : tree_attr(mounted, made.inode, false, attr, need);
+}
+
 int change_mkdir(const struct mounted *mounted, uint64_t parent, const char *name,
                  struct tree_attr *attr, struct need *need)
 {
     if (view_is(parent))
         return view_mkdir(mounted, parent, name, attr);
+    if (need->made != 0)
+        return mkdir_said(mounted, parent, name, attr, need);
+    uint64_t id;
     struct mounted_account *account;
     uint32_t above, slot = 0;
     {
@@ -329,13 +372,14 @@ int change_mkdir(const struct mounted *mounted, uint64_t parent, const char *nam
         return error;
     if (target.inode != 0)
         return EEXIST;
-    error = change_make_mailbox(account, above, name, &slot);
+    error = change_make_mailbox(account, above, name, &slot, &id);
     if (error != 0)
         return error;
     touched_add(parent);
     uint64_t inode = node_inode((struct node){.slot = slot});
     draft_saved_add(inode); /* archivers set times and mode of what they have made */
-    return tree_attr(mounted, inode, false, attr, need);
+    error = change_await(account, id, need);
+    return error != 0 ? error : tree_attr(mounted, inode, false, attr, need);
 }
 
 uint64_t change_moved(uint64_t inode)

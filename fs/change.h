@@ -1,7 +1,11 @@
 /* The one door for changes of mail. What a user does with files (unlink, rename, mkdir, link, a
  * close of what he wrote) is checked here against what is known, written to the journal, shown in
- * the tree at once, and left to the engine to send. Nothing here waits for the server: the kernel
- * holds the directory's lock meanwhile. Knows nothing of FUSE.
+ * the tree at once, and left to the engine to send. Knows nothing of FUSE.
+ *
+ * Nothing waits for the server while there is more to be sent: the kernel holds the directory's
+ * lock meanwhile. A mailbox that is made, renamed or removed while the journal is empty waits for
+ * the server's word, for some seconds at most, so that a refusal is the caller's to know. It is in
+ * the journal by then, whatever becomes of the wait: need->made, with which the caller calls again.
  *
  * All functions answer 0, an errno, or NEED_WAIT with `need` filled (fs/place.h). What is known
  * beforehand is refused at once and changes nothing:

@@ -10,7 +10,7 @@
 #include "fs/error.h"
 #include "fs/ops-private.h"
 
-/* None of these waits but where it is said. */
+/* For those that never wait. */
 static int settle(int error, struct need *need)
 {
     need_clear(need);
@@ -36,7 +36,7 @@ void op_unlink(fuse_req_t fuse, fuse_ino_t parent, const char *name)
     fuse_reply_err(fuse, settle(change_unlink(ops_mounted(), parent, name, &need), &need));
 }
 
-/* May wait for the list of a mailbox that was never listed. */
+/* May wait for the list of a mailbox that was never listed, and for the server's word. */
 static int step_rmdir(struct request *request)
 {
     int error = change_rmdir(ops_mounted(), request->inode, request->name, &request->need);
@@ -53,17 +53,31 @@ void op_rmdir(fuse_req_t fuse, fuse_ino_t parent, const char *name)
 
 /* ---- renaming ---- */
 
+static int step_rename(struct request *request)
+{
+    bool noreplace = (request->info.flags & RENAME_NOREPLACE) != 0;
+    int error = change_rename(ops_mounted(), request->inode, request->name, request->new_parent,
+                              request->new_name, noreplace, &request->need);
+    if (error == 0)
+        fuse_reply_err(request->fuse, 0);
+    return error;
+}
+
 void op_rename(fuse_req_t fuse, fuse_ino_t parent, const char *name, fuse_ino_t new_parent,
                const char *new_name, unsigned flags)
 {
-    struct need need = {0};
     if ((flags & ~(unsigned)RENAME_NOREPLACE) != 0) {
         fuse_reply_err(fuse, EINVAL);
         return;
     }
-    int error = change_rename(ops_mounted(), parent, name, new_parent, new_name,
-                              (flags & RENAME_NOREPLACE) != 0, &need);
-    fuse_reply_err(fuse, settle(error, &need));
+    struct request request = {.fuse = fuse,
+                              .step = step_rename,
+                              .inode = parent,
+                              .name = name,
+                              .new_parent = new_parent,
+                              .new_name = new_name,
+                              .info = {.flags = (int)flags}};
+    request_start(&request);
 }
 
 /* ---- making ---- */
@@ -76,12 +90,19 @@ void op_link(fuse_req_t fuse, fuse_ino_t inode, fuse_ino_t new_parent, const cha
     reply_entry(fuse, settle(error, &need), &attr);
 }
 
+static int step_mkdir(struct request *request)
+{
+    struct tree_attr attr = {0};
+    int error = change_mkdir(ops_mounted(), request->inode, request->name, &attr, &request->need);
+    if (error == 0)
+        reply_entry(request->fuse, 0, &attr);
+    return error;
+}
+
 void op_mkdir(fuse_req_t fuse, fuse_ino_t parent, const char *name, mode_t mode)
 {
-    struct need need = {0};
-    struct tree_attr attr = {0};
-    int error = change_mkdir(ops_mounted(), parent, name, &attr, &need);
-    reply_entry(fuse, settle(error, &need), &attr);
+    struct request request = {.fuse = fuse, .step = step_mkdir, .inode = parent, .name = name};
+    request_start(&request);
 }
 
 void op_mknod(fuse_req_t fuse, fuse_ino_t parent, const char *name, mode_t mode, dev_t device)

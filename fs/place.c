@@ -24,7 +24,10 @@ void need_clear(struct need *need)
 {
     for (unsigned i = 0; i < need->count; i++)
         g_free((char *)need->wishes[i].section);
-    *need = (struct need){.round = need->round, .may_decode = need->may_decode};
+    *need = (struct need){.round = need->round,
+                          .may_decode = need->may_decode,
+                          .made = need->made,
+                          .answer = need->answer};
 }
 
 static void ahead_done(enum engine_error error, void *data)

@@ -39,6 +39,9 @@ struct need {
     bool optional;                       /* the answer can be given, worse, if a wish fails */
     unsigned round;  /* how often the asker has waited already; kept by need_clear() */
     bool may_decode; /* the caller's thread may be busy for long: big decodes are done there */
+    /* kept by need_clear() too */
+    uint64_t made; /* what is waited for is the server's word on this entry of the journal */
+    enum engine_error answer; /* of the last round, where its wishes were optional */
 };
 /* Returned by functions that fill a need: ask, wait, then call again. Other values are errno codes;
  * 0 is success. */

@@ -44,6 +44,7 @@ static void parked_free(struct parked *parked)
     g_cond_broadcast(&changed);
     g_mutex_unlock(&lock);
     g_free((char *)parked->request.name);
+    g_free((char *)parked->request.new_name);
     g_free(parked);
 }
 
@@ -132,6 +133,7 @@ static void parked_resume(void *data, void *unused)
     }
     need_clear(need);
     need->round++;
+    need->answer = (enum engine_error)error;
     need->may_decode = false;
     parked_step(parked);
 }
@@ -205,6 +207,7 @@ static void request_park(struct request *request, int why)
     struct parked *parked = g_new0(struct parked, 1);
     parked->request = *request;
     parked->request.name = g_strdup(request->name);
+    parked->request.new_name = g_strdup(request->new_name);
     parked->thread = fuse_req_ctx(request->fuse)->pid;
     g_mutex_lock(&lock);
     parked->id = ++last_id;

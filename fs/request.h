@@ -27,6 +27,9 @@ struct request {
     request_step step;
     uint64_t inode;
     const char *name; /* borrowed from libfuse until the request is parked, then copied */
+    /* RENAME, whose flags are in `info` */
+    const char *new_name; /* as `name` */
+    uint64_t new_parent;
     struct fuse_file_info info;
     bool with_info;
     size_t size;

@@ -121,6 +121,7 @@ static void engine_take(struct engine *engine, uint64_t id, const struct engine_
     wish->done = done;
     wish->data = data;
     wish->ahead = what->ahead;
+    wish->brief = what->brief;
     wish->asked_us = engine_now(engine);
     g_hash_table_insert(engine->wishes, &wish->id, wish);
     job_join(engine, what, wish);
@@ -227,6 +228,12 @@ static bool wish_is_late(const struct engine *engine, const struct wish *wish, g
 }
 
 /* Lists that are in the cache need not wait for a server that is silent. */
+static bool wish_is_served(const struct engine *engine, const struct wish *wish, gint64 now)
+{
+    gint64 since = wish->brief ? wish->asked_us : wish_progress(engine, wish, now);
+    return now - since >= PATIENCE_US && (wish->brief || wish_is_modest(wish));
+}
+
 static void engine_serve_cached(struct engine *engine, gint64 now)
 {
     g_autoptr(GArray) served = g_array_new(FALSE, FALSE, sizeof(uint64_t));
@@ -235,8 +242,7 @@ static void engine_serve_cached(struct engine *engine, gint64 now)
     g_hash_table_iter_init(&iter, engine->wishes);
     while (g_hash_table_iter_next(&iter, NULL, &value)) {
         const struct wish *wish = value;
-        bool silent = now - wish_progress(engine, wish, now) >= PATIENCE_US;
-        if (silent && wish_is_modest(wish))
+        if (wish_is_served(engine, wish, now))
             g_array_append_val(served, wish->id);
     }
     for (guint i = 0; i < served->len; i++)

@@ -62,6 +62,7 @@ struct engine_wish {
     const char *section; /* BYTES: "", "HEADER", "2.1" ...; copied */
     uint64_t offset, length;
     uint64_t entry; /* PUSHED */
+    bool brief;     /* PUSHED: answered OK after some seconds, settled or not */
     bool ahead;     /* nobody waits for it: comes after what somebody waits for */
 };
 

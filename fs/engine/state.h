@@ -16,6 +16,7 @@ struct wish {
     engine_done done;
     void *data;
     bool ahead;
+    bool brief; /* does not wait for long, whatever the server does */
     gint64 asked_us;
     struct job *job; /* what will answer it */
 };

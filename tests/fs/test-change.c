@@ -228,18 +228,31 @@ static int rm(struct fixture *f, uint32_t slot, const char *name)
     return change_unlink(&f->mounted, dir(slot), name, &need);
 }
 
+/* Whether it only waits for the server's word on what is in the journal already, which does not
+ * come. */
+static bool is_made(int error, struct need *need)
+{
+    need_clear(need);
+    need->round = 1;
+    return error == NEED_WAIT && need->made != 0;
+}
+
 static int rmdir_(struct fixture *f, uint32_t slot, const char *name)
 {
     struct need need = {0};
     int error = change_rmdir(&f->mounted, dir(slot), name, &need);
-    need_clear(&need);
+    if (is_made(error, &need))
+        error = change_rmdir(&f->mounted, dir(slot), name, &need);
     return error;
 }
 
 static int mv(struct fixture *f, uint32_t from, const char *name, uint32_t to, const char *as)
 {
     struct need need = {0};
-    return change_rename(&f->mounted, dir(from), name, dir(to), as, true, &need);
+    int error = change_rename(&f->mounted, dir(from), name, dir(to), as, true, &need);
+    if (is_made(error, &need))
+        error = change_rename(&f->mounted, dir(from), name, dir(to), as, true, &need);
+    return error;
 }
 
 static int mkdir_(struct fixture *f, uint32_t slot, const char *name)
@@ -247,6 +260,8 @@ static int mkdir_(struct fixture *f, uint32_t slot, const char *name)
     struct need need = {0};
     struct tree_attr attr;
     int error = change_mkdir(&f->mounted, dir(slot), name, &attr, &need);
+    if (is_made(error, &need))
+        error = change_mkdir(&f->mounted, dir(slot), name, &attr, &need);
     if (error == 0)
         g_assert_cmpuint(attr.inode, ==, look(f, dir(slot), name));
     return error;
@@ -604,9 +619,17 @@ static void test_rmdir_unknown(struct fixture *f, const void *unused)
     g_assert_true(need.optional);
     need_clear(&need);
     need.round = 1;
-    g_assert_cmpint(change_rmdir(&f->mounted, dir(f->mine[0].root), "Old", &need), ==, 0);
+    g_assert_cmpint(change_rmdir(&f->mounted, dir(f->mine[0].root), "Old", &need), ==, NEED_WAIT);
     assert_entries(f, "remove Old:0> ");
+    g_assert_cmpuint(need.made, !=, 0);
+    g_assert_true(need.wishes[0].brief);
+    g_assert_cmpuint(need.wishes[0].entry, ==, need.made);
+    need_clear(&need);
+    need.answer = ENGINE_OFFLINE;
+    g_assert_cmpint(change_rmdir(&f->mounted, dir(f->mine[0].root), "Old", &need), ==, 0);
     settle(f, 0, 0, ENGINE_NOT_EMPTY);
+    need.answer = ENGINE_NOT_EMPTY;
+    g_assert_cmpint(change_rmdir(&f->mounted, dir(f->mine[0].root), "Old", &need), ==, ENOTEMPTY);
     g_assert_cmpuint(look(f, dir(f->mine[0].root), "Old"), !=, 0);
     g_assert_cmpuint(wish_count, ==, 1);
     g_assert_cmpint(wished, ==, ENGINE_FOLDERS);

@@ -29,7 +29,7 @@ class Account:
             for number in range(1, messages + 1):
                 client.append(b"A", raw(number))
         self.mount = mounts(server, user=user, **options)
-        mounts.flags.pop((server, user))  # these mounts select, which takes \Recent away
+        mounts.flags.pop((server, user), None)  # these mounts select, which takes \Recent away
         self.path = self.mount.path
 
     def names(self, mailbox):
@@ -366,3 +366,41 @@ def test_view_parts(account):
     mine.sync()
     server = mine.on_server()
     assert server["Trash"] == [1] and server["B"] == [2]
+
+
+# ---- what the server says of a mailbox at once
+
+REFUSALS = [
+    ("mkdir", r"^CREATE", lambda top: os.mkdir(top / "New")),
+    ("rename", r"^RENAME", lambda top: os.rename(top / "A", top / "New")),
+    ("rmdir", r"^DELETE", lambda top: os.rmdir(top / "B/C")),
+]
+
+
+@pytest.mark.parametrize("name,command,action", REFUSALS, ids=[r[0] for r in REFUSALS])
+@pytest.mark.parametrize("answer,expected", [("NO [CANNOT] such a name", errno.EINVAL),
+                                             ("NO [NOPERM] not you", errno.EACCES)])
+def test_a_mailbox_refused(mounts, usual_plain, user, name, command, action, answer, expected):
+    """Who makes, renames or removes a folder hears that the server will not have it."""
+    mine = Account(usual_plain, user, mounts)
+    top = [mine.names(folder) for folder in ("", "A", "B")]
+    usual_plain.refuse(command, answer)
+    fails(expected, action, mine.path)
+    assert wait_for(lambda: [mine.names(folder) for folder in ("", "A", "B")] == top)
+    assert "last refusal: " in mine.status()
+    assert "changes to be sent: 0" in mine.status()
+
+
+@pytest.mark.parametrize("name,command,action", REFUSALS, ids=[r[0] for r in REFUSALS])
+def test_a_mailbox_without_an_answer(mounts, dovecot, user, through, name, command, action):
+    """A silent server holds nobody for long; it is done when it speaks again."""
+    proxy = through(dovecot)
+    mine = Account(dovecot, user, mounts, port=proxy.port, tls="none")
+    assert mine.names("A") and mine.names("B/C") == []
+    proxy.stall()
+    action(mine.path)
+    assert "changes to be sent: 1" in mine.status()
+    proxy.resume()
+    assert wait_for(lambda: "changes to be sent: 0" in mine.status())
+    there = mine.on_server()
+    assert ("B/C" not in there) if name == "rmdir" else "New" in there
