@@ -246,6 +246,15 @@ static int set_draft(fuse_ino_t inode, const struct stat *attr, int to_set)
     return error;
 }
 
+/* No server keeps times or modes of folders: archivers, which set those of every directory that
+ * they enter, are told nothing else than that it is well. */
+static bool is_folder(fuse_ino_t inode)
+{
+    g_auto(place) place = {0};
+    return place_find(ops_mounted(), inode, &place) == 0 &&
+           (place.kind == PLACE_ACCOUNT || place.kind == PLACE_MAILBOX);
+}
+
 static int set_other(fuse_ino_t inode, const struct stat *attr, int to_set)
 {
     struct tree_attr now;
@@ -260,7 +269,7 @@ static int set_other(fuse_ino_t inode, const struct stat *attr, int to_set)
         (!(to_set & FUSE_SET_ATTR_GID) || attr->st_gid == now.gid);
     if (to_set & FUSE_SET_ATTR_SIZE)
         return node_of(inode).part == NODE_PART_MESSAGE ? EACCES : EPERM;
-    if (draft_saved(inode))
+    if (draft_saved(inode) || is_folder(inode))
         return 0;
     return same && !(to_set & TIMES) ? 0 : EPERM;
 }

@@ -239,6 +239,23 @@ def test_rsync_twice(desk):
     mine.arrived(*((raw(number), MTIME) for number in range(5)))
 
 
+def test_rsync_into_an_old_folder(desk):
+    """Its times and mode are another's, and stay; no error comes of it."""
+    mine = desk()
+    mine.file("in/1.eml", 1)
+    mine.mount.unmount()
+    with mine.mount:
+        before = os.stat(mine.a)
+        os.utime(mine.files / "in", (1, 1))
+        for _ in range(2):
+            ok("rsync", "-a", str(mine.files / "in") + "/", str(mine.a) + "/")
+            mine.arrived((raw(1), MTIME))
+        assert os.stat(mine.a).st_mode == before.st_mode
+        assert os.stat(mine.a).st_mtime >= before.st_mtime
+        with pytest.raises(PermissionError):
+            os.utime(mine.b / mine.shown(mine.b)[0], (1, 1))
+
+
 # -- archives
 
 @pytest.mark.parametrize("command", [
