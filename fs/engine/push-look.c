@@ -3,6 +3,7 @@
 
 #include "fs/engine/push.h"
 
+/* Of more the older half is forgotten: what we have put there came last. */
 #define LOOKED_MAX 100000
 
 static void looked_clear(struct looked *looked)
@@ -76,10 +77,12 @@ struct looked *looked_find(const GArray *looked, uint32_t uid)
 static void looked_take(GArray *into, const struct imap_fetch *fetch)
 {
     char *message_id = looked_message_id(fetch);
-    if (message_id == NULL || fetch->uid == 0 || into->len >= LOOKED_MAX) {
+    if (message_id == NULL || fetch->uid == 0) {
         g_free(message_id); /* flags that changed meanwhile */
         return;
     }
+    if (into->len >= LOOKED_MAX)
+        g_array_remove_range(into, 0, LOOKED_MAX / 2);
     struct looked looked = {
         .uid = fetch->uid,
         .size = (fetch->items & IMAP_ITEM_SIZE) != 0 ? fetch->size : 0,
