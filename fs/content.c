@@ -130,9 +130,10 @@ static int settle(const struct origin *origin, uint64_t *size, struct need *need
     return error;
 }
 
-static int status_size(const struct mounted *mounted, uint64_t *size)
+/* A file of .mailmount, whose text is made when it is asked for. */
+static int control_size(const struct mounted *mounted, const struct place *place, uint64_t *size)
 {
-    g_autoptr(GBytes) text = control_status(mounted);
+    g_autoptr(GBytes) text = control_text(mounted, place);
     *size = g_bytes_get_size(text);
     return 0;
 }
@@ -141,8 +142,8 @@ int content_size(const struct mounted *mounted, struct place *place, bool exact,
                  bool *is_exact, struct need *need)
 {
     *is_exact = true;
-    if (place->kind == PLACE_STATUS)
-        return status_size(mounted, size);
+    if (control_is_text(place))
+        return control_size(mounted, place, size);
     if (size_known(place, size))
         return 0;
     *is_exact = exact && place->account->account->size == ACCOUNT_SIZE_EXACT;
@@ -275,8 +276,8 @@ static int open_refused(const struct place *place, struct content **content)
 int content_open(const struct mounted *mounted, struct place *place, struct content **content,
                  struct need *need)
 {
-    if (place->kind == PLACE_STATUS) {
-        *content = content_new(0, control_status(mounted)); /* each opening its own text */
+    if (control_is_text(place)) {
+        *content = content_new(0, control_text(mounted, place)); /* each opening its own */
         return 0;
     }
     if (place->kind == PLACE_REFUSED)

@@ -109,3 +109,40 @@ GBytes *control_status(const struct mounted *mounted)
     }
     return g_string_free_to_bytes(text);
 }
+
+/* ---- the directory --------------------------------------------------------------------------- */
+
+const struct control_entry CONTROL_ENTRIES[] = {
+    {"status", NODE_STATUS, PLACE_STATUS, control_status},
+    {"failed", NODE_FAILED, PLACE_FAILED, NULL},
+    {"control", NODE_REQUESTS, PLACE_REQUESTS, control_requests},
+    {NULL},
+};
+
+const struct control_entry *control_entry(uint16_t node)
+{
+    for (const struct control_entry *entry = CONTROL_ENTRIES; entry->name != NULL; entry++)
+        if (entry->node == node)
+            return entry;
+    return NULL;
+}
+
+/* Kinds of places are shared with nothing else, so the node need not be looked at. */
+static const struct control_entry *entry_of(const struct place *place)
+{
+    for (const struct control_entry *entry = CONTROL_ENTRIES; entry->name != NULL; entry++)
+        if (entry->kind == place->kind)
+            return entry;
+    return NULL;
+}
+
+bool control_is_text(const struct place *place)
+{
+    const struct control_entry *entry = entry_of(place);
+    return entry != NULL && entry->text != NULL;
+}
+
+GBytes *control_text(const struct mounted *mounted, const struct place *place)
+{
+    return entry_of(place)->text(mounted);
+}

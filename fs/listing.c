@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "fs/arrival.h"
+#include "fs/control.h"
 #include "fs/draft.h"
 #include "fs/name.h"
 #include "fs/refused.h"
@@ -259,12 +260,12 @@ static void list_parts(struct listing *listing)
 
 static void list_control(struct listing *listing)
 {
-    struct place child = {.kind = PLACE_STATUS, .node = {.part = NODE_STATUS}};
-    if (listing->offset < OFFSET_PART && !put(listing, "status", &child, OFFSET_PART))
-        return;
-    child = (struct place){.kind = PLACE_FAILED, .node = {.part = NODE_FAILED}};
-    if (listing->offset < OFFSET_PART + 1)
-        put(listing, "failed", &child, OFFSET_PART + 1);
+    for (const struct control_entry *entry = CONTROL_ENTRIES; entry->name != NULL; entry++) {
+        struct place child = {.kind = entry->kind, .node = {.part = entry->node}};
+        uint64_t offset = OFFSET_PART + entry->node;
+        if (offset > listing->offset && !put(listing, entry->name, &child, offset))
+            return;
+    }
 }
 
 /* The offset is the inode, without a slot. */

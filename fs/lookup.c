@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "fs/arrival.h"
+#include "fs/control.h"
 #include "fs/draft.h"
 #include "fs/name.h"
 #include "fs/refused.h"
@@ -12,8 +13,6 @@
 #include "fs/view.h"
 
 #define CONTROL_NAME ".mailmount"
-#define STATUS_NAME "status"
-#define FAILED_NAME "failed"
 #define HEADERS_NAME "headers.txt"
 
 struct finding {
@@ -50,9 +49,13 @@ static int lookup_root(struct finding *finding)
 
 static int lookup_control(struct finding *finding)
 {
-    bool status = strcmp(finding->name, STATUS_NAME) == 0;
-    finding->node = (struct node){.part = status ? NODE_STATUS : NODE_FAILED};
-    return status || strcmp(finding->name, FAILED_NAME) == 0 ? 0 : ENOENT;
+    for (const struct control_entry *entry = CONTROL_ENTRIES; entry->name != NULL; entry++) {
+        if (strcmp(finding->name, entry->name) == 0) {
+            finding->node = (struct node){.part = entry->node};
+            return 0;
+        }
+    }
+    return ENOENT;
 }
 
 static int lookup_refused(struct finding *finding)

@@ -34,6 +34,7 @@ enum {
     NODE_CONTROL = 2,
     NODE_STATUS = 3,
     NODE_FAILED = 4,
+    NODE_REQUESTS = 5, /* .mailmount/control */
 };
 
 #define NODE_PART_REFUSED 8192 /* and up, with slot 0 */

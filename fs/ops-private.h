@@ -20,6 +20,8 @@ void op_listxattr(fuse_req_t fuse, fuse_ino_t inode, size_t size);
 void op_setxattr(fuse_req_t fuse, fuse_ino_t inode, const char *name, const char *value,
                  size_t size, int flags);
 void op_removexattr(fuse_req_t fuse, fuse_ino_t inode, const char *name);
+/* fs/ops-control.c: a write to .mailmount/control. */
+void ops_control_write(fuse_req_t fuse, const char *bytes, size_t size);
 /* fs/ops-write.c: files that are written. The first four answer for drafts where fs/ops.c does for
  * all else. */
 void ops_draft_open(fuse_req_t fuse, fuse_ino_t inode, struct fuse_file_info *info);

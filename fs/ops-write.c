@@ -149,6 +149,10 @@ void ops_draft_read(fuse_req_t fuse, size_t size, off_t offset, struct fuse_file
 void op_write(fuse_req_t fuse, fuse_ino_t inode, const char *bytes, size_t size, off_t offset,
               struct fuse_file_info *info)
 {
+    if (inode == NODE_REQUESTS) {
+        ops_control_write(fuse, bytes, size);
+        return;
+    }
     int error = draft_is_inode(inode) ? draft_write(handle_of(info), (uint64_t)offset, bytes, size)
                                       : EACCES;
     if (error == 0)
@@ -259,6 +263,8 @@ static int set_other(fuse_ino_t inode, const struct stat *attr, int to_set)
 {
     struct tree_attr now;
     struct need need = {0};
+    if (inode == NODE_REQUESTS && !(to_set & ~(TIMES | FUSE_SET_ATTR_SIZE)))
+        return 0; /* what shells do before they write to it */
     int error = tree_attr(ops_mounted(), inode, false, &now, &need);
     need_clear(&need);
     if (error != 0)

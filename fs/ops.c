@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "fs/content.h"
+#include "fs/control.h"
 #include "fs/draft.h"
 #include "fs/notify.h"
 #include "fs/ops-change.h"
@@ -149,7 +150,8 @@ static int step_open(struct request *request)
             return error;
         if (place_is_directory(&place))
             return EISDIR;
-        request->info.keep_cache = place.kind != PLACE_STATUS;
+        request->info.keep_cache = !control_is_text(&place);
+        request->info.direct_io = place.kind == PLACE_REQUESTS;
         told = place.kind == PLACE_MESSAGE ? place.message.size : 0;
         error = content_open(mounted, &place, &content, &request->need);
         if (error != 0)
@@ -171,7 +173,8 @@ static void op_open(fuse_req_t fuse, fuse_ino_t inode, struct fuse_file_info *in
         ops_draft_open(fuse, inode, info);
         return;
     }
-    if ((info->flags & O_ACCMODE) != O_RDONLY || (info->flags & O_TRUNC)) {
+    bool writes = (info->flags & O_ACCMODE) != O_RDONLY || (info->flags & O_TRUNC);
+    if (writes && inode != NODE_REQUESTS) {
         /* parts cannot be changed; a message can be replaced, but not written to */
         fuse_reply_err(fuse, node_of(inode).part >= NODE_PART_HEADERS ? EPERM : EACCES);
         return;

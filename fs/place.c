@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "fs/change.h"
+#include "fs/control.h"
 #include "fs/draft.h"
 #include "fs/error.h"
 #include "fs/trace.h"
@@ -50,6 +51,7 @@ bool place_is_directory(const struct place *place)
 {
     switch (place->kind) {
     case PLACE_STATUS:
+    case PLACE_REQUESTS:
     case PLACE_MESSAGE:
     case PLACE_HEADERS:
     case PLACE_PART:
@@ -141,26 +143,19 @@ static int find_fixed(const struct mounted *mounted, struct place *place)
 {
     if (place->node.uid != 0)
         return find_local(mounted, place);
-    switch (place->node.part) {
-    case NODE_ROOT:
-        place->kind = mounted->several ? PLACE_ROOT : PLACE_ACCOUNT;
-        if (!mounted->several) {
-            place->account = &mounted->accounts[0];
-            place->txn = cache_txn_read(place->account->cache);
-        }
+    const struct control_entry *entry = control_entry(place->node.part);
+    if (place->node.part == NODE_CONTROL || entry != NULL) {
+        place->kind = entry != NULL ? entry->kind : PLACE_CONTROL;
         return 0;
-    case NODE_CONTROL:
-        place->kind = PLACE_CONTROL;
-        return 0;
-    case NODE_STATUS:
-        place->kind = PLACE_STATUS;
-        return 0;
-    case NODE_FAILED:
-        place->kind = PLACE_FAILED;
-        return 0;
-    default:
-        return ESTALE;
     }
+    if (place->node.part != NODE_ROOT)
+        return ESTALE;
+    place->kind = mounted->several ? PLACE_ROOT : PLACE_ACCOUNT;
+    if (!mounted->several) {
+        place->account = &mounted->accounts[0];
+        place->txn = cache_txn_read(place->account->cache);
+    }
+    return 0;
 }
 
 static int find_part(struct place *place)

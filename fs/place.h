@@ -56,17 +56,18 @@ void need_clear(struct need *need);
 void wish_ahead(struct engine *engine, const struct engine_wish *wish);
 
 enum place_kind {
-    PLACE_ROOT,    /* of several accounts */
-    PLACE_ACCOUNT, /* top of one account's mailboxes */
-    PLACE_MAILBOX, /* its children and messages */
-    PLACE_CONTROL, /* .mailmount */
-    PLACE_STATUS,  /* .mailmount/status */
-    PLACE_MESSAGE, /* NAME.eml */
-    PLACE_PARTS,   /* NAME/, or X/ of a part */
-    PLACE_HEADERS, /* headers.txt in either */
-    PLACE_PART,    /* a leaf, or X.eml */
-    PLACE_DRAFT,   /* a local file (fs/draft.h) */
-    PLACE_GHOST,   /* NAME/ or, FILE, NAME.eml of a message that went (fs/trace.h) */
+    PLACE_ROOT,     /* of several accounts */
+    PLACE_ACCOUNT,  /* top of one account's mailboxes */
+    PLACE_MAILBOX,  /* its children and messages */
+    PLACE_CONTROL,  /* .mailmount */
+    PLACE_STATUS,   /* .mailmount/status */
+    PLACE_REQUESTS, /* .mailmount/control */
+    PLACE_MESSAGE,  /* NAME.eml */
+    PLACE_PARTS,    /* NAME/, or X/ of a part */
+    PLACE_HEADERS,  /* headers.txt in either */
+    PLACE_PART,     /* a leaf, or X.eml */
+    PLACE_DRAFT,    /* a local file (fs/draft.h) */
+    PLACE_GHOST,    /* NAME/ or, FILE, NAME.eml of a message that went (fs/trace.h) */
     PLACE_GHOST_FILE,
     PLACE_FAILED,  /* .mailmount/failed */
     PLACE_REFUSED, /* a message in it */
@@ -77,7 +78,7 @@ enum place_kind {
 struct place {
     enum place_kind kind;
     struct node node;
-    struct mounted_account *account; /* NULL for ROOT, CONTROL, STATUS, FAILED, and local files */
+    struct mounted_account *account; /* NULL for ROOT, .mailmount and its files, local files */
     struct cache_txn *txn;           /* over the account's metadata; NULL as above */
     struct cache_mailbox mailbox;    /* MAILBOX: itself; of a message: where it lies */
     struct cache_message message;    /* MESSAGE and below */

@@ -34,6 +34,7 @@ struct request {
     bool with_info;
     size_t size;
     uint64_t offset;
+    unsigned stage;           /* of a write to .mailmount/control, see fs/control.h */
     pid_t thread_group;       /* FLUSH: of who asks, 0: not known */
     struct fuse_file_info to; /* COPY_FILE_RANGE: the file that is written */
     uint64_t to_offset;

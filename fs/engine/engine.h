@@ -53,6 +53,7 @@ enum engine_want {
     ENGINE_PUSHED, /* the journal's entry `entry` is settled; 0: all that it holds now are, for
                       which another attempt to reach the server is made. The error is the server's
                       refusal, or that it is out of reach: the entry then stays */
+    ENGINE_CONNECT, /* a connection is open: if none is, an attempt is made now */
 };
 struct engine_wish {
     enum engine_want want;
@@ -64,6 +65,7 @@ struct engine_wish {
     uint64_t entry; /* PUSHED */
     bool brief;     /* PUSHED: answered OK after some seconds, settled or not */
     bool ahead;     /* nobody waits for it: comes after what somebody waits for */
+    bool anew;      /* FOLDERS, MAILBOX: the server is asked, however fresh the list is */
 };
 
 /* Called once, from any thread, without locks held; must not block. */

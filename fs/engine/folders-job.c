@@ -287,6 +287,15 @@ static enum engine_error folders_store(struct engine *engine, GPtrArray *entries
 
 /* ---- the job --------------------------------------------------------------------------------- */
 
+static enum engine_error folders_prepare(struct job *job)
+{
+    if (!job->wish.anew)
+        return ENGINE_OK;
+    g_hash_table_remove(job->engine->fresh, FRESH_KEY);
+    watch_poll_now(job->engine);
+    return ENGINE_OK;
+}
+
 static bool folders_satisfied(struct job *job)
 {
     const gint64 *at = g_hash_table_lookup(job->engine->fresh, FRESH_KEY);
@@ -452,6 +461,7 @@ static enum engine_error folders_offline(struct job *job, enum engine_error why)
 const struct job_class FOLDERS_CLASS = {
     .name = "folders",
     .size = sizeof(struct folders),
+    .prepare = folders_prepare,
     .satisfied = folders_satisfied,
     .start = folders_start,
     .answered = folders_answered,

@@ -9,6 +9,7 @@ static const struct job_class *const CLASSES[] = {
     [ENGINE_FOLDERS] = &FOLDERS_CLASS, [ENGINE_MAILBOX] = &SYNC_CLASS,
     [ENGINE_PARTS] = &STRUCTURE_CLASS, [ENGINE_REPARTS] = &STRUCTURE_CLASS,
     [ENGINE_BYTES] = &READER_CLASS,    [ENGINE_PUSHED] = &PUSHED_CLASS,
+    [ENGINE_CONNECT] = &CONNECT_CLASS,
 };
 
 /* ---- life ------------------------------------------------------------------------------------ */
@@ -34,10 +35,10 @@ void job_unref(struct job *job)
 
 static char *job_key(const struct engine_wish *what)
 {
-    if (what->want == ENGINE_FOLDERS)
-        return g_strdup("F");
+    if (what->want == ENGINE_FOLDERS || what->want == ENGINE_CONNECT)
+        return g_strdup(what->want == ENGINE_FOLDERS ? "F" : "C");
     if (what->want == ENGINE_MAILBOX)
-        return g_strdup_printf("M%u", what->folder);
+        return g_strdup_printf("%c%u", what->anew ? 'A' : 'M', what->folder);
     if (what->want == ENGINE_PUSHED)
         return what->entry != 0 ? g_strdup_printf("W%" G_GUINT64_FORMAT, what->entry) : NULL;
     if (what->want != ENGINE_BYTES)

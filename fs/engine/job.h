@@ -123,5 +123,7 @@ extern const struct imap_events JOB_EVENTS;
 
 /* Whether the server says: not now (RFC 5530, throttling), so that it may be asked again. */
 bool job_is_passing(const struct imap_result *result);
+/* An attempt to connect has ended: answers who waits for it (ENGINE_CONNECT). */
+void connect_settle(struct engine *engine);
 extern const struct job_class FOLDERS_CLASS, SYNC_CLASS, STRUCTURE_CLASS, READER_CLASS, PUSH_CLASS,
-    PUSHED_CLASS;
+    PUSHED_CLASS, CONNECT_CLASS;

@@ -201,6 +201,7 @@ static gboolean pool_ready(gpointer data)
         pool_opened(engine, opening);
     else
         pool_refused(engine, opening->error);
+    connect_settle(engine);
     job_schedule(engine);
     engine_publish(engine);
     return G_SOURCE_REMOVE;
@@ -235,6 +236,17 @@ void pool_try(struct engine *engine)
     const struct pool *pool = &engine->pool;
     if (pool->lines->len == 0 && pool->openings->len == 0 && pool_may_open(engine))
         pool_attempt(engine);
+}
+
+void pool_retry(struct engine *engine)
+{
+    struct pool *pool = &engine->pool;
+    pool->backoff_us = 0;
+    pool->next_us = 0;
+    while (!engine_hears(engine) && pool->lines->len > 0)
+        line_drop(pool->lines->pdata[pool->lines->len - 1], true);
+    pool_try(engine);
+    engine_hurry(engine);
 }
 
 void pool_nudge(struct engine *engine)

@@ -75,6 +75,8 @@ void pool_open(struct engine *engine, unsigned count);
 bool pool_may_open(const struct engine *engine);
 /* Another attempt now, if none is under way. */
 void pool_try(struct engine *engine);
+/* The same whatever the back-off says; connections that do not answer are given up first. */
+void pool_retry(struct engine *engine);
 /* A new wish while out of reach: an attempt is made if the last was a second ago, or when it was.
  */
 void pool_nudge(struct engine *engine);

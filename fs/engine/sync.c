@@ -21,6 +21,8 @@ static enum engine_error sync_prepare(struct job *job)
     if (cache_mailbox_get(txn, job->folder, &mailbox) != CACHE_OK)
         return ENGINE_GONE;
     job->mailbox = g_strdup(mailbox.wire);
+    if (job->wish.anew)
+        g_hash_table_remove(job->engine->fresh, GUINT_TO_POINTER(job->folder));
     return ENGINE_OK;
 }
 
@@ -49,6 +51,8 @@ static bool sync_satisfied(struct job *job)
 
 static bool sync_cached(struct job *job)
 {
+    if (job->wish.anew)
+        return false;
     g_autoptr(cache_txn) txn = cache_txn_read(job->engine->cache);
     struct cache_mailbox mailbox;
     return cache_mailbox_get(txn, job->folder, &mailbox) == CACHE_OK &&

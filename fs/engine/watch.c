@@ -239,6 +239,11 @@ void watch_polled(struct engine *engine)
     engine->watch->polled_us = engine_now(engine);
 }
 
+void watch_poll_now(struct engine *engine)
+{
+    engine->watch->polled_us = 0;
+}
+
 bool watch_polls(const struct engine *engine)
 {
     const struct watch *watch = engine->watch;

@@ -37,6 +37,8 @@ void watch_sync(struct engine *engine, uint32_t folder);
 bool watch_fits(const struct imap_status *status, const struct cache_mailbox *mailbox);
 /* All mailboxes were asked for what they hold. */
 void watch_polled(struct engine *engine);
+/* The next list of mailboxes is a poll. */
+void watch_poll_now(struct engine *engine);
 /* Whether the next list of mailboxes is a poll, so that without LIST-STATUS it asks for the STATUS
  * of those that are kept. */
 bool watch_polls(const struct engine *engine);
