@@ -7,6 +7,7 @@
 #include "fs/engine/parse.h"
 #include "fs/engine/push.h"
 #include "fs/engine/reader.h"
+#include "fs/engine/remade.h"
 #include "fs/engine/watch.h"
 #include "imap/imap.h"
 
@@ -580,6 +581,7 @@ void engine_free(struct engine *engine)
     pool_free(engine);
     push_free(engine);
     watch_free(engine);
+    remade_clear(engine);
     GHashTable *const tables[] = {engine->wishes,  engine->jobs,    engine->fresh,  engine->zero,
                                   engine->partial, engine->windows, engine->proofs, engine->misfits,
                                   engine->rights,  engine->syncs};

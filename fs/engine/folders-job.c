@@ -3,6 +3,7 @@
 
 #include "fs/engine/folders.h"
 #include "fs/engine/push.h"
+#include "fs/engine/remade.h"
 #include "fs/engine/watch.h"
 
 #define ENTRIES_MAX 100000
@@ -20,6 +21,7 @@ struct folders {
     struct job job;
     GPtrArray *entries;
     GArray *counts; /* struct folder_count: what LIST-STATUS, or STATUS, says */
+    gint64 begun_us;
     bool polls, stored;
 };
 struct folder_count {
@@ -361,6 +363,7 @@ static void folders_start(struct job *job)
     folders->counts = g_array_new(FALSE, TRUE, sizeof(struct folder_count));
     g_array_set_clear_func(folders->counts, (GDestroyNotify)folder_count_clear);
     folders->stored = false;
+    folders->begun_us = engine_now(job->engine);
     folders->polls = watch_polls(job->engine);
     job_send_list(job, STEP_LIST, true);
     folders_ask_quota(folders);
@@ -435,9 +438,23 @@ static enum engine_error folders_listed(struct folders *folders, const struct im
     return ENGINE_OK;
 }
 
+/* Whether the list lacks what we have just changed ourselves: then it is asked for again. */
+static bool folders_doubt(struct folders *folders)
+{
+    struct job *job = &folders->job;
+    enum remade_doubt doubt =
+        remade_doubt(job->engine, folders->entries, folders->begun_us, job->line->opened_us);
+    job->lost = doubt != REMADE_NONE;
+    if (doubt == REMADE_STALE)
+        pool_doom(job->line, IMAP_OK);
+    return job->lost;
+}
+
 static void folders_answered(struct job *job, unsigned step, const struct imap_result *result)
 {
     struct folders *folders = (struct folders *)job;
+    if (step == STEP_LIST && result->error == IMAP_OK && folders_doubt(folders))
+        return;
     enum engine_error error = step == STEP_LIST ? folders_listed(folders, result) : ENGINE_OK;
     if (error != ENGINE_OK) {
         job_end(job, error);

@@ -3,6 +3,7 @@
 
 #include "fs/engine/folders.h"
 #include "fs/engine/push.h"
+#include "fs/engine/remade.h"
 
 /* One mailbox at a time. */
 static void mailbox_single(struct push *push)
@@ -21,6 +22,7 @@ static void mailbox_heard(struct push *push, unsigned step, const struct imap_re
 
 static void mailbox_done(struct push *push)
 {
+    remade_note(push->job.engine, push_entry(push, 0));
     push_entry(push, 0)->step = JOURNAL_PLACED;
     push_place(push->job.engine, g_steal_pointer(&push->batch));
     push_next(push);

@@ -64,6 +64,7 @@ struct engine {
     GHashTable *windows;   /* messages slot -> how many neighbours' structures to ask for */
     GHashTable *proofs;    /* objects whose RFC822.SIZE was right */
     GHashTable *misfits;   /* and was wrong: some of the first ones of each */
+    GQueue remade;         /* struct remade */
     GQueue ledger;         /* facts of bodies read, written together: see reader.c */
     GThreadPool *parsers;  /* take whole messages apart; made when first needed */
     GSource *timer;        /* 250 ms while wishes or connections exist */

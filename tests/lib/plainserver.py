@@ -77,6 +77,7 @@ class PlainServer:
                 self.store.deliver(name, getattr(message, "raw", message),
                                    getattr(message, "flags", ""), getattr(message, "date", None))
         self.password = password
+        self.remembers_list = False  # a session lists what it listed first, until it changes that
         self.omit, self.tagged, self.early = set(), False, False
         self.faults = []
         self.log = []         # (number of the connection, the command without its tag)

@@ -30,6 +30,7 @@ class Session(Messages):
         self.box, self.read_only, self.view, self.told = None, True, [], {}
         self.condstore = False
         self.signed_in = False
+        self.listed = None
         self.out = []
         self.thread = threading.Thread(target=self.run, daemon=True)
 
@@ -239,7 +240,10 @@ class Session(Messages):
         if text(patterns[0]) == "":
             self.say('* LIST (\\Noselect) %s ""' % self.separator())
             return "OK done"
-        for name, box in list(self.store.mailboxes.items()):
+        boxes = list(self.store.mailboxes.items())
+        if self.server.remembers_list:
+            boxes = self.listed = self.listed or boxes
+        for name, box in boxes:
             if not any(self.matches(text(words[0]) + text(p), name) for p in patterns):
                 continue
             flags = sorted(a for a in box.attributes
@@ -327,6 +331,7 @@ class Session(Messages):
         return "OK done"
 
     def do_create(self, words, uid, tag):
+        self.listed = None
         uses = []
         if len(words) > 1:
             if not self.server.has("CREATE-SPECIAL-USE"):
@@ -340,6 +345,7 @@ class Session(Messages):
         return "OK done"
 
     def do_delete(self, words, uid, tag):
+        self.listed = None
         box = self.store.mailboxes.get(self.store.key(text(words[0])))
         self.store.delete(text(words[0]))
         if box is self.box:
@@ -347,6 +353,7 @@ class Session(Messages):
         return "OK done"
 
     def do_rename(self, words, uid, tag):
+        self.listed = None
         self.store.rename(text(words[0]), text(words[1]))
         return "OK done"
 

@@ -2,6 +2,7 @@
 and changes nothing."""
 import errno
 import os
+import re
 import signal
 import subprocess
 
@@ -389,6 +390,35 @@ def test_a_mailbox_refused(mounts, usual_plain, user, name, command, action, ans
     assert wait_for(lambda: [mine.names(folder) for folder in ("", "A", "B")] == top)
     assert "last refusal: " in mine.status()
     assert "changes to be sent: 0" in mine.status()
+
+
+def test_a_list_of_yesterday(mounts, usual_plain, user):
+    """Dovecot's sessions may go on listing mailboxes as they were before another one changed them:
+    what was done in the mount stays as it was done."""
+    usual_plain.remembers_list = True
+    mine = Account(usual_plain, user, mounts)
+    for folder in ("A", "B", "B/C"):  # several connections, each in a mailbox
+        mine.names(folder)
+    assert wait_for(lambda: usual_plain.sent("^IDLE"))
+
+    def lists():
+        return len(usual_plain.sent("^LIST"))
+    for number, change in enumerate((
+            lambda: os.mkdir(mine.path / "New"),
+            lambda: os.rename(mine.path / "A", mine.path / "Newer"),
+            lambda: os.rmdir(mine.path / "B/C"))):
+        mine.names("")
+        change()
+        mine.sync("")
+        there = mine.names(""), mine.names("B")
+        changed = [n for n, line in usual_plain.log if re.match("CREATE New|RENAME|DELETE", line)]
+        assert len(changed) == number + 1
+        next(s for s in usual_plain.sessions if s.number == changed[-1]).close()
+        before = lists()
+        assert wait_for(lambda: mine.names("") and lists() > before + 1)
+        mine.sync("")
+        assert (mine.names(""), mine.names("B")) == there
+    assert set(mine.on_server()) >= {"New", "Newer"} and "B/C" not in mine.on_server()
 
 
 @pytest.mark.parametrize("name,command,action", REFUSALS, ids=[r[0] for r in REFUSALS])
