@@ -109,6 +109,9 @@ int cache_mailbox_get(struct cache_txn *txn, uint32_t slot, struct cache_mailbox
 int cache_mailbox_by_wire(struct cache_txn *txn, const char *wire, struct cache_mailbox *mailbox);
 int cache_mailbox_by_name(struct cache_txn *txn, uint32_t parent, const char *name,
                           struct cache_mailbox *mailbox);
+/* Where a mailbox lies: names from the top down with slashes between, which no name holds. The
+ * caller's. NULL: it is not there, or cut off from the top. */
+char *cache_mailbox_path(struct cache_txn *txn, uint32_t slot);
 /* The mailbox whose messages have this slot. */
 int cache_mailbox_of_messages(struct cache_txn *txn, uint32_t messages,
                               struct cache_mailbox *mailbox);
@@ -173,6 +176,8 @@ uint64_t cache_object_for(struct cache_txn *txn, char kind, const char *server_i
 /* The server's own id of an object, alive until the transaction changes something. CACHE_NOT_FOUND:
  * it has none. */
 int cache_object_server_id(struct cache_txn *txn, uint64_t object, char *kind, const char **id);
+/* How many messages have an object; 0 also if that is not known. */
+uint32_t cache_object_messages(struct cache_txn *txn, uint64_t object);
 /* Drops objects (and their headers, parts and sizes) without a message; some at a time, returns how
  * many. Takes its own transactions. */
 unsigned cache_collect(struct cache *cache, unsigned most);

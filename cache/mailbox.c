@@ -1,5 +1,7 @@
 #include "cache/store.h"
 
+#define LEVELS_MAX 256
+
 /* A name of any length is found by its SHA-256; the record says whether it is the one. */
 static void key_wire(struct key *key, const char *wire)
 {
@@ -53,6 +55,20 @@ int cache_mailbox_by_name(struct cache_txn *txn, uint32_t parent, const char *na
     if (rc == CACHE_OK && (mailbox->parent != parent || strcmp(mailbox->name, name) != 0))
         return CACHE_NOT_FOUND;
     return rc;
+}
+
+char *cache_mailbox_path(struct cache_txn *txn, uint32_t slot)
+{
+    struct cache_mailbox mailbox = {.parent = slot};
+    g_autoptr(GString) path = g_string_new(NULL);
+    for (unsigned level = 0; level < LEVELS_MAX && mailbox.parent != 0; level++) {
+        if (cache_mailbox_get(txn, mailbox.parent, &mailbox) != CACHE_OK)
+            return NULL;
+        if (path->len > 0)
+            g_string_prepend_c(path, '/');
+        g_string_prepend(path, mailbox.name);
+    }
+    return path->len > 0 ? g_string_free(g_steal_pointer(&path), FALSE) : NULL;
 }
 
 int cache_mailbox_of_messages(struct cache_txn *txn, uint32_t messages,

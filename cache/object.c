@@ -163,6 +163,14 @@ int cache_object_server_id(struct cache_txn *txn, uint64_t object, char *kind, c
     return record.kind != 0 ? CACHE_OK : CACHE_NOT_FOUND;
 }
 
+uint32_t cache_object_messages(struct cache_txn *txn, uint64_t object)
+{
+    struct object_record record;
+    bool found =
+        store_check(txn, false) == CACHE_OK && object_get(txn, object, &record) == CACHE_OK;
+    return found ? record.references : 0;
+}
+
 /* ---- collecting ----------------------------------------------------------------------------- */
 
 /* Objects without a message, at most `most`. */

@@ -8,6 +8,7 @@
 #include "fs/draft.h"
 #include "fs/error.h"
 #include "fs/name.h"
+#include "fs/news.h"
 #include "fs/notify.h"
 #include "fs/trace.h"
 
@@ -73,6 +74,20 @@ static int wire_of(struct mounted_account *account, const struct above *above, c
     return 0;
 }
 
+/* From the account's directory; the caller's. */
+static char *path_of(const struct mounted_account *account, uint32_t slot)
+{
+    g_autoptr(cache_txn) txn = cache_txn_read(account->cache);
+    return cache_mailbox_path(txn, slot);
+}
+
+static void tell(const struct mounted_account *account, enum engine_folder what, const char *path,
+                 const char *old)
+{
+    if (path != NULL)
+        news_folder(account, what, path, old);
+}
+
 /* ---- making ---- */
 
 static int mailbox_store(struct mounted_account *account, const struct above *above,
@@ -111,6 +126,8 @@ static int mailbox_create(struct mounted_account *account, const struct above *a
     if (error != 0)
         journal_cancel(account->journal, *id);
     engine_push(account->engine);
+    g_autofree char *path = error == 0 ? path_of(account, *slot) : NULL;
+    tell(account, ENGINE_FOLDER_NEW, path, NULL);
     return error;
 }
 
@@ -302,10 +319,13 @@ static bool remove_unmade(struct mounted_account *account, const char *wire)
 
 static int cache_forget(struct mounted_account *account, uint32_t slot)
 {
+    g_autofree char *path = path_of(account, slot);
     g_autoptr(cache_txn) txn = cache_txn_write(account->cache);
     int error = cache_mailbox_remove(txn, slot);
     if (error == CACHE_OK)
         error = cache_txn_commit(g_steal_pointer(&txn));
+    if (error == CACHE_OK)
+        tell(account, ENGINE_FOLDER_GONE, path, NULL);
     return error_of_cache(error);
 }
 
@@ -410,7 +430,11 @@ void change_rename_back(struct mounted_account *account, const char *from, const
             return;
         all = renamed_find(txn, &mailbox, to);
     }
+    uint32_t slot = g_array_index(all, struct renamed, 0).slot;
+    g_autofree char *was = path_of(account, slot);
     renamed_store(account, all);
+    g_autofree char *is = path_of(account, slot);
+    tell(account, ENGINE_FOLDER_MOVED, is, was);
 }
 
 /* What is renamed, and whether it may be. */
@@ -500,10 +524,13 @@ int change_rename_mailbox(const struct mounted *mounted, const struct change_chi
         error = wire_of(account, &above, new_name, &wire);
     if (error == 0)
         error = rename_from(mounted, old->inode, wire, &above, account, &all);
+    g_autofree char *was = path_of(account, node_of(old->inode).slot);
     if (error == 0)
         error = rename_do(mounted, account, &above, new_name, all, target, &id);
     if (error != 0)
         return error;
+    g_autofree char *is = path_of(account, node_of(old->inode).slot);
+    tell(account, ENGINE_FOLDER_MOVED, is, was);
     touched_add(node_inode(old->node));
     touched_add(new_parent);
     notify_entry(new_parent, new_name);

@@ -4,6 +4,7 @@
 #include "fs/change-private.h"
 #include "fs/draft.h"
 #include "fs/error.h"
+#include "fs/news.h"
 #include "fs/notify.h"
 #include "fs/trace.h"
 
@@ -170,9 +171,12 @@ static void mailbox_forget(struct mounted_account *account, const char *wire)
 {
     g_autoptr(cache_txn) txn = cache_txn_write(account->cache);
     struct cache_mailbox mailbox;
-    if (cache_mailbox_by_wire(txn, wire, &mailbox) == CACHE_OK && mailbox.synced_us == 0 &&
-        cache_mailbox_remove(txn, mailbox.slot) == CACHE_OK)
-        cache_txn_commit(g_steal_pointer(&txn));
+    if (cache_mailbox_by_wire(txn, wire, &mailbox) != CACHE_OK || mailbox.synced_us != 0)
+        return;
+    g_autofree char *path = cache_mailbox_path(txn, mailbox.slot);
+    if (cache_mailbox_remove(txn, mailbox.slot) == CACHE_OK &&
+        cache_txn_commit(g_steal_pointer(&txn)) == CACHE_OK && path != NULL)
+        news_folder(account, ENGINE_FOLDER_GONE, path, NULL);
 }
 
 static void ask_folders(enum engine_error error, void *data)

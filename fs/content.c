@@ -5,6 +5,7 @@
 
 #include "fs/ahead.h"
 #include "fs/control.h"
+#include "fs/events.h"
 #include "fs/mime.h"
 #include "fs/origin.h"
 #include "fs/refused.h"
@@ -144,6 +145,10 @@ int content_size(const struct mounted *mounted, struct place *place, bool exact,
     *is_exact = true;
     if (control_is_text(place))
         return control_size(mounted, place, size);
+    if (place->kind == PLACE_EVENTS) {
+        *size = events_size();
+        return 0;
+    }
     if (size_known(place, size))
         return 0;
     *is_exact = exact && place->account->account->size == ACCOUNT_SIZE_EXACT;

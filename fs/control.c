@@ -116,6 +116,7 @@ const struct control_entry CONTROL_ENTRIES[] = {
     {"status", NODE_STATUS, PLACE_STATUS, control_status},
     {"failed", NODE_FAILED, PLACE_FAILED, NULL},
     {"control", NODE_REQUESTS, PLACE_REQUESTS, control_requests},
+    {"events", NODE_EVENTS, PLACE_EVENTS, NULL},
     {NULL},
 };
 

@@ -9,7 +9,7 @@ struct control_entry {
     uint16_t node; /* the inode's part number, slot 0 */
     enum place_kind kind;
     /* The text of a file that is made when it is read: UTF-8, a line a fact, the caller's. NULL:
-     * it is a directory. */
+     * it is a directory, or the stream of fs/events.h. */
     GBytes *(*text)(const struct mounted *mounted);
 };
 extern const struct control_entry CONTROL_ENTRIES[]; /* ends with a NULL name */

@@ -10,6 +10,7 @@
 #include "fs/content.h"
 #include "fs/draft.h"
 #include "fs/mime.h"
+#include "fs/news.h"
 #include "fs/notify.h"
 #include "fs/ops.h"
 #include "fs/parsed.h"
@@ -42,9 +43,16 @@ static void on_mailbox_changed(uint32_t folder, void *data)
     notify_inode(node_inode((struct node){.slot = folder}));
 }
 
+static void on_message_arrived(uint32_t folder, uint32_t messages, uint32_t uid, const char *name,
+                               void *data)
+{
+    news_arrived(data, folder, messages, uid, name);
+}
+
 static void on_message_removed(uint32_t folder, uint32_t messages, uint32_t uid, const char *name,
                                uint64_t object, void *data)
 {
+    news_removed(data, folder, name, object);
     uint64_t parent = node_inode((struct node){.slot = folder});
     g_autofree char *eml = g_strconcat(name, ".eml", NULL);
     notify_entry(parent, eml);
@@ -55,6 +63,7 @@ static void on_message_changed(uint32_t folder, uint32_t messages, uint32_t uid,
                                const struct engine_flags *was, const struct engine_flags *is,
                                void *data)
 {
+    news_flags(data, folder, messages, uid, name, is);
     notify_attributes(node_inode((struct node){messages, uid, NODE_PART_MESSAGE}));
 }
 
@@ -70,6 +79,12 @@ static void on_folders_changed(void *data)
     notify_inode(NODE_ROOT);
 }
 
+static void on_folder_changed(enum engine_folder what, const char *path, const char *old,
+                              void *data)
+{
+    news_folder(data, what, path, old);
+}
+
 static void on_change_settled(const struct journal_entry *entry, enum engine_error error,
                               const char *text, void *data)
 {
@@ -78,10 +93,12 @@ static void on_change_settled(const struct journal_entry *entry, enum engine_err
 
 static const struct engine_events EVENTS = {
     .mailbox_changed = on_mailbox_changed,
+    .message_arrived = on_message_arrived,
     .message_removed = on_message_removed,
     .message_changed = on_message_changed,
     .content_changed = on_content_changed,
     .folders_changed = on_folders_changed,
+    .folder_changed = on_folder_changed,
     .change_settled = on_change_settled,
 };
 
@@ -267,6 +284,7 @@ static void *stopper(void *data)
         ;
     if (!stopping)
         return NULL; /* served to the end */
+    news_end();
     accounts_stop();
     struct session *served = session;
     if (served != NULL)
@@ -310,6 +328,7 @@ static enum mount_error serve(GError **error)
         return MOUNT_FUSE;
     session = mine; /* before `stopping` is read: the stopper does it the other way round */
     notify_start(session_fuse(mine));
+    news_start(&mounted, session_device(mine));
     if (!stopping)
         session_loop(mine);
     return MOUNT_OK;
@@ -324,8 +343,10 @@ enum mount_error mount_run(const struct mount_config *of, GError **error)
     enum mount_error result = accounts_open(error);
     if (result == MOUNT_OK)
         result = stopping ? stopped(error) : serve(error);
+    news_end();
     accounts_stop();
     request_finish();
+    news_stop();
     notify_stop();
     end_stopper(thread);
     if (session != NULL)

@@ -35,6 +35,7 @@ enum {
     NODE_STATUS = 3,
     NODE_FAILED = 4,
     NODE_REQUESTS = 5, /* .mailmount/control */
+    NODE_EVENTS = 6,   /* .mailmount/events */
 };
 
 #define NODE_PART_REFUSED 8192 /* and up, with slot 0 */

@@ -22,6 +22,17 @@ void op_setxattr(fuse_req_t fuse, fuse_ino_t inode, const char *name, const char
 void op_removexattr(fuse_req_t fuse, fuse_ino_t inode, const char *name);
 /* fs/ops-control.c: a write to .mailmount/control. */
 void ops_control_write(fuse_req_t fuse, const char *bytes, size_t size);
+/* fs/ops-events.c: .mailmount/events. The first four answer for it where fs/ops.c does for all
+ * else.
+ */
+void ops_events_open(fuse_req_t fuse, struct fuse_file_info *info);
+void ops_events_read(fuse_req_t fuse, size_t size, off_t offset, struct fuse_file_info *info);
+void ops_events_release(fuse_req_t fuse, struct fuse_file_info *info);
+/* Does not answer. */
+void ops_events_getattr(struct fuse_file_info *info);
+void ops_events_init(void);
+void op_poll(fuse_req_t fuse, fuse_ino_t inode, struct fuse_file_info *info,
+             struct fuse_pollhandle *handle);
 /* fs/ops-write.c: files that are written. The first four answer for drafts where fs/ops.c does for
  * all else. */
 void ops_draft_open(fuse_req_t fuse, fuse_ino_t inode, struct fuse_file_info *info);

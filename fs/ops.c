@@ -132,7 +132,9 @@ int ops_step_getattr(struct request *request)
 static void op_getattr(fuse_req_t fuse, fuse_ino_t inode, struct fuse_file_info *info)
 {
     struct request request = {.fuse = fuse, .step = ops_step_getattr, .inode = inode};
-    if (info != NULL) {
+    if (info != NULL && inode == NODE_EVENTS) {
+        ops_events_getattr(info);
+    } else if (info != NULL) {
         request.info = *info;
         request.with_info = true;
     }
@@ -179,6 +181,10 @@ static void op_open(fuse_req_t fuse, fuse_ino_t inode, struct fuse_file_info *in
         fuse_reply_err(fuse, node_of(inode).part >= NODE_PART_HEADERS ? EPERM : EACCES);
         return;
     }
+    if (inode == NODE_EVENTS) {
+        ops_events_open(fuse, info);
+        return;
+    }
     struct request request = {.fuse = fuse, .step = step_open, .inode = inode, .info = *info};
     request_start(&request);
 }
@@ -201,6 +207,10 @@ static void op_read(fuse_req_t fuse, fuse_ino_t inode, size_t size, off_t offset
         ops_draft_read(fuse, size, offset, info);
         return;
     }
+    if (inode == NODE_EVENTS) {
+        ops_events_read(fuse, size, offset, info);
+        return;
+    }
     struct request request = {
         .fuse = fuse,
         .step = step_read,
@@ -216,6 +226,10 @@ static void op_release(fuse_req_t fuse, fuse_ino_t inode, struct fuse_file_info 
 {
     if (draft_is_inode(inode)) {
         ops_draft_release(fuse, info);
+        return;
+    }
+    if (inode == NODE_EVENTS) {
+        ops_events_release(fuse, info);
         return;
     }
     content_unref((struct content *)(uintptr_t)info->fh);
@@ -332,6 +346,7 @@ const struct fuse_lowlevel_ops OPS = {
     .copy_file_range = op_copy_file_range,
     .fallocate = op_fallocate,
     .release = op_release,
+    .poll = op_poll,
     .opendir = op_opendir,
     .readdir = op_readdir,
     .readdirplus = op_readdirplus,
@@ -353,6 +368,7 @@ const struct fuse_lowlevel_ops OPS = {
 
 void ops_init(const struct mounted *shown, void (*ready)(void *data), void *data)
 {
+    ops_events_init();
     mounted = shown;
     ready_hook = ready;
     ready_data = data;

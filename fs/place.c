@@ -52,6 +52,7 @@ bool place_is_directory(const struct place *place)
     switch (place->kind) {
     case PLACE_STATUS:
     case PLACE_REQUESTS:
+    case PLACE_EVENTS:
     case PLACE_MESSAGE:
     case PLACE_HEADERS:
     case PLACE_PART:

@@ -62,6 +62,7 @@ enum place_kind {
     PLACE_CONTROL,  /* .mailmount */
     PLACE_STATUS,   /* .mailmount/status */
     PLACE_REQUESTS, /* .mailmount/control */
+    PLACE_EVENTS,   /* .mailmount/events */
     PLACE_MESSAGE,  /* NAME.eml */
     PLACE_PARTS,    /* NAME/, or X/ of a part */
     PLACE_HEADERS,  /* headers.txt in either */

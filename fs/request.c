@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "fs/error.h"
+#include "fs/events.h"
 
 /* A step that still needs something after so many rounds will never be served. */
 #define ROUNDS_MAX 64
@@ -23,6 +24,7 @@ struct parked {
     uint64_t wishes[NEED_MAX];
     struct engine *engine;
     unsigned wish_count;
+    bool listens; /* it waits for events */
     bool watched; /* the kernel sent an INTERRUPT */
     bool ended;   /* a fatal signal is pending */
 };
@@ -71,6 +73,12 @@ static void wish_done(enum engine_error error, void *data)
     round_over(parked);
 }
 
+static void parked_unlisten(struct parked *parked)
+{
+    g_atomic_int_compare_and_exchange(&parked->error, ENGINE_OK, ENGINE_INTERRUPTED);
+    events_cancel(parked->request.reader, parked);
+}
+
 /* Asks for everything in the need. A signal that came before the ids were known is caught up on. */
 static void parked_ask(struct parked *parked)
 {
@@ -94,6 +102,26 @@ static void parked_ask(struct parked *parked)
     round_over(parked);
 }
 
+static void event_done(void *data)
+{
+    round_over(data);
+}
+
+/* Waits for events. */
+static void parked_listen(struct parked *parked)
+{
+    g_atomic_int_set(&parked->error, ENGINE_OK);
+    g_atomic_int_set(&parked->pending, 2);
+    events_wait(parked->request.reader, event_done, parked);
+    g_mutex_lock(&lock);
+    parked->listens = true;
+    bool ended = parked->ended;
+    g_mutex_unlock(&lock);
+    if (ended)
+        parked_unlisten(parked);
+    round_over(parked);
+}
+
 /* Takes the step of a parked request. */
 static void parked_step(struct parked *parked)
 {
@@ -104,6 +132,8 @@ static void parked_step(struct parked *parked)
     } else if (error == NEED_DECODER) {
         need_clear(&request->need);
         g_thread_pool_push(decoders, parked, NULL);
+    } else if (error == NEED_EVENT) {
+        parked_listen(parked);
     } else {
         parked_answer(parked, error);
     }
@@ -123,6 +153,7 @@ static void parked_resume(void *data, void *unused)
     struct need *need = &parked->request.need;
     g_mutex_lock(&lock);
     parked->wish_count = 0;
+    parked->listens = false;
     g_mutex_unlock(&lock);
 
     int error = g_atomic_int_get(&parked->error);
@@ -132,7 +163,8 @@ static void parked_resume(void *data, void *unused)
         return;
     }
     need_clear(need);
-    need->round++;
+    if (parked->request.reader == NULL) /* events may take any number */
+        need->round++;
     need->answer = (enum engine_error)error;
     need->may_decode = false;
     parked_step(parked);
@@ -175,7 +207,9 @@ static bool watch_one(struct parked *parked)
 {
     if (!parked->watched || parked->ended)
         return false;
-    parked->ended = caller_is_ended(parked->thread);
+    parked->ended = parked->request.reader != NULL || caller_is_ended(parked->thread);
+    if (parked->ended && parked->listens)
+        parked_unlisten(parked);
     for (unsigned i = 0; i < parked->wish_count && parked->ended; i++)
         engine_cancel(parked->engine, parked->wishes[i], ENGINE_INTERRUPTED);
     return !parked->ended;
@@ -216,6 +250,8 @@ static void request_park(struct request *request, int why)
     fuse_req_interrupt_func(request->fuse, on_interrupt, GSIZE_TO_POINTER(parked->id));
     if (why == NEED_WAIT)
         parked_ask(parked);
+    else if (why == NEED_EVENT)
+        parked_listen(parked);
     else
         g_thread_pool_push(decoders, parked, NULL);
 }
@@ -224,7 +260,7 @@ void request_start(const struct request *start)
 {
     struct request request = *start;
     int error = request.step(&request);
-    if (error == NEED_WAIT || error == NEED_DECODER) {
+    if (error == NEED_WAIT || error == NEED_DECODER || error == NEED_EVENT) {
         request_park(&request, error);
         return;
     }

@@ -18,9 +18,15 @@
 
 #include "fs/place.h"
 
+/* Returned by a step that waits for events (request->reader): it runs again once there are some. An
+ * INTERRUPT ends it at once, whichever signal it was for: so does a pipe's read, programs expect
+ * it, and a machine that is to be suspended need not wait for it. */
+#define NEED_EVENT (-3)
+
+struct events_reader;
 struct request;
 /* Answers the request and returns 0; or returns NEED_WAIT with request->need filled, or
- * NEED_DECODER, or an errno. */
+ * NEED_DECODER, NEED_EVENT, or an errno. */
 typedef int (*request_step)(struct request *request);
 struct request {
     fuse_req_t fuse;
@@ -38,6 +44,7 @@ struct request {
     pid_t thread_group;       /* FLUSH: of who asks, 0: not known */
     struct fuse_file_info to; /* COPY_FILE_RANGE: the file that is written */
     uint64_t to_offset;
+    struct events_reader *reader; /* of .mailmount/events; else NULL */
     struct need need;
 };
 

@@ -5,6 +5,7 @@
 
 #include "fs/content.h"
 #include "fs/draft.h"
+#include "fs/events.h"
 #include "fs/refused.h"
 #include "fs/trace.h"
 #include "fs/view.h"
@@ -15,6 +16,8 @@ static void attr_times(const struct mounted *mounted, const struct place *place,
                        struct tree_attr *attr)
 {
     attr->mtime_ns = attr->ctime_ns = mounted->since_ns;
+    if (place->kind == PLACE_EVENTS) /* by which tail(1) sees that there is more */
+        attr->mtime_ns = attr->ctime_ns = MAX(mounted->since_ns, events_last_ns());
     if (place->message.uid != 0) {
         attr->mtime_ns = place->message.internaldate * (int64_t)1000000000;
         attr->ctime_ns = MAX(place->message.ctime_ns, attr->mtime_ns);

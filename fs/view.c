@@ -32,6 +32,23 @@ uint32_t view_flags(const struct place *message, GString *keywords)
     return flags;
 }
 
+void view_flag_words(uint32_t flags, const char *keywords, GString *words)
+{
+    static const struct {
+        const char *word;
+        uint32_t bit;
+    } FLAGS[] = {
+        {"\\Seen", CACHE_FLAG_SEEN},       {"\\Answered", CACHE_FLAG_ANSWERED},
+        {"\\Flagged", CACHE_FLAG_FLAGGED}, {"\\Deleted", CACHE_FLAG_DELETED},
+        {"\\Draft", CACHE_FLAG_DRAFT},
+    };
+    for (size_t i = 0; i < G_N_ELEMENTS(FLAGS); i++)
+        if ((flags & FLAGS[i].bit) != 0)
+            g_string_append_printf(words, "%s%s", words->len > 0 ? " " : "", FLAGS[i].word);
+    if (*keywords != '\0')
+        g_string_append_printf(words, "%s%s", words->len > 0 ? " " : "", keywords);
+}
+
 static bool has_word(const char *words, const char *word)
 {
     size_t length = strlen(word);

@@ -41,6 +41,8 @@ void view_list(const struct mounted *mounted, struct place *place, uint64_t offs
 /* The flags of a message as they will be once the journal is done: enum cache_flag, and keywords
  * between spaces, appended to an empty `keywords`. */
 uint32_t view_flags(const struct place *message, GString *keywords);
+/* Appends both as words between spaces: "\Seen \Flagged work". */
+void view_flag_words(uint32_t flags, const char *keywords, GString *words);
 
 /* Whether an inode number is a view's directory, as far as the number tells. */
 bool view_is(uint64_t inode);

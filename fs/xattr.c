@@ -18,24 +18,11 @@ static bool is_message(const struct place *place)
             (place->kind == PLACE_PARTS && place->node.part == NODE_PART_DIRECTORY));
 }
 
-static const struct {
-    const char *word;
-    uint32_t bit;
-} FLAGS[] = {
-    {"\\Seen", CACHE_FLAG_SEEN},       {"\\Answered", CACHE_FLAG_ANSWERED},
-    {"\\Flagged", CACHE_FLAG_FLAGGED}, {"\\Deleted", CACHE_FLAG_DELETED},
-    {"\\Draft", CACHE_FLAG_DRAFT},
-};
-
 static bool get_flags(const struct place *place, GString *value)
 {
     g_autoptr(GString) keywords = g_string_new(NULL);
     uint32_t flags = view_flags(place, keywords);
-    for (size_t i = 0; i < G_N_ELEMENTS(FLAGS); i++)
-        if ((flags & FLAGS[i].bit) != 0)
-            g_string_append_printf(value, "%s%s", value->len > 0 ? " " : "", FLAGS[i].word);
-    if (keywords->len > 0)
-        g_string_append_printf(value, "%s%s", value->len > 0 ? " " : "", keywords->str);
+    view_flag_words(flags, keywords->str, value);
     return true;
 }
 
@@ -89,15 +76,9 @@ static bool get_emailid(const struct place *place, GString *value)
 /* The mailbox's name, decoded, as its directory's path. */
 static bool get_mailbox(const struct place *place, GString *value)
 {
-    struct cache_mailbox mailbox = place->mailbox;
-    for (unsigned level = 0; level < 256; level++) {
-        g_string_prepend(value, mailbox.name);
-        if (mailbox.parent == 0 ||
-            cache_mailbox_get(place->txn, mailbox.parent, &mailbox) != CACHE_OK)
-            return true;
-        g_string_prepend_c(value, '/');
-    }
-    return true;
+    g_autofree char *path = cache_mailbox_path(place->txn, place->mailbox.slot);
+    g_string_append(value, path != NULL ? path : "");
+    return path != NULL;
 }
 
 static bool get_type(const struct place *place, GString *value)

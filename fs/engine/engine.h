@@ -77,6 +77,9 @@ struct engine_flags {
     const char *keywords; /* sorted, between spaces; "" */
 };
 
+/* What became of a mailbox's directory. */
+enum engine_folder { ENGINE_FOLDER_NEW, ENGINE_FOLDER_GONE, ENGINE_FOLDER_MOVED };
+
 /* What the file side is told, from the engine's thread, once it is in the cache; must not block.
  * Slots as in the cache. NULL members are skipped. Strings die when the callback returns; a `name`
  * is the file's without ".eml".
@@ -100,6 +103,10 @@ struct engine_events {
     void (*content_changed)(uint32_t messages, uint32_t uid,
                             void *data); /* size or parts corrected */
     void (*folders_changed)(void *data);
+    /* LIST shows another directory, one less, or one under another path, than the cache had, or a
+     * JOURNAL_REMOVE is done; but the first LIST of all tells nothing. `path` leads to it from the
+     * account's directory, `old` is where a moved one was, else NULL. */
+    void (*folder_changed)(enum engine_folder what, const char *path, const char *old, void *data);
     /* An entry of the journal is done, or (not ENGINE_OK) refused for good, with the server's
      * words, and is no longer in it. Its message is in the list of the target by now, where that
      * list is kept at all. */

@@ -64,11 +64,17 @@ static uint32_t folder_flags(unsigned imap)
 /* What LIST does not say. */
 #define KEPT_FLAGS ((uint32_t)CACHE_MAILBOX_COMPLETE | (uint32_t)CACHE_MAILBOX_READONLY)
 
+struct folder_change {
+    enum engine_folder what;
+    char *path, *old;
+};
+
 struct store {
     struct engine *engine;
     struct cache_txn *txn;
     GHashTable *kept;    /* slots that LIST named */
     GHashTable *touched; /* directories whose names came or went */
+    GPtrArray *changes;  /* struct folder_change, in their order; NULL: it is the first list */
     bool changed;
     int rc;
 };
@@ -78,6 +84,27 @@ static void store_touch(struct store *store, uint32_t folder)
     store->changed = true;
     if (folder != 0)
         g_hash_table_add(store->touched, GUINT_TO_POINTER(folder));
+}
+
+static void folder_change_free(void *data)
+{
+    struct folder_change *change = data;
+    g_free(change->path);
+    g_free(change->old);
+    g_free(change);
+}
+
+/* Notes for later what became of a directory. Takes `old`. */
+static void store_note(struct store *store, enum engine_folder what, uint32_t folder, char *old)
+{
+    char *path = store->changes != NULL ? cache_mailbox_path(store->txn, folder) : NULL;
+    if (path == NULL) {
+        g_free(old);
+        return;
+    }
+    struct folder_change *change = g_new(struct folder_change, 1);
+    *change = (struct folder_change){what, path, old};
+    g_ptr_array_add(store->changes, change);
 }
 
 static bool mailbox_same(const struct cache_mailbox *a, const struct cache_mailbox *b)
@@ -117,8 +144,11 @@ static uint32_t store_node(struct store *store, const struct folder_node *node, 
     if (renamed)
         store_touch(store, old_parent);
     store->changed = true;
+    char *was = renamed ? cache_mailbox_path(store->txn, slot) : NULL;
     int rc = cache_mailbox_put(store->txn, &mailbox);
     store->rc = store->rc != CACHE_OK ? store->rc : rc;
+    if (!known || was != NULL)
+        store_note(store, known ? ENGINE_FOLDER_MOVED : ENGINE_FOLDER_NEW, slot, was);
     return slot;
 }
 
@@ -148,6 +178,9 @@ static void store_prune(struct store *store)
                 g_array_append_val(lost, child);
         }
     }
+    for (guint i = lost->len; i-- > 0;) /* what lies below comes first */
+        store_note(store, ENGINE_FOLDER_GONE, g_array_index(lost, struct cache_mailbox, i).slot,
+                   NULL);
     for (guint i = 0; i < lost->len; i++) {
         const struct cache_mailbox *mailbox = &g_array_index(lost, struct cache_mailbox, i);
         store_touch(store, mailbox->parent);
@@ -186,6 +219,12 @@ static void store_tell(const struct store *store)
     g_hash_table_iter_init(&iter, store->touched);
     while (engine->events->mailbox_changed != NULL && g_hash_table_iter_next(&iter, &folder, NULL))
         engine->events->mailbox_changed(GPOINTER_TO_UINT(folder), engine->events_data);
+    bool noted = engine->events->folder_changed != NULL && store->changes != NULL;
+    for (guint i = 0; noted && i < store->changes->len; i++) {
+        const struct folder_change *change = store->changes->pdata[i];
+        engine->events->folder_changed(change->what, change->path, change->old,
+                                       engine->events_data);
+    }
     if (engine->events->folders_changed != NULL)
         engine->events->folders_changed(engine->events_data);
 }
@@ -268,6 +307,10 @@ static enum engine_error folders_store(struct engine *engine, GPtrArray *entries
         .kept = kept,
         .touched = touched,
     };
+    struct cache_mailbox any;
+    g_autoptr(GPtrArray) changes = g_ptr_array_new_with_free_func(folder_change_free);
+    if (cache_mailbox_next(store.txn, 0, 0, &any) == CACHE_OK)
+        store.changes = changes;
     folders_merge(engine, entries);
     g_autoptr(GPtrArray) nodes = folders_tree(entries, engine->account);
     store_tree(&store, nodes);

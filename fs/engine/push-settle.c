@@ -136,12 +136,16 @@ static void push_remove_mailbox(struct engine *engine, const struct journal_entr
     gpointer key = GUINT_TO_POINTER(box.folder);
     g_hash_table_remove(engine->fresh, key);
     g_hash_table_remove(engine->partial, key);
+    g_autofree char *path = cache_mailbox_path(txn, box.folder);
     if (cache_mailbox_remove(txn, box.folder) == CACHE_OK)
         cache_txn_commit(txn);
     else
         cache_txn_end(txn);
-    if (engine->events != NULL && engine->events->folders_changed != NULL)
-        engine->events->folders_changed(engine->events_data);
+    const struct engine_events *events = engine->events;
+    if (events != NULL && events->folder_changed != NULL && path != NULL)
+        events->folder_changed(ENGINE_FOLDER_GONE, path, NULL, engine->events_data);
+    if (events != NULL && events->folders_changed != NULL)
+        events->folders_changed(engine->events_data);
 }
 
 static void push_tell_dropped(struct engine *engine, const GPtrArray *dropped,
