@@ -6,7 +6,9 @@
 static void talk_say(struct talk *talk, const char *text)
 {
     GOutputStream *stream = g_io_stream_get_output_stream(G_IO_STREAM(talk->connection));
+    g_mutex_lock(&talk->writing);
     g_output_stream_write_all(stream, text, strlen(text), NULL, NULL, NULL);
+    g_mutex_unlock(&talk->writing);
 }
 
 bool talk_idle(struct talk *talk, const char *line)

@@ -6,6 +6,7 @@
 struct talk {
     struct imapd *imapd;
     GSocketConnection *connection;
+    GMutex writing;        /* to it: what is told unasked comes from another thread */
     struct imapd_box *box; /* selected */
     bool read_only;
     GString *out;

@@ -100,8 +100,10 @@ static void talk_flush(struct talk *talk)
         imapd->cut_after = cut ? -1 : imapd->cut_after - (int64_t)length;
     g_mutex_unlock(&imapd->lock);
     GOutputStream *stream = g_io_stream_get_output_stream(G_IO_STREAM(talk->connection));
+    g_mutex_lock(&talk->writing);
     if (!g_output_stream_write_all(stream, talk->out->str, length, NULL, NULL, NULL) || cut)
         talk->over = true;
+    g_mutex_unlock(&talk->writing);
     g_string_truncate(talk->out, 0);
 }
 
@@ -509,6 +511,7 @@ static gpointer talk_thread(gpointer data)
     g_object_unref(talk->connection);
     g_string_free(talk->out, TRUE);
     g_free(talk->idle);
+    g_mutex_clear(&talk->writing);
     g_free(talk);
     return NULL;
 }
@@ -525,6 +528,7 @@ static gpointer imapd_accept(gpointer data)
         talk->imapd = imapd;
         talk->connection = connection;
         talk->out = g_string_new(NULL);
+        g_mutex_init(&talk->writing);
         g_mutex_lock(&imapd->lock);
         g_ptr_array_add(imapd->sockets, connection);
         g_ptr_array_add(imapd->talks, talk);

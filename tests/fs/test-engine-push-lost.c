@@ -361,10 +361,14 @@ static void test_storm(struct fixture *fixture, gconstpointer data)
         imapd_add(fixture_inbox(fixture), 100);
     start_listed(fixture);
     for (uint32_t uid = 5; uid <= 1504; uid++) {
+        g_mutex_lock(&fixture->imapd->lock); /* what came first may be on its way already */
+        const struct imapd_message *message = imapd_message(fixture_inbox(fixture), uid);
+        gsize size = message->bytes->len;
+        g_mutex_unlock(&fixture->imapd->lock);
         const struct journal_entry entry = {
             .kind = uid % 3 == 0 ? JOURNAL_COPY : JOURNAL_MOVE,
             .message = {"INBOX", fixture_inbox(fixture)->uidvalidity, uid},
-            .size = imapd_message(fixture_inbox(fixture), uid)->bytes->len,
+            .size = size,
             .target = "Archive"};
         fixture_add(fixture, &entry);
     }

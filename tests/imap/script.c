@@ -76,12 +76,14 @@ static bool begin_compression(struct script *script)
 
 static bool peer_write(struct script *script, const char *bytes, size_t length)
 {
+    g_atomic_int_add(&script->sent, (int)length); /* before the other side can have it */
     while (length > 0) {
         ssize_t n = script->ssl ? SSL_write(script->ssl, bytes, (int)length)
                                 : send(script->fd, bytes, length, MSG_NOSIGNAL);
-        if (n <= 0)
+        if (n <= 0) {
+            g_atomic_int_add(&script->sent, -(int)length);
             return false;
-        g_atomic_int_add(&script->sent, (int)n);
+        }
         bytes += n;
         length -= (size_t)n;
     }
