@@ -351,12 +351,13 @@ static void job_examined(struct job *job, unsigned step, const struct imap_resul
         job_end(job, ENGINE_GONE);
 }
 
-static void job_answered(struct command *command, const struct imap_result *result)
+static void job_answered(struct imap_session *session, struct command *command,
+                         const struct imap_result *result)
 {
     struct job *job = command->job;
     if (job_is_loss(result->error)) {
         if (job->class->lost != NULL && job->state == JOB_RUNNING)
-            job->class->lost(job, command->step);
+            job->class->lost(job, session, command->step);
         job->lost = true;
         return;
     }
@@ -376,7 +377,7 @@ void job_done(struct imap_session *session, const struct imap_result *result, vo
     job->owed -= command->bytes;
     if (job->line != NULL)
         job->line->owed -= command->bytes;
-    job_answered(command, result);
+    job_answered(session, command, result);
 
     bool line_lost = job_is_loss(result->error);
     if (job->in_flight == 0 && !line_lost) {

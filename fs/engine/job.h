@@ -40,8 +40,9 @@ struct job_class {
     void (*status)(struct job *job, const struct imap_status *status);
     /* Whether it must wait until `running`, of the same class and messages, has ended. */
     bool (*clashes)(const struct job *job, const struct job *running);
-    /* A command was answered by the end of the connection; its session is still there. */
-    void (*lost)(struct job *job, unsigned step);
+    /* A command was answered by the end of the connection. Its session is still there, but perhaps
+     * job->line does not have it any more. */
+    void (*lost)(struct job *job, const struct imap_session *session, unsigned step);
     /* Whether the cache holds an answer that will do where the server is silent. NULL: never. */
     bool (*cached)(struct job *job);
     /* Out of reach: the error that the wishes get, or ENGINE_OK where the cache will do. */

@@ -306,15 +306,14 @@ static void push_list(struct job *job, const struct imap_list *list)
 }
 
 /* An APPEND that was not wholly handed over when the connection ended has stored nothing. */
-static void push_lost(struct job *job, unsigned step)
+static void push_lost(struct job *job, const struct imap_session *session, unsigned step)
 {
     struct push *push = (struct push *)job;
     guint index = step - PUSH_CHANGE;
     if (push->batch == NULL || step < PUSH_CHANGE || index >= push->batch->len)
         return;
     struct journal_entry *entry = push_entry(push, index);
-    if (entry->kind != JOURNAL_APPEND || entry->step != JOURNAL_SENT ||
-        imap_append_is_out(job->line->session))
+    if (entry->kind != JOURNAL_APPEND || entry->step != JOURNAL_SENT || imap_append_is_out(session))
         return;
     entry->step = JOURNAL_QUEUED;
     push->rewound = true;

@@ -411,6 +411,8 @@ static void talk_line(struct talk *talk, char *line)
         const char *other = talk_flaw(talk, rest, true);
         words = other != NULL ? other : words;
     }
+    if (words != NULL && words[0] == '\0')
+        stall = talk->imapd->stall = true;
     g_autofree char *answer = g_strdup(words);
     words = answer;
     g_mutex_unlock(&talk->imapd->lock);

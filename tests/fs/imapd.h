@@ -51,8 +51,8 @@ struct imapd {
     unsigned search_most;  /* UIDs that SEARCH and FETCH give at most (RFC 9738); 0: all */
     const char *throttle;  /* the next FETCH is answered NO with this, once */
     /* a command that begins so ("UID MOVE", "APPEND") gets these words, or, NULL, ends the
-     * connection; before or after it was done; so many times, 0: always; the first few are left out
-     */
+     * connection, or, "", is the last that is heard of the server (`stall`); before or after it was
+     * done; so many times, 0: always; the first few are left out */
     const char *flaw_on, *flaw_words;
     bool flaw_done;
     unsigned flaw_times, flaw_skip;

@@ -353,6 +353,40 @@ static void test_stall(struct fixture *fixture, gconstpointer data)
     g_assert_cmpuint(held(fixture, "Archive"), ==, 2);
 }
 
+/* Nothing more is heard once a message is sent: the connection is given up. */
+static void stall_append(struct fixture *fixture, bool done)
+{
+    start_listed(fixture);
+    set_flaw(fixture, "APPEND", done);
+    g_mutex_lock(&fixture->imapd->lock);
+    fixture->imapd->flaw_words = "";
+    g_mutex_unlock(&fixture->imapd->lock);
+    entry_add(fixture, JOURNAL_APPEND, MAIL);
+    const struct engine_wish wish = {.want = ENGINE_PUSHED};
+    struct pending *pending = fixture_begin(fixture, &wish);
+    while (imapd_count_lines(fixture->imapd, "APPEND") == 0)
+        g_usleep(1000);
+    fixture_pass(31);
+    g_assert_cmpint(fixture_wait(pending), !=, ENGINE_OK);
+    g_assert_false(journal_is_empty(fixture));
+    g_mutex_lock(&fixture->imapd->lock);
+    fixture->imapd->stall = false;
+    g_mutex_unlock(&fixture->imapd->lock);
+    wait_settled(fixture);
+    g_assert_cmpuint(held(fixture, "Archive"), ==, 2);
+    g_assert_cmpuint(imapd_count_lines(fixture->imapd, "APPEND"), ==, done ? 1 : 2);
+}
+
+static void test_append_stall(struct fixture *fixture, gconstpointer data)
+{
+    stall_append(fixture, false);
+}
+
+static void test_append_stall_done(struct fixture *fixture, gconstpointer data)
+{
+    stall_append(fixture, true);
+}
+
 /* Everything is cut again and again, many messages, on one line. */
 static void test_storm(struct fixture *fixture, gconstpointer data)
 {
@@ -409,6 +443,8 @@ int main(int argc, char **argv)
     ADD("/engine/push/offline", test_offline);
     ADD("/engine/push/back", test_back);
     ADD("/engine/push/stall", test_stall);
+    ADD("/engine/push/append/stall", test_append_stall);
+    ADD("/engine/push/append/stall-done", test_append_stall_done);
     ADD("/engine/push/storm", test_storm);
     return g_test_run();
 }
