@@ -103,7 +103,7 @@ static void settle_dependent(struct settling *settling, const struct journal_ent
             return;
         }
         g_autofree char *mailbox =
-            journal_name_final(settling->batch.journal, ended->target, ended->id);
+            journal_name_at(settling->batch.journal, ended->target, ended->id, entry.id);
         entry.source = 0;
         entry.message =
             (struct journal_address){mailbox, ended->target_uidvalidity, ended->target_uid};

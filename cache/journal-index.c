@@ -64,14 +64,14 @@ char *journal_name_replace(const char *name, const char *from, const char *to, c
     return NULL;
 }
 
-char *journal_name_final(struct journal *journal, const char *name, uint64_t id)
+char *journal_name_at(struct journal *journal, const char *name, uint64_t id, uint64_t until)
 {
     char *current = g_strdup(name);
 
     for (guint i = 0; i < journal->renames->len; i++) {
         const struct journal_item *item = journal->renames->pdata[i];
         const struct journal_entry *rename = item->entry;
-        if (rename->id <= id)
+        if (rename->id <= id || rename->id >= until)
             continue;
         char *renamed = journal_name_replace(current, rename->message.mailbox, rename->target,
                                              rename->delimiter);
@@ -81,6 +81,11 @@ char *journal_name_final(struct journal *journal, const char *name, uint64_t id)
         current = renamed;
     }
     return current;
+}
+
+char *journal_name_final(struct journal *journal, const char *name, uint64_t id)
+{
+    return journal_name_at(journal, name, id, UINT64_MAX);
 }
 
 char *journal_name_original(struct journal *journal, const char *name)

@@ -178,6 +178,8 @@ GPtrArray *journal_item_group(struct journal *journal, const struct journal_item
 struct journal_box *journal_box_find(struct journal *journal, const char *name);
 /* The name that `name`, as it was when the entry `id` was added, will have; the caller's. */
 char *journal_name_final(struct journal *journal, const char *name, uint64_t id);
+/* The same, as it will be when the entry `until` is sent. */
+char *journal_name_at(struct journal *journal, const char *name, uint64_t id, uint64_t until);
 /* The other way round, of a name that was final just now. */
 char *journal_name_original(struct journal *journal, const char *name);
 /* `name` after a mailbox was renamed; NULL: it is not concerned. */

@@ -160,6 +160,29 @@ static void test_rename_swap(Scratch *scratch, gconstpointer data)
     }
 }
 
+/* What waits for a message to arrive gets the name that its mailbox has then, not a later one. */
+static void test_rename_after(Scratch *scratch, gconstpointer data)
+{
+    (void)data;
+    struct journal *journal = scratch->journal;
+    uint64_t first = add(journal, entry_about(JOURNAL_MOVE, "a", 5, "b"));
+    add(journal, entry_mailbox(JOURNAL_RENAME, "b", "c"));
+    uint64_t onward = add(journal, entry_since(JOURNAL_MOVE, first, "d"));
+    add(journal, entry_mailbox(JOURNAL_RENAME, "c", "e"));
+    settle_one(journal, first, true, 60);
+    g_assert_false(hides(journal, "c", 60));
+    for (uint64_t id = first + 1; id <= onward; id++) {
+        g_autoptr(journal_entry) entry = journal_next(journal, onward - 1);
+        g_assert_cmpstr(entry->message.mailbox, ==, "c");
+        g_assert_cmpstr(entry->origin.mailbox, ==, "c");
+        g_assert_cmpuint(entry->message.uid, ==, 60);
+        g_autofree char *id_text = g_strdup_printf("%" G_GUINT64_FORMAT, id);
+        ASSERT_TEXT(take_ids(journal, 10), id_text);
+        settle_one(journal, id, true, 70);
+    }
+    ASSERT_TEXT(take_ids(journal, 10), "4");
+}
+
 static void test_mailboxes(Scratch *scratch, gconstpointer data)
 {
     (void)data;
@@ -528,6 +551,7 @@ int main(int argc, char **argv)
         {"/journal/rename/done", test_rename_done},
         {"/journal/rename/refused", test_rename_refused},
         {"/journal/rename/swap", test_rename_swap},
+        {"/journal/rename/after", test_rename_after},
         {"/journal/mailboxes", test_mailboxes},
         {"/journal/take/batches", test_batches},
         {"/journal/take/give-back", test_give_back},
