@@ -270,6 +270,13 @@ enum engine_error job_error_of(const struct imap_result *result)
     return ENGINE_BROKEN;
 }
 
+enum engine_error job_examine_error(const struct imap_result *result)
+{
+    if (result->error == IMAP_ERROR_NO && result->code == NULL)
+        return ENGINE_GONE;
+    return job_error_of(result);
+}
+
 bool job_is_passing(const struct imap_result *result)
 {
     static const char *const CODES[] = {"UNAVAILABLE", "SERVERBUG",    "INUSE",
@@ -342,11 +349,8 @@ static void job_examined(struct job *job, unsigned step, const struct imap_resul
         line->folder = line->uidvalidity = 0;
     if (step != JOB_STEP_SELECT || job->state == JOB_ENDED)
         return;
-    if (result->error == IMAP_ERROR_NO && result->code == NULL)
-        job_end(job,
-                ENGINE_GONE); /* lack of rights has a code; a mailbox that is gone often has none */
-    else if (result->error != IMAP_OK)
-        job_end(job, job_error_of(result));
+    if (result->error != IMAP_OK)
+        job_end(job, job_examine_error(result));
     else if (line->uidvalidity != job->uidvalidity)
         job_end(job, ENGINE_GONE);
 }

@@ -119,6 +119,8 @@ void job_forget_mirror(struct line *line);
 
 /* What an answer other than OK means to a wish. */
 enum engine_error job_error_of(const struct imap_result *result);
+/* The same of an EXAMINE: lack of rights has a code, a mailbox that is gone often has none. */
+enum engine_error job_examine_error(const struct imap_result *result);
 /* The handlers that a line's session calls. */
 extern const struct imap_events JOB_EVENTS;
 

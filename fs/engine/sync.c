@@ -382,7 +382,7 @@ static void sync_doubt_modseq(struct sync *sync)
 static void sync_examined(struct sync *sync, const struct imap_result *result)
 {
     if (result->error != IMAP_OK) {
-        sync_refused(sync, job_error_of(result));
+        sync_refused(sync, job_examine_error(result));
         return;
     }
     sync->examined = true;

@@ -327,6 +327,22 @@ static void test_gone_mailbox(struct fixture *fixture, gconstpointer data)
     g_assert_cmpuint(fixture_mailbox(fixture, "INBOX").count, ==, 0);
 }
 
+/* The server says so without a code, as Dovecot and Cyrus do. */
+static void test_gone_without_code(struct fixture *fixture, gconstpointer data)
+{
+    imapd_add_box(fixture->imapd, "Old", "");
+    fixture_start(fixture);
+    g_mutex_lock(&fixture->imapd->lock);
+    g_ptr_array_remove(fixture->imapd->boxes, imapd_box(fixture->imapd, "Old"));
+    fixture->imapd->flaw_on = "EXAMINE Old";
+    fixture->imapd->flaw_words = "NO Mailbox does not exist";
+    g_mutex_unlock(&fixture->imapd->lock);
+    fixture_pass(2);
+    g_assert_cmpint(fixture_list(fixture, "Old"), ==, ENGINE_GONE);
+    while (g_atomic_int_get(&fixture->folders_changed) < 2)
+        g_usleep(1000);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -342,5 +358,6 @@ int main(int argc, char **argv)
     ADD("/engine/list/partial", test_partial);
     ADD("/engine/list/cut", test_cut);
     ADD("/engine/list/gone-mailbox", test_gone_mailbox);
+    ADD("/engine/list/gone-without-code", test_gone_without_code);
     return g_test_run();
 }
