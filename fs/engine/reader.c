@@ -367,6 +367,14 @@ static struct piece *reader_take_piece(struct reader *reader, unsigned step)
     return NULL;
 }
 
+/* Lack of rights has a code: without one (a mailbox that is removed, a message that cannot be read)
+ * it is not that. */
+static enum engine_error reader_refusal(const struct imap_result *result)
+{
+    bool bare = result->error == IMAP_ERROR_NO && result->code == NULL;
+    return bare ? ENGINE_BROKEN : job_error_of(result);
+}
+
 static void reader_piece_answered(struct reader *reader, unsigned step,
                                   const struct imap_result *result)
 {
@@ -374,7 +382,7 @@ static void reader_piece_answered(struct reader *reader, unsigned step,
     if (piece == NULL || piece->got)
         return;
     if (result->error != IMAP_OK)
-        reader->refused = job_error_of(result);
+        reader->refused = reader_refusal(result);
     else
         reader->missing++;
     if (piece->length != PIECE_WHOLE)

@@ -258,6 +258,25 @@ static void test_refused(struct fixture *fixture, gconstpointer data)
     g_assert_cmpint(fixture_bytes(fixture, "INBOX", 1, "", 0, 10), ==, ENGINE_OK);
 }
 
+/* Only a refusal with a code is a matter of rights. */
+static void test_refused_words(struct fixture *fixture, gconstpointer data)
+{
+    static const struct {
+        const char *words;
+        enum engine_error error;
+    } CASES[] = {{"NO Mailbox does not exist", ENGINE_BROKEN},
+                 {"NO [NOPERM] not for you", ENGINE_REFUSED},
+                 {"BAD what", ENGINE_BROKEN}};
+    list_some(fixture);
+    for (size_t i = 0; i < G_N_ELEMENTS(CASES); i++) {
+        g_mutex_lock(&fixture->imapd->lock);
+        fixture->imapd->flaw_on = "UID FETCH";
+        fixture->imapd->flaw_words = CASES[i].words;
+        g_mutex_unlock(&fixture->imapd->lock);
+        g_assert_cmpint(fixture_bytes(fixture, "INBOX", 2, "", 0, 10), ==, CASES[i].error);
+    }
+}
+
 static void test_cut(struct fixture *fixture, gconstpointer data)
 {
     list_some(fixture);
@@ -405,6 +424,7 @@ int main(int argc, char **argv)
     ADD("/engine/bytes/gone", test_gone);
     ADD("/engine/bytes/placeholder", test_placeholder);
     ADD("/engine/bytes/refused", test_refused);
+    ADD("/engine/bytes/refused-words", test_refused_words);
     ADD("/engine/bytes/cut", test_cut);
     ADD("/engine/bytes/uidvalidity", test_uidvalidity);
     ADD("/engine/parts/structure", test_parts);
