@@ -38,6 +38,7 @@ SUBJECT = re.compile(rb"(?m)^Subject: number (\d+)\r$")
 FLAG_NAMES = {"flagged": "\\flagged", "answered": "\\answered", "deleted": "\\deleted",
               "draft": "\\draft"}
 MOST = 60          # messages that each client, and each worker, keeps about
+THREADS = 20       # that the worker may have: ten for requests come and go
 HUNG = SLOW        # seconds after which an operation hangs: no deadline is as long
 # What a local operation may end with: the network's fault, or another's change. EIO: the connection
 # was lost again and again amid it.
@@ -675,7 +676,7 @@ class Soak:
         quarter, end = self.usages
         if end.descriptors > quarter.descriptors + 4:
             self.problem("descriptors grew: %s, then %s" % (quarter, end))
-        if end.threads > quarter.threads + 2:
+        if end.threads > max(quarter.threads, THREADS):
             self.problem("threads grew: %s, then %s" % (quarter, end))
         if end.memory > quarter.memory + self.growth:
             self.problem("memory grew: %s, then %s" % (quarter, end))
