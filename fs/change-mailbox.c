@@ -300,10 +300,35 @@ static int remove_check(const struct place *place, struct need *need)
     return need_add(need, place->account->engine, &wish);
 }
 
-/* A CREATE that was not sent is taken back. */
-static bool remove_unmade(struct mounted_account *account, const char *wire)
+/* Whether `wire` is the mailbox, or one below it. */
+static bool is_below(const char *wire, const char *mailbox, char delimiter)
 {
-    if (!journal_creates(account->journal, wire))
+    size_t length = strlen(mailbox);
+    return strncmp(wire, mailbox, length) == 0 &&
+           (wire[length] == '\0' || (delimiter != 0 && wire[length] == delimiter));
+}
+
+/* Whether anything but its CREATE waits that needs the mailbox, as what passes through it does. */
+static bool mailbox_is_needed(struct journal *journal, const char *wire, char delimiter)
+{
+    uint64_t after = 0;
+    for (;;) {
+        g_autoptr(journal_entry) entry = journal_next(journal, after);
+        if (entry == NULL)
+            return false;
+        after = entry->id;
+        bool creates = entry->kind == JOURNAL_CREATE && strcmp(entry->target, wire) == 0;
+        if (!creates && (is_below(entry->target, wire, delimiter) ||
+                         is_below(entry->message.mailbox, wire, delimiter)))
+            return true;
+    }
+}
+
+/* A CREATE that was not sent is taken back. */
+static bool remove_unmade(struct mounted_account *account, const char *wire, char delimiter)
+{
+    if (!journal_creates(account->journal, wire) ||
+        mailbox_is_needed(account->journal, wire, delimiter))
         return false;
     uint64_t after = 0;
     for (;;) {
@@ -353,7 +378,7 @@ int change_remove_mailbox(const struct mounted *mounted, const struct change_chi
         delimiter = place.mailbox.delimiter;
     }
     touched_add(node_inode((struct node){.slot = parent}));
-    if (remove_unmade(account, wire))
+    if (remove_unmade(account, wire, delimiter))
         return cache_forget(account, slot);
     const struct journal_entry entry = {
         .kind = JOURNAL_REMOVE, .message = {.mailbox = wire}, .delimiter = delimiter};

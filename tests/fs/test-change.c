@@ -609,6 +609,21 @@ static void test_rmdir(struct fixture *f, const void *unused)
     g_assert_cmpuint(look(f, dir(root), "Archive"), ==, dir(f->archive));
 }
 
+/* A mailbox that a message passes through is made nevertheless: the message comes from there. */
+static void test_rmdir_passed(struct fixture *f, const void *unused)
+{
+    uint32_t root = f->mine[0].root;
+    g_assert_cmpint(mkdir_(f, root, "New"), ==, 0);
+    uint32_t new = node_of(look(f, dir(root), "New")).slot;
+    g_assert_cmpint(mv(f, f->inbox, ONE ".eml", new, ONE ".eml"), ==, 0);
+    g_assert_cmpint(mkdir_(f, root, "Other"), ==, 0); /* one move cannot stand for both */
+    g_assert_cmpint(mv(f, new, ONE ".eml", f->archive, ONE ".eml"), ==, 0);
+    g_assert_cmpint(rmdir_(f, root, "New"), ==, 0);
+    assert_entries(f, "create :0>New |move INBOX:1>New " ONE
+                      ".eml|create :0>Other |move :0>Archive " ONE ".eml|remove New:0> ");
+    g_assert_cmpuint(look(f, dir(root), "New"), ==, 0);
+}
+
 /* A list that nobody has seen is not taken for empty. */
 static void test_rmdir_unknown(struct fixture *f, const void *unused)
 {
@@ -765,6 +780,7 @@ int main(int argc, char **argv)
     ADD("view-parts", test_view_parts);
     ADD("mkdir", test_mkdir);
     ADD("rmdir", test_rmdir);
+    ADD("rmdir-passed", test_rmdir_passed);
     ADD("rmdir-unknown", test_rmdir_unknown);
     ADD("rename-mailbox", test_rename_mailbox);
     ADD("rename-over", test_rename_over);
