@@ -264,5 +264,14 @@ size_t cache_content_have(struct cache *cache, uint64_t object, const char *sect
                           uint64_t offset, size_t length);
 /* Forgets every section of an object. */
 int cache_content_forget(struct cache *cache, uint64_t object);
+/* Counts the first `length` bytes of a section as used, without reading them. */
+void cache_content_touch(struct cache *cache, uint64_t object, const char *section,
+                         uint64_t length);
+/* How many pieces of content (up to about 1 MiB each) were evicted for others since it was opened.
+ */
+uint64_t cache_content_evicted(const struct cache *cache);
+/* How many bytes on the disk can be kept for long beside what else comes and goes: two thirds of
+ * the bound. */
+uint64_t cache_content_room(const struct cache *cache);
 /* Bytes that the content takes on the disk now: pages in use; the file itself never shrinks. */
 uint64_t cache_content_used(struct cache *cache);

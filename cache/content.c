@@ -392,6 +392,31 @@ size_t cache_content_have(struct cache *cache, uint64_t object, const char *sect
     return content_walk(cache, object, section, offset, NULL, length);
 }
 
+void cache_content_touch(struct cache *cache, uint64_t object, const char *section, uint64_t length)
+{
+    struct section_record found;
+    struct env_reader reader;
+    struct key key;
+
+    if (length == 0 || length > CONTENT_OFFSET_MAX || !key_section(&key, object, section) ||
+        env_read_begin(&cache->content, &reader) != CACHE_OK)
+        return;
+    int rc = section_get(cache, reader.txn, &key, &found);
+    env_read_end(&cache->content, &reader);
+    for (uint32_t at = 0; rc == CACHE_OK && at <= segment_of(length - 1); at++)
+        uses_touch(cache->uses, found.id, at);
+}
+
+uint64_t cache_content_evicted(const struct cache *cache)
+{
+    return cache->evicted;
+}
+
+uint64_t cache_content_room(const struct cache *cache)
+{
+    return cache->content.map_bytes / 3 * 2;
+}
+
 uint64_t cache_content_used(struct cache *cache)
 {
     struct env_reader reader;

@@ -90,6 +90,7 @@ static int evict_oldest(struct cache *cache, MDB_txn *txn, unsigned *count)
     if (rc != CACHE_OK)
         return rc;
     ++*count;
+    ++cache->evicted;
     key_use(&key, stamp, id, segment);
     return env_remove(&cache->content, txn, TABLE_USE, &key);
 }

@@ -11,7 +11,8 @@ struct cache {
     bool is_new;
     struct slots *slots;
     struct env meta, content;
-    struct uses *uses; /* what of the content was used, not yet written */
+    struct uses *uses;        /* what of the content was used, not yet written */
+    _Atomic uint64_t evicted; /* segments, for others */
 };
 
 /* Where cache_message_next() stands. */

@@ -16,5 +16,6 @@ void account_free(struct account *account)
     g_free(account->state_dir);
     g_free(account->trash);
     g_strfreev(account->folders);
+    g_strfreev(account->prefetch);
     g_free(account);
 }

@@ -31,6 +31,8 @@ struct account {
     enum account_view view;
     enum account_size size;
     enum account_control control;
+    char **prefetch;         /* patterns of folders that are kept whole, as `folders`; NULL: none */
+    uint64_t prefetch_daily; /* bytes that may be fetched for them a day */
     unsigned timeout_s, connections;
     unsigned poll_s; /* between looks at all folders, beside what is told at once */
     bool xattr;      /* flags are extended attributes too */

@@ -158,7 +158,7 @@ static bool words_apply(struct command *command, const char *options, struct acc
 struct line {
     gboolean help, version, foreground, debug, fake, nothing;
     char *namespace, *type;
-    char **options, **words;
+    char **options, **words, **prefetch;
 };
 
 static void line_clear(struct line *line)
@@ -167,6 +167,7 @@ static void line_clear(struct line *line)
     g_free(line->type);
     g_strfreev(line->options);
     g_strfreev(line->words);
+    g_strfreev(line->prefetch);
 }
 typedef struct line line;
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(line, line_clear)
@@ -182,6 +183,8 @@ static GOptionContext *context_new(struct line *line)
          "stay, and write the protocol to standard error", NULL},
         {"option", 'o', 0, G_OPTION_ARG_FILENAME_ARRAY, &line->options,
          "see below; \\, for a comma in a value", "OPTION[,OPTION...]"},
+        {"prefetch", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &line->prefetch,
+         "mount nothing; have a running mount fetch all of FOLDER into its cache", "FOLDER"},
         {G_OPTION_REMAINING, 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &line->words, NULL, NULL},
         {NULL}};
     GOptionContext *context = g_option_context_new("SOURCE MOUNTPOINT");
@@ -272,6 +275,17 @@ static bool line_take(struct command *command, struct line *line, GError **error
     return exclusive_check(command, error);
 }
 
+/* --prefetch: for a mount that runs, so that no option of a mount makes sense. */
+static bool prefetch_take(struct command *command, struct line *line, GError **error)
+{
+    guint words = line->words != NULL ? g_strv_length(line->words) : 0;
+    if (words > 1 || line->options != NULL || line->foreground || line->debug)
+        return command_refuse(error, "%s takes a MOUNTPOINT, and nothing else", "--prefetch");
+    command->prefetch = g_steal_pointer(&line->prefetch);
+    command->mountpoint = words == 1 ? g_strdup(line->words[0]) : NULL;
+    return true;
+}
+
 bool command_parse(int argc, char *const argv[], struct command *command, GError **error)
 {
     g_auto(line) line = {0};
@@ -289,7 +303,10 @@ bool command_parse(int argc, char *const argv[], struct command *command, GError
     command->foreground = line.foreground || line.debug;
     command->fake = line.fake;
     command->namespace = g_steal_pointer(&line.namespace);
-    return command->help || command->version || line_take(command, &line, error);
+    if (command->help || command->version)
+        return true;
+    return line.prefetch != NULL ? prefetch_take(command, &line, error)
+                                 : line_take(command, &line, error);
 }
 
 void command_clear(struct command *command)
@@ -297,6 +314,7 @@ void command_clear(struct command *command)
     g_clear_pointer(&command->namespace, g_free);
     g_clear_pointer(&command->source, g_free);
     g_clear_pointer(&command->mountpoint, g_free);
+    g_clear_pointer(&command->prefetch, g_strfreev);
     g_clear_pointer(&command->config, g_free);
     g_clear_pointer(&command->settings, g_ptr_array_unref);
     g_clear_pointer(&command->fuse, g_ptr_array_unref);

@@ -10,14 +10,15 @@
 
 struct command {
     bool help, version;
-    bool foreground, debug; /* -d implies -f */
-    bool helper;            /* called as mount.mailmount: mount(8)'s flags and statuses */
-    bool fake;              /* the helper's -f: check, mount nothing */
-    char *namespace;        /* the helper's -N: a mount namespace's path or PID; or NULL */
-    char *source, *mountpoint;
-    char *config;    /* NULL: the default file */
-    bool has_run_as; /* setuid= or uid=: who to be when started by root */
-    bool has_setuid; /* it was setuid=, which only root may set to another than oneself */
+    bool foreground, debug;    /* -d implies -f */
+    bool helper;               /* called as mount.mailmount: mount(8)'s flags and statuses */
+    bool fake;                 /* the helper's -f: check, mount nothing */
+    char *namespace;           /* the helper's -N: a mount namespace's path or PID; or NULL */
+    char *source, *mountpoint; /* with `prefetch` no source, and perhaps no mount point */
+    GStrv prefetch;            /* folders that a running mount is to fetch; NULL: mount */
+    char *config;              /* NULL: the default file */
+    bool has_run_as;           /* setuid= or uid=: who to be when started by root */
+    bool has_setuid;           /* it was setuid=, which only root may set to another than oneself */
     uid_t run_as;
     bool nonempty;
     GPtrArray *settings; /* struct setting: what changes accounts, in order */

@@ -21,6 +21,10 @@ static const struct request_kind {
      "check [FOLDER]: look for changes on the server now"},
     {"retry", FOLDER_ALL, true, ENGINE_CONNECT, ENGINE_CONNECT,
      "retry [ACCOUNT]: connect and sign in now"},
+    {"prefetch", FOLDER_ONE, false, ENGINE_PREFETCH, ENGINE_PREFETCH,
+     "prefetch FOLDER: fetch all of it into the cache"},
+    {"stop", FOLDER_ONE, false, ENGINE_PREFETCH_STOP, ENGINE_PREFETCH_STOP,
+     "stop FOLDER: fetch no more of it"},
 };
 
 GBytes *control_requests(const struct mounted *mounted)

@@ -106,6 +106,7 @@ GBytes *control_status(const struct mounted *mounted)
     for (unsigned i = 0; i < mounted->count; i++) {
         g_string_append_c(text, '\n');
         status_account(&mounted->accounts[i], text);
+        control_prefetch_status(mounted, &mounted->accounts[i], text);
     }
     return g_string_free_to_bytes(text);
 }
@@ -117,6 +118,7 @@ const struct control_entry CONTROL_ENTRIES[] = {
     {"failed", NODE_FAILED, PLACE_FAILED, NULL},
     {"control", NODE_REQUESTS, PLACE_REQUESTS, control_requests},
     {"events", NODE_EVENTS, PLACE_EVENTS, NULL},
+    {"prefetch", NODE_PREFETCH, PLACE_PREFETCH, control_prefetch},
     {NULL},
 };
 

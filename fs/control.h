@@ -19,8 +19,12 @@ const struct control_entry *control_entry(uint16_t node);
 bool control_is_text(const struct place *place);
 GBytes *control_text(const struct mounted *mounted, const struct place *place);
 
-/* The text of .mailmount/status. */
+/* The text of .mailmount/status, and of .mailmount/prefetch (fs/progress.h). */
 GBytes *control_status(const struct mounted *mounted);
+GBytes *control_prefetch(const struct mounted *mounted);
+/* An account's lines on prefetching in the status, appended. */
+void control_prefetch_status(const struct mounted *mounted, const struct mounted_account *mine,
+                             GString *text);
 
 /* Lines longer than this, in bytes, are no requests. */
 #define CONTROL_LINE_MAX 8192
@@ -28,6 +32,8 @@ GBytes *control_status(const struct mounted *mounted);
  *
  *      check [FOLDER]      what the server has is compared now; without a name: of all folders
  *      retry [ACCOUNT]     connects and signs in now, if that is not so
+ *      prefetch FOLDER     begins to fetch it whole; how far it is is in .mailmount/prefetch
+ *      stop FOLDER         ends that
  *
  * FOLDER is the path below the mount point. 0: it is done. EINVAL: no such request. ENOENT: no such
  * folder. NEED_WAIT, and it is called again with the same `stage`, 0 at first. Else why it failed.

@@ -18,6 +18,7 @@
 #include "fs/log.h"
 #include "fs/mount.h"
 #include "fs/mountpoint.h"
+#include "fs/prefetch-command.h"
 #include "fs/secret.h"
 #include "fs/source.h"
 #include "fs/supervisor.h"
@@ -39,7 +40,8 @@ enum exit_status {
     EXIT_NETWORK = 3,
     EXIT_LOGIN = 4,
     EXIT_MOUNT = 5,
-    EXIT_HELPER = 32 /* mount(8): mount failure */
+    EXIT_HELPER = 32,      /* mount(8): mount failure */
+    EXIT_INTERRUPTED = 130 /* as a shell has it */
 };
 
 /* All that is known before the processes part. */
@@ -323,6 +325,19 @@ static int program_print(const struct command *command)
     return fflush(stdout) == 0 ? 0 : EXIT_USAGE;
 }
 
+static int program_prefetch(const struct command *command)
+{
+    static const int STATUS[] = {[PREFETCH_OK] = 0,
+                                 [PREFETCH_NO_FOLDER] = EXIT_USAGE,
+                                 [PREFETCH_NO_SERVER] = EXIT_NETWORK,
+                                 [PREFETCH_NO_MOUNT] = EXIT_MOUNT,
+                                 [PREFETCH_CUT] = EXIT_MOUNT,
+                                 [PREFETCH_INTERRUPTED] = EXIT_INTERRUPTED};
+    g_autoptr(GError) error = NULL;
+    enum prefetch_result result = prefetch_command(command, &error);
+    return result == PREFETCH_OK ? 0 : program_fail(STATUS[result], error->message);
+}
+
 static void log_start(const struct command *command)
 {
     GLogLevelFlags most = G_LOG_LEVEL_WARNING;
@@ -342,6 +357,8 @@ static int program_run(struct program *program, int argc, char *const argv[])
         return program_fail(EXIT_USAGE, error->message);
     if (program->command.help || program->command.version)
         return program_print(&program->command);
+    if (program->command.prefetch != NULL)
+        return program_prefetch(&program->command);
     log_start(&program->command);
     int status = program_prepare(program);
     if (status != 0 || program->command.fake)

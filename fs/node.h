@@ -36,6 +36,7 @@ enum {
     NODE_FAILED = 4,
     NODE_REQUESTS = 5, /* .mailmount/control */
     NODE_EVENTS = 6,   /* .mailmount/events */
+    NODE_PREFETCH = 7, /* .mailmount/prefetch */
 };
 
 #define NODE_PART_REFUSED 8192 /* and up, with slot 0 */

@@ -48,6 +48,11 @@ const struct option OPTIONS[] = {
      "where changes wait to be sent (default $XDG_STATE_HOME/mailmount)"},
     {"folders", OPTION_PATTERNS, ANYWHERE, FIELD(folders), "PATTERNS", NULL,
      "folders to show, ! excludes, ; between; or subscribed (default all)"},
+    {"prefetch", OPTION_PATTERNS, ANYWHERE, FIELD(prefetch), "PATTERNS", NULL,
+     "folders to keep whole in the cache, ! excludes, ; between"},
+    {"prefetch_daily", OPTION_BYTES, ANYWHERE, FIELD(prefetch_daily), "BYTES", "1G",
+     "at most so many are fetched for them a day", .least = 16 << 20,
+     .most = G_GUINT64_CONSTANT(1) << 44},
     {"view", OPTION_CHOICE, ANYWHERE, FIELD(view), "both|messages|parts", "both",
      "messages as .eml files, directories of parts, or both", .choices = VIEWS},
     {"size", OPTION_CHOICE, ANYWHERE, FIELD(size), "exact|bound", "exact",
@@ -199,7 +204,8 @@ static bool mode_set(const struct option *option, void *field, const char *value
     return true;
 }
 
-/* The word "subscribed" alone stands for the folders that the server's user has subscribed to. */
+/* Of "folders" the word "subscribed" alone stands for the folders that the server's user has
+ * subscribed to. */
 static bool patterns_set(const struct option *option, void *field, const char *value,
                          GError **error)
 {
@@ -217,12 +223,15 @@ static bool patterns_set(const struct option *option, void *field, const char *v
     }
     if (count == 0)
         return value_refuse(option, "there is no pattern in it", error);
+    char ***list = field;
+    g_strfreev(*list);
+    *list = g_strv_builder_end(patterns);
+    if (option->field != offsetof(struct account, folders))
+        return true;
     struct account *account = (struct account *)(void *)((char *)field - option->field);
-    g_strfreev(account->folders);
-    account->folders = g_strv_builder_end(patterns);
-    account->folders_subscribed = count == 1 && g_str_equal(account->folders[0], "subscribed");
+    account->folders_subscribed = count == 1 && g_str_equal((*list)[0], "subscribed");
     if (account->folders_subscribed)
-        g_clear_pointer(&account->folders, g_strfreev);
+        g_clear_pointer(list, g_strfreev);
     return true;
 }
 

@@ -17,6 +17,9 @@
 /* Of messages up to this size the whole is fetched when a part or the header is wanted: it costs
  * the same round trip, and the other parts come with it. */
 #define SMALL_MAX ((uint64_t)32 << 10)
+/* Bigger messages are not taken apart here, even if all of them is in the cache. */
+#define PARSE_MAX ((uint64_t)64 << 20)
+#define HEADER_FIRST ((size_t)64 << 10) /* bytes looked at for the end of a header, then more */
 /* Longer section numbers are not asked of servers. */
 #define SECTION_MAX 60
 /* A size record under the part's number with this bit set marks irregular base64. */
@@ -178,14 +181,43 @@ static bool message_at_hand(const struct origin *origin)
     if (cache_content_size(cache, origin->object, "", &size) != CACHE_OK)
         return origin->message_size <= SMALL_MAX &&
                engine_sizes(origin->account->engine) != ENGINE_SIZES_WRONG;
-    return size <= CONTENT_WHOLE_MAX &&
+    return size <= PARSE_MAX &&
            (size <= SMALL_MAX || cache_content_have(cache, origin->object, "", 0, size) == size);
 }
 
 static bool section_at_hand(const struct origin *origin, const char *section)
 {
+    struct cache *cache = origin->account->cache;
     uint64_t size;
-    return cache_content_size(origin->account->cache, origin->object, section, &size) == CACHE_OK;
+    return cache_content_size(cache, origin->object, section, &size) == CACHE_OK &&
+           size <= SIZE_MAX / 2 &&
+           cache_content_have(cache, origin->object, section, 0, (size_t)size) == size;
+}
+
+bool origin_parses(const struct origin *origin)
+{
+    if (origin->part.flags & CACHE_PART_LOCAL)
+        return true;
+    bool nested = origin->kind == PLACE_HEADERS && origin->part.section[0] != '\0';
+    return (origin->kind == PLACE_PART || nested) &&
+           !section_at_hand(origin, origin->part.section) && message_at_hand(origin);
+}
+
+/* The header block out of a message that is in the cache, NULL if it is not. */
+static GBytes *header_at_hand(const struct origin *origin)
+{
+    struct cache *cache = origin->account->cache;
+    uint64_t size;
+    if (cache_content_size(cache, origin->object, "", &size) != CACHE_OK || size > PARSE_MAX)
+        return NULL;
+    for (size_t length = MIN(HEADER_FIRST, size);; length = MIN(4 * length, size)) {
+        g_autofree char *bytes = g_malloc(length + 1);
+        if (cache_content_get(cache, origin->object, "", 0, bytes, length) < length)
+            return NULL;
+        size_t header = header_length(bytes, length);
+        if (header < length || length == size)
+            return g_bytes_new(bytes, header);
+    }
 }
 
 /* The header block as the server sends it. */
@@ -194,6 +226,9 @@ static int raw_header(const struct origin *origin, const char *section, GBytes *
 {
     g_autofree char *header =
         section[0] != '\0' ? g_strconcat(section, ".HEADER", NULL) : g_strdup("HEADER");
+    *bytes = section[0] == '\0' ? header_at_hand(origin) : NULL;
+    if (*bytes != NULL)
+        return 0;
     if (section[0] != '\0' || section_at_hand(origin, header) || !message_at_hand(origin))
         return origin_section(origin, header, MIN(origin->message_size, 64 * 1024), bytes, need);
     g_autoptr(GBytes) message = NULL;
@@ -210,7 +245,7 @@ static int headers_text(const struct origin *origin, GBytes **bytes, struct need
 {
     if (origin->part.flags & CACHE_PART_LOCAL)
         return local_part(origin, bytes, need);
-    if (origin->part.section[0] != '\0' && message_at_hand(origin)) {
+    if (origin_parses(origin)) {
         int error = local_part(origin, bytes, need);
         if (error != EIO)
             return error;
@@ -241,7 +276,7 @@ static int remote_part(const struct origin *origin, GBytes **bytes, struct need 
 {
     if (strlen(origin->part.section) > SECTION_MAX)
         return structure_disagrees(origin, need);
-    if (!section_at_hand(origin, origin->part.section) && message_at_hand(origin)) {
+    if (origin_parses(origin)) {
         int error = local_part(origin, bytes, need);
         if (error != EIO)
             return error;
@@ -262,8 +297,8 @@ static int remote_part(const struct origin *origin, GBytes **bytes, struct need 
 /* Whether the file takes long to decode. */
 static bool is_big(const struct origin *origin)
 {
-    bool local = (origin->part.flags & CACHE_PART_LOCAL) != 0;
-    uint64_t size = local ? origin->message_size : (uint64_t)MAX(origin->part.octets, 0);
+    uint64_t size =
+        origin_parses(origin) ? origin->message_size : (uint64_t)MAX(origin->part.octets, 0);
     return origin->kind != PLACE_MESSAGE && size > CONTENT_WHOLE_MAX;
 }
 

@@ -36,6 +36,10 @@ int origin_section(const struct origin *origin, const char *section, uint64_t ex
 /* The whole file as it is shown, and remembers its exact size. */
 int origin_whole(const struct origin *origin, GBytes **bytes, struct need *need);
 
+/* Whether the file is taken out of the whole message, since that is in the cache, or small, and the
+ * part alone is not. */
+bool origin_parses(const struct origin *origin);
+
 /* Remembers the file's exact size. */
 void origin_size_store(const struct origin *origin, uint64_t size);
 /* A base64 part whose lines proved irregular: its size is forgotten, and it is decoded whole from

@@ -53,6 +53,7 @@ bool place_is_directory(const struct place *place)
     case PLACE_STATUS:
     case PLACE_REQUESTS:
     case PLACE_EVENTS:
+    case PLACE_PREFETCH:
     case PLACE_MESSAGE:
     case PLACE_HEADERS:
     case PLACE_PART:

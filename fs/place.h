@@ -63,6 +63,7 @@ enum place_kind {
     PLACE_STATUS,   /* .mailmount/status */
     PLACE_REQUESTS, /* .mailmount/control */
     PLACE_EVENTS,   /* .mailmount/events */
+    PLACE_PREFETCH, /* .mailmount/prefetch */
     PLACE_MESSAGE,  /* NAME.eml */
     PLACE_PARTS,    /* NAME/, or X/ of a part */
     PLACE_HEADERS,  /* headers.txt in either */

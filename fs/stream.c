@@ -84,6 +84,9 @@ int stream_probe(const struct origin *origin, struct stream *stream, struct need
     if (origin->kind == PLACE_MESSAGE)
         return probe_raw(origin, "", origin->message_size, stream, need);
     const struct cache_part *part = &origin->part;
+    if (origin->kind == PLACE_PART && part->octets > (int64_t)CONTENT_WHOLE_MAX &&
+        origin_parses(origin))
+        return ENOTSUP;
     if (origin->kind != PLACE_PART || (part->flags & (CACHE_PART_LOCAL | CACHE_PART_TEXT)) ||
         part->octets <= (int64_t)CONTENT_WHOLE_MAX)
         return ENOTSUP;

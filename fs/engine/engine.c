@@ -5,6 +5,7 @@
 
 #include "fs/engine/job.h"
 #include "fs/engine/parse.h"
+#include "fs/engine/prefetch.h"
 #include "fs/engine/push.h"
 #include "fs/engine/reader.h"
 #include "fs/engine/remade.h"
@@ -129,8 +130,8 @@ static void engine_take(struct engine *engine, uint64_t id, const struct engine_
     engine_hurry(engine);
 }
 
-void engine_ask_inside(struct engine *engine, const struct engine_wish *wish, engine_done done,
-                       void *data)
+uint64_t engine_ask_inside(struct engine *engine, const struct engine_wish *wish, engine_done done,
+                           void *data)
 {
     g_mutex_lock(&engine->lock);
     uint64_t id = ++engine->last_id;
@@ -139,6 +140,7 @@ void engine_ask_inside(struct engine *engine, const struct engine_wish *wish, en
     if (copy.section == NULL)
         copy.section = "";
     engine_take(engine, id, &copy, done, data, true);
+    return id;
 }
 
 void engine_answer(struct engine *engine, struct wish *wish, enum engine_error error)
@@ -292,6 +294,7 @@ static gboolean engine_tick(gpointer data)
     pool_tick(engine, now);
     push_tick(engine, now);
     watch_tick(engine, now);
+    prefetch_tick(engine);
     engine_serve_cached(engine, now);
     engine_expire(engine, now);
     if (engine->pause_until_us != 0 && now >= engine->pause_until_us) {
@@ -550,6 +553,7 @@ struct engine *engine_new(const struct engine_config *config)
     engine->proofs = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL);
     engine->misfits = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL);
     watch_init(engine);
+    prefetch_init(engine);
     push_init(engine);
     pool_init(engine, config->secret);
     engine->thread = g_thread_new("engine", engine_run, engine);
@@ -582,6 +586,7 @@ void engine_free(struct engine *engine)
     push_free(engine);
     watch_free(engine);
     remade_clear(engine);
+    prefetch_free(engine);
     GHashTable *const tables[] = {engine->wishes,  engine->jobs,    engine->fresh,  engine->zero,
                                   engine->partial, engine->windows, engine->proofs, engine->misfits,
                                   engine->rights,  engine->syncs};

@@ -53,11 +53,14 @@ enum engine_want {
     ENGINE_PUSHED, /* the journal's entry `entry` is settled; 0: all that it holds now are, for
                       which another attempt to reach the server is made. The error is the server's
                       refusal, or that it is out of reach: the entry then stays */
-    ENGINE_CONNECT, /* a connection is open: if none is, an attempt is made now */
+    ENGINE_CONNECT,  /* a connection is open: if none is, an attempt is made now */
+    ENGINE_PREFETCH, /* mailbox `folder` will be fetched whole; answered as soon as that is noted,
+                        see engine_prefetch_read() */
+    ENGINE_PREFETCH_STOP, /* no more, unless the configuration says so */
 };
 struct engine_wish {
     enum engine_want want;
-    uint32_t folder;   /* MAILBOX: the directory's slot */
+    uint32_t folder;   /* MAILBOX, PREFETCH: the directory's slot */
     uint32_t messages; /* else: the slot of the messages, and the UID */
     uint32_t uid;
     const char *section; /* BYTES: "", "HEADER", "2.1" ...; copied */
@@ -170,6 +173,30 @@ void engine_push(struct engine *engine);
  * (persistent, per account). WRONG once a body did not fit. */
 enum engine_sizes { ENGINE_SIZES_UNPROVED, ENGINE_SIZES_RIGHT, ENGINE_SIZES_WRONG };
 enum engine_sizes engine_sizes(struct engine *engine);
+
+/* A mailbox that is, or was, fetched whole. */
+enum engine_prefetch_state {
+    ENGINE_PREFETCH_WAITING,   /* for its turn, or to be listed */
+    ENGINE_PREFETCH_FETCHING,  /* the numbers say how far it is */
+    ENGINE_PREFETCH_COMPLETE,  /* all that was in it is in the cache */
+    ENGINE_PREFETCH_TOO_SMALL, /* the cache is: the newest messages are in it */
+    ENGINE_PREFETCH_PAUSED,    /* the server wants less, `why`; or the day's budget is used up */
+    ENGINE_PREFETCH_OFFLINE,   /* goes on when the server can be reached */
+    ENGINE_PREFETCH_STOPPED,   /* by ENGINE_PREFETCH_STOP */
+    ENGINE_PREFETCH_FAILED,    /* `error`: some messages cannot be had; or the mailbox is gone */
+};
+struct engine_prefetch {
+    uint32_t folder;
+    enum engine_prefetch_state state;
+    bool kept; /* as the configuration says: whatever comes is fetched, too */
+    enum engine_error error;
+    uint64_t messages, messages_done, bytes, bytes_done; /* as of when it was last looked at */
+    int64_t until_us;                                    /* PAUSED: wall clock; 0: midnight */
+    char why[128];                                       /* the server's words, "" if none */
+};
+/* All of them (struct engine_prefetch), in the order in which they came; the caller's. Any thread.
+ */
+GArray *engine_prefetch_read(struct engine *engine);
 
 /* A snapshot for .mailmount/status. */
 enum engine_live {

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "fs/engine/folders.h"
+#include "fs/engine/prefetch.h"
 #include "fs/engine/push.h"
 #include "fs/engine/remade.h"
 #include "fs/engine/watch.h"
@@ -211,7 +212,9 @@ static void store_bump(struct store *store, uint32_t folder)
 
 static void store_tell(const struct store *store)
 {
-    const struct engine *engine = store->engine;
+    struct engine *engine = store->engine;
+    if (store->changed)
+        prefetch_folders_changed(engine);
     if (!store->changed || engine->events == NULL)
         return;
     GHashTableIter iter;

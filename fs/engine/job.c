@@ -6,10 +6,15 @@
 #define ATTEMPTS_MAX 3
 
 static const struct job_class *const CLASSES[] = {
-    [ENGINE_FOLDERS] = &FOLDERS_CLASS, [ENGINE_MAILBOX] = &SYNC_CLASS,
-    [ENGINE_PARTS] = &STRUCTURE_CLASS, [ENGINE_REPARTS] = &STRUCTURE_CLASS,
-    [ENGINE_BYTES] = &READER_CLASS,    [ENGINE_PUSHED] = &PUSHED_CLASS,
+    [ENGINE_FOLDERS] = &FOLDERS_CLASS,
+    [ENGINE_MAILBOX] = &SYNC_CLASS,
+    [ENGINE_PARTS] = &STRUCTURE_CLASS,
+    [ENGINE_REPARTS] = &STRUCTURE_CLASS,
+    [ENGINE_BYTES] = &READER_CLASS,
+    [ENGINE_PUSHED] = &PUSHED_CLASS,
     [ENGINE_CONNECT] = &CONNECT_CLASS,
+    [ENGINE_PREFETCH] = &PREFETCH_CLASS,
+    [ENGINE_PREFETCH_STOP] = &PREFETCH_STOP_CLASS,
 };
 
 /* ---- life ------------------------------------------------------------------------------------ */
@@ -39,6 +44,8 @@ static char *job_key(const struct engine_wish *what)
         return g_strdup(what->want == ENGINE_FOLDERS ? "F" : "C");
     if (what->want == ENGINE_MAILBOX)
         return g_strdup_printf("%c%u", what->anew ? 'A' : 'M', what->folder);
+    if (what->want == ENGINE_PREFETCH || what->want == ENGINE_PREFETCH_STOP)
+        return NULL;
     if (what->want == ENGINE_PUSHED)
         return what->entry != 0 ? g_strdup_printf("W%" G_GUINT64_FORMAT, what->entry) : NULL;
     if (what->want != ENGINE_BYTES)
@@ -58,7 +65,7 @@ static struct job *job_new(struct engine *engine, const struct job_class *class,
     job->wish = *what;
     job->wish.section = g_strdup(what->section);
     job->folder = what->folder;
-    job->ahead = what->ahead;
+    job->ahead = what->ahead || class->bulk;
     g_queue_init(&job->wishes);
     return job;
 }

@@ -51,6 +51,7 @@ struct job_class {
     bool examines;  /* sends its own EXAMINE */
     bool mailless;  /* belongs to no mailbox */
     bool exclusive; /* needs a line for itself, and selects there what it likes */
+    bool bulk;      /* goes on for long, and nobody waits for it nor behind it */
 };
 
 struct job {
@@ -129,4 +130,4 @@ bool job_is_passing(const struct imap_result *result);
 /* An attempt to connect has ended: answers who waits for it (ENGINE_CONNECT). */
 void connect_settle(struct engine *engine);
 extern const struct job_class FOLDERS_CLASS, SYNC_CLASS, STRUCTURE_CLASS, READER_CLASS, PUSH_CLASS,
-    PUSHED_CLASS, CONNECT_CLASS;
+    PUSHED_CLASS, CONNECT_CLASS, BULK_CLASS, PREFETCH_CLASS, PREFETCH_STOP_CLASS;

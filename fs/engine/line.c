@@ -35,12 +35,22 @@ static bool line_is_taken(const struct line *line)
     return first != NULL && first->class->exclusive;
 }
 
+/* Whether what nobody waits for takes long there. */
+static bool line_is_slow(const struct line *line)
+{
+    const struct job *first = g_queue_peek_head((GQueue *)&line->jobs);
+    return first != NULL && (first->class->bulk || line->owed > WINDOW_BEHIND) &&
+           line_has_ahead(line);
+}
+
 /* How well a line fits, the best first. */
 enum fit { FIT_WELL, FIT_FREE, FIT_WATCHES, FIT_BEHIND, FIT_NOT };
 
 /* A line without jobs. One that watches over a mailbox in use leaves that for the job's. */
 static enum fit job_fit_free(const struct job *job, const struct line *line)
 {
+    if (job->class->bulk && watch_needs(line))
+        return FIT_WATCHES;
     bool stays = job->class->mailless && !job->class->exclusive;
     if (job_selected_on(job, line) || stays)
         return FIT_WELL;
@@ -53,6 +63,8 @@ static enum fit job_fit(const struct job *job, const struct line *line)
         return FIT_NOT;
     if (line->jobs.length == 0)
         return job_fit_free(job, line);
+    if (!job->ahead && line->engine->pool.cap > 1 && line_is_slow(line))
+        return FIT_NOT;
     bool room =
         (line->owed == 0 || line->owed + job->cost <= WINDOW) && line->jobs.length < WINDOW_JOBS;
     if (!room || !(job->class->mailless || job_selected_on(job, line)))
@@ -72,10 +84,11 @@ static bool line_is_better(const struct line *line, const struct line *than)
 
 /* Whether a job that nobody waits for leaves a line, or room for one, to those that somebody does.
  */
-static bool job_ahead_may(const struct engine *engine, const struct line *line)
+static bool job_ahead_may(const struct job *job, const struct line *line)
 {
-    const struct pool *pool = &engine->pool;
-    if (pool->cap <= 1 || pool->lines->len + pool->openings->len < pool->cap)
+    const struct pool *pool = &job->engine->pool;
+    bool may_open = pool->lines->len + pool->openings->len < pool->cap;
+    if (pool->cap <= 1 || (may_open && !job->class->bulk))
         return true;
     for (guint i = 0; i < pool->lines->len; i++) {
         const struct line *other = pool->lines->pdata[i];
@@ -93,7 +106,7 @@ static struct line *job_choose(const struct job *job)
     for (guint i = 0; i < pool->lines->len; i++) {
         struct line *line = pool->lines->pdata[i];
         enum fit fit = job_fit(job, line);
-        if (fit == FIT_NOT || (job->ahead && !job_ahead_may(job->engine, line)))
+        if (fit == FIT_NOT || (job->ahead && !job_ahead_may(job, line)))
             continue;
         if (best == NULL || fit < best_fit || (fit == best_fit && line_is_better(line, best))) {
             best = line;

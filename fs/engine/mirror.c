@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "fs/engine/prefetch.h"
 #include "fs/engine/push.h"
 #include "fs/mime.h"
 
@@ -390,6 +391,8 @@ static void tell_change(const struct mirror *mirror, const struct change *change
 static void mirror_tell(const struct mirror *mirror, bool named)
 {
     const struct engine_events *events = mirror->engine->events;
+    if (named)
+        prefetch_changed(mirror->engine, mirror->folder);
     if (events == NULL)
         return;
     for (guint i = 0; i < mirror->changes->len; i++) {

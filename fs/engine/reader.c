@@ -218,6 +218,17 @@ static void reader_count(const struct reader *reader, GHashTable *some, guint ne
         g_hash_table_add(some, g_memdup2(&reader->object, sizeof reader->object));
 }
 
+void reader_prove(struct engine *engine, struct cache_txn *txn, const struct reader_size *sizes,
+                  size_t count)
+{
+    for (size_t i = 0; i < count && engine_sizes(engine) != ENGINE_SIZES_RIGHT; i++) {
+        if (g_hash_table_size(engine->proofs) < PROOFS_NEEDED)
+            g_hash_table_add(engine->proofs, g_memdup2(&sizes[i].object, sizeof sizes[i].object));
+        const struct fact fact = {.object = sizes[i].object, .size = sizes[i].size};
+        fact_write(engine, txn, &fact);
+    }
+}
+
 /* All that was wished for is stored. */
 static void reader_finish(struct reader *reader)
 {

@@ -15,5 +15,12 @@
 
 #include "fs/engine/state.h"
 
+/* A message whose body was as long as the server announced. */
+struct reader_size {
+    uint64_t object, size;
+};
+/* Counts such messages, and writes down what they prove, in a transaction over the metadata. */
+void reader_prove(struct engine *engine, struct cache_txn *txn, const struct reader_size *sizes,
+                  size_t count);
 /* Writes what bodies have proved, and answers the jobs that wait for it. */
 void reader_flush(struct engine *engine);

@@ -49,28 +49,29 @@ struct engine {
     gint utf8;     /* mailbox names are UTF-8 to the server, not modified UTF-7 */
 
     /* the engine thread's */
-    GHashTable *wishes;    /* by id */
-    GHashTable *jobs;      /* by key: not ended, wishes may still join */
-    GQueue waiting;        /* jobs without a connection that somebody waits for */
-    GQueue waiting_ahead;  /* and those that nobody waits for */
-    struct pool pool;      /* the connections */
-    struct pusher *push;   /* what is remembered between pushes */
-    GHashTable *fresh;     /* folder -> gint64 *, monotonic time of the last complete check */
-    GHashTable *syncs;     /* folder -> struct sync_memory */
-    struct watch *watch;   /* what is known of changes by others */
-    GHashTable *rights;    /* folder -> gint64 *, when MYRIGHTS was asked for */
-    GHashTable *zero;      /* folders without UIDVALIDITY that were listed in this run */
-    GHashTable *partial;   /* folders whose EXISTS is above what FETCH gives */
-    GHashTable *windows;   /* messages slot -> how many neighbours' structures to ask for */
-    GHashTable *proofs;    /* objects whose RFC822.SIZE was right */
-    GHashTable *misfits;   /* and was wrong: some of the first ones of each */
-    GQueue remade;         /* struct remade */
-    GQueue ledger;         /* facts of bodies read, written together: see reader.c */
-    GThreadPool *parsers;  /* take whole messages apart; made when first needed */
-    GSource *timer;        /* 250 ms while wishes or connections exist */
-    gint64 pause_until_us; /* the server asked for silence until then */
-    gint64 skew_us;        /* boottime - monotonic when last looked at */
-    gint64 tidied_us;      /* when orphaned content was last collected */
+    GHashTable *wishes;        /* by id */
+    GHashTable *jobs;          /* by key: not ended, wishes may still join */
+    GQueue waiting;            /* jobs without a connection that somebody waits for */
+    GQueue waiting_ahead;      /* and those that nobody waits for */
+    struct pool pool;          /* the connections */
+    struct pusher *push;       /* what is remembered between pushes */
+    GHashTable *fresh;         /* folder -> gint64 *, monotonic time of the last complete check */
+    GHashTable *syncs;         /* folder -> struct sync_memory */
+    struct watch *watch;       /* what is known of changes by others */
+    struct prefetch *prefetch; /* mailboxes that are fetched whole; shown under `lock` */
+    GHashTable *rights;        /* folder -> gint64 *, when MYRIGHTS was asked for */
+    GHashTable *zero;          /* folders without UIDVALIDITY that were listed in this run */
+    GHashTable *partial;       /* folders whose EXISTS is above what FETCH gives */
+    GHashTable *windows;       /* messages slot -> how many neighbours' structures to ask for */
+    GHashTable *proofs;        /* objects whose RFC822.SIZE was right */
+    GHashTable *misfits;       /* and was wrong: some of the first ones of each */
+    GQueue remade;             /* struct remade */
+    GQueue ledger;             /* facts of bodies read, written together: see reader.c */
+    GThreadPool *parsers;      /* take whole messages apart; made when first needed */
+    GSource *timer;            /* 250 ms while wishes or connections exist */
+    gint64 pause_until_us;     /* the server asked for silence until then */
+    gint64 skew_us;            /* boottime - monotonic when last looked at */
+    gint64 tidied_us;          /* when orphaned content was last collected */
     uint64_t commands, bytes_closed;
     bool schedule_queued;
     GSource *schedule_source;
@@ -89,8 +90,8 @@ enum engine_error engine_error_of_cache(int error);
 /* Whether some connection can be expected to answer soon. */
 bool engine_hears(const struct engine *engine);
 /* Asks from within the engine's thread, also while it is out of reach. */
-void engine_ask_inside(struct engine *engine, const struct engine_wish *wish, engine_done done,
-                       void *data);
+uint64_t engine_ask_inside(struct engine *engine, const struct engine_wish *wish, engine_done done,
+                           void *data);
 /* Runs `run` once in the engine's thread, or never if it ends before; `free` comes after, once, in
  * whichever thread. From any thread; `context` is the engine's. */
 void engine_post(GMainContext *context, GSourceFunc run, void *data, GDestroyNotify free);

@@ -99,18 +99,17 @@ void structure_entities_clear(struct structure_entities *entities)
     g_clear_pointer(&entities->names, g_ptr_array_unref);
 }
 
-/* The tree of one reply, NULL if it cannot be shown without a look at the message. */
-static struct mime_tree *structure_tree(const struct structure *structure,
-                                        const struct imap_fetch *fetch, uint64_t *object)
+struct mime_tree *structure_tree(struct engine *engine, uint32_t messages,
+                                 const struct imap_fetch *fetch, uint64_t *object)
 {
     struct structure_entities entities = {0};
     struct mime_tree *tree = NULL;
     structure_convert(&fetch->structure, &entities);
 
-    struct cache_txn *txn = cache_txn_read(structure->job.engine->cache);
+    struct cache_txn *txn = cache_txn_read(engine->cache);
     struct cache_message message;
     const char *doubt = "it is not in the cache";
-    if (cache_message_get(txn, structure->job.wish.messages, fetch->uid, &message) == CACHE_OK) {
+    if (cache_message_get(txn, messages, fetch->uid, &message) == CACHE_OK) {
         const void *header = "";
         size_t length = 0;
         if (cache_header_get(txn, message.object, &header, &length) != CACHE_OK)
@@ -123,27 +122,32 @@ static struct mime_tree *structure_tree(const struct structure *structure,
     if (doubt == NULL)
         tree = mime_tree_build(entities.entities, entities.count, NODE_PART_FIRST, false);
     else
-        g_info("%s: UID %u: BODYSTRUCTURE is not believed: %s", structure->job.mailbox, fetch->uid,
-               doubt);
+        g_info("UID %u: BODYSTRUCTURE is not believed: %s", fetch->uid, doubt);
     structure_entities_clear(&entities);
     return tree;
 }
 
 /* ---- to the cache ---------------------------------------------------------------------------- */
 
-static enum engine_error structure_write(struct structure *structure)
+int structure_store(struct cache_txn *txn, const GPtrArray *trees)
 {
-    if (structure->trees->len == 0)
-        return ENGINE_OK;
-    struct cache_txn *txn = cache_txn_write(structure->job.engine->cache);
     int rc = CACHE_OK;
-    for (guint i = 0; i < structure->trees->len && rc == CACHE_OK; i++) {
-        const struct parse_result *result = structure->trees->pdata[i];
+    for (guint i = 0; i < trees->len && rc == CACHE_OK; i++) {
+        const struct parse_result *result = trees->pdata[i];
         struct cache_parts old;
         bool known = cache_parts_get(txn, result->object, &old) == CACHE_OK;
         if (!known || result->replaces) /* what was shown once stays */
             rc = parse_result_store(result, txn);
     }
+    return rc;
+}
+
+static enum engine_error structure_write(struct structure *structure)
+{
+    if (structure->trees->len == 0)
+        return ENGINE_OK;
+    struct cache_txn *txn = cache_txn_write(structure->job.engine->cache);
+    int rc = structure_store(txn, structure->trees);
     if (rc == CACHE_OK)
         rc = cache_txn_commit(txn);
     else
@@ -326,7 +330,7 @@ static bool structure_fetch(struct job *job, const struct imap_fetch *fetch)
     if ((fetch->items & IMAP_ITEM_STRUCTURE_BROKEN) != 0)
         return true;
     uint64_t object = 0;
-    struct mime_tree *tree = structure_tree(structure, fetch, &object);
+    struct mime_tree *tree = structure_tree(job->engine, job->wish.messages, fetch, &object);
     if (tree == NULL)
         return true;
     g_ptr_array_add(structure->trees, parse_result_new(object, tree));

@@ -18,3 +18,12 @@ struct structure_entities {
 };
 void structure_convert(const struct imap_structure *structure, struct structure_entities *out);
 void structure_entities_clear(struct structure_entities *entities);
+
+struct mime_tree;
+/* The tree of one FETCH reply with a BODYSTRUCTURE, and its message's object; NULL if it cannot be
+ * shown without a look at the message. */
+struct mime_tree *structure_tree(struct engine *engine, uint32_t messages,
+                                 const struct imap_fetch *fetch, uint64_t *object);
+/* Stores trees (struct parse_result) of messages that have none yet, or that replace one. Returns
+ * enum cache_error. */
+int structure_store(struct cache_txn *txn, const GPtrArray *trees);

@@ -202,6 +202,34 @@ static void test_eviction(void)
 }
 
 /* Many small ones: their records must go with them. */
+/* What counts as used stays, though it is not read; what goes for others is counted. */
+static void test_touch(void)
+{
+    struct scratch scratch;
+
+    scratch_setup(&scratch); /* 16 MiB */
+    struct cache *cache = scratch.cache;
+    g_assert_cmpuint(cache_content_room(cache), <, 11 * MIB);
+    g_assert_cmpuint(cache_content_room(cache), >, 10 * MIB);
+    for (uint64_t object = 1; object <= 4; object++)
+        g_assert_cmpint(put(cache, object, "", 0, 2 * MIB), ==, CACHE_OK);
+    g_assert_cmpuint(cache_content_evicted(cache), ==, 0);
+    cache_content_touch(cache, 1, "", 2 * MIB);
+    cache_content_touch(cache, 2, "", 1); /* its first piece only */
+    cache_content_touch(cache, 99, "", 2 * MIB);
+    cache_content_touch(cache, 3, "x", 2 * MIB);
+    cache_content_touch(cache, 3, "", 0);
+    cache_content_touch(cache, 3, "", UINT64_MAX);
+    for (uint64_t object = 10; object <= 13; object++)
+        g_assert_cmpint(put(cache, object, "", 0, 2 * MIB), ==, CACHE_OK);
+    g_assert_cmpuint(cache_content_evicted(cache), >, 0);
+    g_assert_cmpuint(get(cache, 1, "", 0, 2 * MIB), ==, 2 * MIB);
+    g_assert_cmpuint(get(cache, 2, "", 0, 2 * MIB), <, 2 * MIB);
+    g_assert_cmpuint(get(cache, 2, "", 0, 10), ==, 10);
+    g_assert_cmpuint(get(cache, 3, "", 0, 2 * MIB), <, 2 * MIB);
+    scratch_teardown(&scratch);
+}
+
 static void test_eviction_small(void)
 {
     struct scratch scratch;
@@ -247,6 +275,7 @@ int main(int argc, char **argv)
     g_test_add_func("/content/refused", test_refused);
     g_test_add_func("/content/forget", test_forget);
     g_test_add_func("/content/eviction", test_eviction);
+    g_test_add_func("/content/touch", test_touch);
     g_test_add_func("/content/eviction-small", test_eviction_small);
     g_test_add_func("/content/too-big", test_too_big);
     return g_test_run();

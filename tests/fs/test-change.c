@@ -31,6 +31,11 @@ void engine_cancel(struct engine *engine, uint64_t id, enum engine_error error)
 {
 }
 
+GArray *engine_prefetch_read(struct engine *engine)
+{
+    return g_array_new(FALSE, FALSE, sizeof(struct engine_prefetch));
+}
+
 enum engine_sizes engine_sizes(struct engine *engine)
 {
     return ENGINE_SIZES_RIGHT;

@@ -31,6 +31,11 @@ void engine_status_read(struct engine *engine, struct engine_status *status)
     *status = (struct engine_status){.online = true};
 }
 
+GArray *engine_prefetch_read(struct engine *engine)
+{
+    return g_array_new(FALSE, FALSE, sizeof(struct engine_prefetch));
+}
+
 void engine_push(struct engine *engine)
 {
 }

@@ -41,6 +41,11 @@ void engine_status_read(struct engine *engine, struct engine_status *status)
     g_strlcpy(status->server, "a \xe2\x82\xac server", sizeof(status->server));
 }
 
+GArray *engine_prefetch_read(struct engine *engine)
+{
+    return g_array_new(FALSE, FALSE, sizeof(struct engine_prefetch));
+}
+
 void engine_push(struct engine *engine)
 {
 }

@@ -1,0 +1,105 @@
+/* .mailmount/prefetch: how far the mailboxes are that are fetched whole. */
+#include <inttypes.h>
+
+#include "fs/control.h"
+#include "fs/error.h"
+#include "fs/progress.h"
+
+#define LEVELS_MOST 256
+
+/* The path of a mailbox in the mount; NULL if it is not there any more. The caller's. */
+static char *mailbox_path(const struct mounted *mounted, const struct mounted_account *mine,
+                          uint32_t folder)
+{
+    g_autoptr(cache_txn) txn = cache_txn_read(mine->cache);
+    GString *path = g_string_new(NULL);
+    struct cache_mailbox mailbox = {.parent = folder};
+    for (unsigned level = 0; mailbox.parent != 0; level++) {
+        if (level == LEVELS_MOST || cache_mailbox_get(txn, mailbox.parent, &mailbox) != CACHE_OK) {
+            g_string_free(path, TRUE);
+            return NULL;
+        }
+        if (path->len > 0)
+            g_string_prepend_c(path, '/');
+        g_string_prepend(path, mailbox.name);
+    }
+    if (mounted->several) {
+        g_string_prepend_c(path, '/');
+        g_string_prepend(path, mine->account->name);
+    }
+    return g_string_free(path, FALSE);
+}
+
+static char *paused_words(const struct engine_prefetch *shown)
+{
+    if (shown->until_us == 0)
+        return g_strdup("prefetch_daily is used up until midnight");
+    g_autoptr(GDateTime) until = g_date_time_new_from_unix_local(shown->until_us / G_USEC_PER_SEC);
+    g_autofree char *time = until != NULL ? g_date_time_format(until, "%H:%M") : g_strdup("");
+    g_autofree char *why = g_strdup(shown->why);
+    return g_strdup_printf("until %s, the server says: %s", time, g_strdelimit(why, "\t\r\n", ' '));
+}
+
+/* What there is to say beside the numbers; the caller's. */
+static char *words(const struct mounted_account *mine, const struct engine_prefetch *shown)
+{
+    if (shown->state == ENGINE_PREFETCH_PAUSED)
+        return paused_words(shown);
+    if (shown->state == ENGINE_PREFETCH_TOO_SMALL) {
+        g_autofree char *size =
+            g_format_size_full(mine->account->cache_size, G_FORMAT_SIZE_IEC_UNITS);
+        return g_strdup_printf("cache_size is %s, of which two thirds can be filled so", size);
+    }
+    if (shown->error != ENGINE_OK)
+        return g_strdup(error_meaning(shown->error));
+    return g_strdup("");
+}
+
+static void prefetch_each(const struct mounted *mounted, const struct mounted_account *mine,
+                          void (*each)(const struct progress *progress, GString *text),
+                          GString *text)
+{
+    g_autoptr(GArray) all = engine_prefetch_read(mine->engine);
+    for (guint i = 0; i < all->len; i++) {
+        const struct engine_prefetch *shown = &g_array_index(all, struct engine_prefetch, i);
+        g_autofree char *folder = mailbox_path(mounted, mine, shown->folder);
+        g_autofree char *why = words(mine, shown);
+        const struct progress progress = {
+            .state = shown->state,
+            .messages = shown->messages,
+            .messages_done = shown->messages_done,
+            .bytes = shown->bytes,
+            .bytes_done = shown->bytes_done,
+            .folder = folder,
+            .why = why,
+        };
+        if (folder != NULL)
+            each(&progress, text);
+    }
+}
+
+GBytes *control_prefetch(const struct mounted *mounted)
+{
+    GString *text = g_string_new(NULL);
+    for (unsigned i = 0; i < mounted->count; i++)
+        prefetch_each(mounted, &mounted->accounts[i], progress_write, text);
+    return g_string_free_to_bytes(text);
+}
+
+static void status_line(const struct progress *progress, GString *text)
+{
+    g_autofree char *done = g_format_size(progress->bytes_done);
+    g_autofree char *all = g_format_size(progress->bytes);
+    g_string_append_printf(text, "prefetch: %s: %s, %" PRIu64 " of %" PRIu64 " messages, %s of %s",
+                           progress->folder, progress_word(progress->state),
+                           progress->messages_done, progress->messages, done, all);
+    if (progress->why[0] != '\0')
+        g_string_append_printf(text, "; %s", progress->why);
+    g_string_append_c(text, '\n');
+}
+
+void control_prefetch_status(const struct mounted *mounted, const struct mounted_account *mine,
+                             GString *text)
+{
+    prefetch_each(mounted, mine, status_line, text);
+}

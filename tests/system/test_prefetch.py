@@ -1,0 +1,294 @@
+"""Folders that are fetched whole, and what can be read of them when the network is gone."""
+import errno
+import os
+import pty
+import signal
+import subprocess
+
+import pytest
+
+from lib import mail
+from lib.mount import BINARY, SLOW, wait_for
+from lib.others import Other
+
+FAR = ["poll=3600", "timeout=20"]
+MANY = 500
+BIG = 3 << 20
+
+
+def letter(number, size=0):
+    return (b"From: Alice <alice@example.org>\r\nTo: bob@example.org\r\n"
+            b"Date: Fri, 20 Nov 2026 10:00:00 +0000\r\nSubject: number %d\r\n"
+            b"Message-ID: <prefetch%d@example.org>\r\n\r\nneedle %d\r\n%s" % (
+                number, number, number, (b"x" * 70 + b"\r\n") * (size // 72)))
+
+
+def ask(mount, request):
+    fd = os.open(mount.path / ".mailmount/control", os.O_WRONLY)
+    try:
+        os.write(fd, request.encode() + b"\n")
+    finally:
+        os.close(fd)
+
+
+def progress(mount):
+    """{folder: (state, messages done, messages, bytes done, bytes, why)}"""
+    lines = (mount.path / ".mailmount/prefetch").read_text().splitlines()
+    fields = [line.split("\t") for line in lines]
+    return {f[5]: (f[0], *map(int, f[1:5]), f[6]) for f in fields}
+
+
+def state(mount, folder="INBOX"):
+    return progress(mount).get(folder, ("",))[0]
+
+
+def prefetch(mount, *arguments, **options):
+    """Runs mailmount --prefetch; a CompletedProcess with its output."""
+    return subprocess.run([BINARY, *arguments], env=mount.environment, stdin=subprocess.DEVNULL,
+                          capture_output=True, text=True, timeout=SLOW, **options)
+
+
+def status(mount):
+    return (mount.path / ".mailmount/status").read_text()
+
+
+def is_offline(mount):
+    return "state: offline" in status(mount)
+
+
+def fill(server, user, mailbox=b"INBOX", count=10):
+    with server.client(user) as client:
+        for number in range(count):
+            client.append(mailbox, letter(number))
+
+
+def sample(server, user):
+    """All the sample mail of the tests, a big attachment among it, in INBOX; its number."""
+    messages = [m for m in mail.sample_messages() if m.mailbox == "INBOX"]
+    messages.append(mail.Message("INBOX", mail.multipart(
+        "mixed", mail.text("see the attachment\n"),
+        mail.attachment("big.bin", mail.noise(BIG))), subject="big attachment"))
+    with server.client(user) as client:
+        mail.deliver(client, messages)
+        client.command(b"CREATE Elsewhere")
+        client.append(b"Elsewhere", letter(77))
+    return messages
+
+
+def contents(top):
+    """Every file below a folder, with its bytes."""
+    found = {}
+    for where, _, names in os.walk(top):
+        for name in names:
+            with open(os.path.join(where, name), "rb") as file:
+                found[os.path.relpath(os.path.join(where, name), top)] = file.read()
+    return found
+
+
+# ---- offline
+
+def read_all(mount, messages):
+    inbox = mount.path / "INBOX"
+    assert len(os.listdir(inbox)) == 2 * len(messages)
+    for command in (["ls", "-lR", inbox], ["grep", "-r", "attachment", inbox],
+                    ["find", inbox, "-type", "f", "-exec", "cat", "{}", "+"],
+                    ["cat", mount.message("big attachment")]):
+        done = subprocess.run(command, capture_output=True, timeout=SLOW)
+        assert (done.returncode, done.stderr) == (0, b""), command
+        assert done.stdout
+    return contents(inbox)
+
+
+def elsewhere(mount):
+    """The errno of a message that was listed, and never fetched."""
+    with pytest.raises(OSError) as refused:
+        mount.message("number 77", "Elsewhere").read_bytes()
+    return refused.value.errno
+
+
+def test_offline(server, user, mounts, through):
+    """After it was prefetched a folder is whole without a server, all its parts too."""
+    server.add_user(user)
+    messages = sample(server, user)
+    with mounts(server, user=user, name="plain", options=FAR, start=False) as plain:
+        expected = contents(plain.path / "INBOX")
+    proxy = through(server)
+    mount = mounts(server, user=user, port=proxy.port, tls="none", options=FAR)
+    os.listdir(mount.path / "Elsewhere")
+    done = prefetch(mount, "--prefetch", "INBOX", str(mount.path))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines()[-1].startswith(
+        "INBOX: complete, %d of %d messages" % (len(messages), len(messages)))
+    assert state(mount) == "complete"
+
+    proxy.go_away()
+    assert wait_for(lambda: is_offline(mount))
+    connections = proxy.traffic().connections
+    assert read_all(mount, messages) == expected
+    assert elsewhere(mount) == errno.ENETUNREACH
+    assert "prefetch: INBOX: complete" in status(mount)
+    mount.unmount()
+
+    with mount:  # mounted without a server
+        assert is_offline(mount)
+        assert read_all(mount, messages) == expected
+        assert elsewhere(mount) == errno.ENETUNREACH
+        mount.unmount()
+    assert proxy.traffic().connections == connections
+
+
+def test_round_trips(server, user, mounts, through):
+    """Small messages come in sets, with their structure."""
+    server.add_user(user)
+    fill(server, user, count=MANY)
+    proxy = through(server)
+    mount = mounts(server, user=user, port=proxy.port, tls="none", options=FAR)
+    assert len(os.listdir(mount.path / "INBOX")) == 2 * MANY
+    before = proxy.traffic()
+    proxy.heard = b""
+    done = prefetch(mount, "--prefetch", str(mount.path / "INBOX"))
+    assert done.returncode == 0, done.stderr
+    spent = proxy.traffic() - before
+    print("%d messages: %d round trips, %d connections" % (MANY, spent.trips, spent.connections))
+    if b"FETCH" in proxy.heard:  # not compressed
+        assert 2 <= proxy.heard.count(b"BODY.PEEK[]") <= 4, proxy.heard
+    assert spent.trips <= 12  # most of them to open a second connection
+    proxy.go_away()
+    assert wait_for(lambda: is_offline(mount))
+    found = subprocess.run(["grep", "-rl", "needle", mount.path / "INBOX"], capture_output=True)
+    assert len(found.stdout.splitlines()) == 2 * MANY
+    assert found.stderr == b""
+    mount.unmount()
+
+
+# ---- the command
+
+@pytest.fixture
+def mount(dovecot, user, mounts, through):
+    """A mount through `mount.proxy` with ten messages in INBOX and none in Empty."""
+    dovecot.add_user(user)
+    fill(dovecot, user)
+    with dovecot.client(user) as client:
+        client.command(b"CREATE Empty")
+        client.command(b"CREATE Deep/Folder")
+    proxy = through(dovecot)
+    made = mounts(dovecot, user=user, port=proxy.port, tls="none", options=FAR, writes=True)
+    made.proxy = proxy
+    return made
+
+
+def test_ways_to_name_a_folder(mount):
+    for arguments in (["--prefetch", "INBOX", mount.path],
+                      ["--prefetch", "INBOX/", "--prefetch", "Empty", mount.path],
+                      ["--prefetch", mount.path / "INBOX", "--prefetch", mount.path / "Deep/Folder"],
+                      ["--prefetch", mount.path / "INBOX", mount.path]):
+        done = prefetch(mount, *arguments)
+        assert (arguments, done.returncode, done.stderr) == (arguments, 0, "")
+        assert all(": complete, " in line for line in done.stdout.splitlines()
+                   if ": fetching, " not in line)
+    done = prefetch(mount, "--prefetch", "INBOX", "--prefetch", ".", cwd=mount.path / "Empty")
+    assert done.returncode == 1  # of a path that is not there
+    assert prefetch(mount, "--prefetch", ".", cwd=mount.path / "Empty").returncode == 0
+    assert set(progress(mount)) == {"INBOX", "Empty", "Deep/Folder"}
+
+
+REFUSED = [(["--prefetch", "Nowhere", "{path}"], 1, "has no folder Nowhere"),
+           (["--prefetch", "Deep", "{path}"], 1, "no folder with messages"),
+           (["--prefetch", "/tmp", "{path}"], 1, "does not lie below"),
+           (["--prefetch", "/tmp"], 5, "there is no mount"),
+           (["--prefetch", "INBOX", "/tmp"], 5, "there is no mount"),
+           (["--prefetch", "INBOX", "{path}", "more"], 1, "takes a MOUNTPOINT"),
+           (["--prefetch", "INBOX", "-o", "ro", "{path}"], 1, "takes a MOUNTPOINT"),
+           (["--prefetch"], 1, "--prefetch")]
+
+
+def test_what_cannot_be(mount):
+    for arguments, code, words in REFUSED:
+        done = prefetch(mount, *[a.format(path=mount.path) for a in arguments])
+        assert (arguments, done.returncode) == (arguments, code), done.stderr
+        assert words in done.stderr and len(done.stderr.splitlines()) == 1, done.stderr
+
+
+def test_read_only(dovecot, user, mounts):
+    dovecot.add_user(user)
+    mount = mounts(dovecot, user=user, options=["ro"])
+    done = prefetch(mount, "--prefetch", "INBOX", mount.path)
+    assert done.returncode == 5 and "ro" in done.stderr
+
+
+def test_a_bar_on_a_terminal(mount):
+    ours, theirs = pty.openpty()
+    done = subprocess.run([BINARY, "--prefetch", mount.path / "INBOX"], env=mount.environment,
+                          stdin=subprocess.DEVNULL, stdout=theirs, timeout=SLOW)
+    os.close(theirs)
+    shown = os.read(ours, 65536)
+    os.close(ours)
+    assert done.returncode == 0
+    assert b"\r" in shown and b"INBOX [####" in shown and b"10/10" in shown, shown
+    assert shown.endswith(b"\n")
+
+
+def begin(mount, *folders):
+    words = [w for f in folders for w in ("--prefetch", mount.path / f)]
+    return subprocess.Popen([BINARY, *words], env=mount.environment, stdin=subprocess.DEVNULL,
+                            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def test_ctrl_c_stops_it(dovecot, user, mount):
+    fill(dovecot, user, b"Empty", 300)
+    os.listdir(mount.path / "Empty")
+    mount.proxy.stall(20000)
+    with begin(mount, "Empty", "INBOX") as running:
+        assert wait_for(lambda: state(mount, "Empty") == "fetching")
+        running.send_signal(signal.SIGINT)
+        _, said = running.communicate(timeout=SLOW)
+        assert running.returncode == 130 and "interrupted" in said
+    assert state(mount, "Empty") == state(mount) == "stopped"
+    mount.proxy.resume()
+    ask(mount, "check")
+    assert state(mount, "Empty") == "stopped"
+    assert prefetch(mount, "--prefetch", mount.path / "Empty").returncode == 0  # it can go on
+
+
+def test_the_server_goes_away(dovecot, user, mount):
+    fill(dovecot, user, b"Empty", 300)
+    os.listdir(mount.path / "Empty")
+    mount.proxy.stall(20000)
+    with begin(mount, "Empty") as running:
+        assert wait_for(lambda: state(mount, "Empty") == "fetching")
+        mount.proxy.go_away()
+        _, said = running.communicate(timeout=SLOW)
+        assert running.returncode == 3, said
+        assert "out of reach" in said and "of 300 messages" in said
+    done = prefetch(mount, "--prefetch", "INBOX", mount.path)
+    assert done.returncode == 3 and "out of reach" in done.stderr
+
+
+def test_the_mount_goes_away(dovecot, user, mount):
+    fill(dovecot, user, b"Empty", 300)
+    os.listdir(mount.path / "Empty")
+    mount.proxy.stall(20000)
+    with begin(mount, "Empty") as running:
+        assert wait_for(lambda: state(mount, "Empty") == "fetching")
+        mount.unmount(lazily=True)
+        _, said = running.communicate(timeout=SLOW)
+        assert running.returncode == 5 and "went away" in said
+
+
+def test_a_cache_that_is_too_small(dovecot, user, mounts):
+    """The newest messages come, and stay."""
+    dovecot.add_user(user)
+    with dovecot.client(user) as client:
+        for number in range(30):
+            client.append(b"INBOX", letter(number, 900 << 10))
+    mount = mounts(dovecot, user=user, options=[*FAR, "cache_size=16M"], writes=True)
+    done = prefetch(mount, "--prefetch", "INBOX", mount.path)
+    assert done.returncode == 5 and "too small" in done.stderr, done.stderr
+    assert "of 30 messages" in done.stderr
+    kept = progress(mount)["INBOX"][1]
+    assert 5 <= kept < 30
+    commands = status(mount)
+    for number in range(29, 29 - kept, -1):
+        assert len(mount.message("number %d " % number).read_bytes()) > 800 << 10
+    received = [line for line in commands.splitlines() if line.startswith("received")]
+    assert received[0] in status(mount)  # nothing was asked for
