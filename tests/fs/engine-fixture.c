@@ -16,10 +16,15 @@ static gint64 clock_boottime(void)
     return clock_monotonic() + (gint64)g_atomic_int_get(&suspended_s) * G_USEC_PER_SEC;
 }
 
+static gint64 clock_wall(void)
+{
+    return g_get_real_time() + (clock_boottime() - g_get_monotonic_time());
+}
+
 static const struct engine_clock CLOCK = {
     .monotonic = clock_monotonic,
     .boottime = clock_boottime,
-    .wall = g_get_real_time,
+    .wall = clock_wall,
 };
 
 void fixture_pass(gint64 seconds)

@@ -130,6 +130,34 @@ static void test_lowered(struct fixture *fixture, gconstpointer data)
     }
 }
 
+/* A flag that it does not tell shows in no count: once a day all are compared, and what is found
+ * lowers the tier. */
+static void test_audit(struct fixture *fixture, gconstpointer data)
+{
+    fixture->imapd->resync_silent = true;
+    start_listed(fixture, QRESYNC, 50);
+    fixture_pass(3);
+    g_assert_cmpint(fixture_list(fixture, "INBOX"), ==, ENGINE_OK); /* from now on it is a day */
+    g_mutex_lock(&fixture->imapd->lock);
+    set_flags(fixture, 7, "\\Flagged");
+    g_mutex_unlock(&fixture->imapd->lock);
+    fixture_pass(3600);
+    g_assert_cmpint(fixture_list(fixture, "INBOX"), ==, ENGINE_OK);
+    g_assert_cmpuint(flags(fixture, 7), ==, 0);
+    fixture_pass(24 * 3600);
+    g_assert_cmpint(fixture_list(fixture, "INBOX"), ==, ENGINE_OK);
+    wait_event(&fixture->flags_changed, 1);
+    g_assert_cmpuint(flags(fixture, 7), ==, CACHE_FLAG_FLAGGED);
+    uint64_t resyncs = count(fixture, &fixture->imapd->resyncs);
+    g_mutex_lock(&fixture->imapd->lock);
+    set_flags(fixture, 8, "\\Flagged");
+    g_mutex_unlock(&fixture->imapd->lock);
+    fixture_pass(3);
+    g_assert_cmpint(fixture_list(fixture, "INBOX"), ==, ENGINE_OK);
+    g_assert_cmpuint(flags(fixture, 8), ==, CACHE_FLAG_FLAGGED); /* by CONDSTORE */
+    g_assert_cmpuint(count(fixture, &fixture->imapd->resyncs), ==, resyncs);
+}
+
 /* Modification sequences that went back: all flags are asked for. */
 static void test_modseq_back(struct fixture *fixture, gconstpointer data)
 {
@@ -373,6 +401,7 @@ int main(int argc, char **argv)
         g_test_add(path, struct fixture, &TIERS[i], fixture_setup, test_tier, fixture_teardown);
     }
     ADD("/engine/live/lowered", test_lowered);
+    ADD("/engine/live/audit", test_audit);
     ADD("/engine/live/modseq-back", test_modseq_back);
     ADD("/engine/live/plain-pieces", test_plain_pieces);
     ADD("/engine/live/idle", test_idle);

@@ -1,4 +1,4 @@
-"""A TCP proxy that counts, delays, stalls and cuts.
+"""A TCP proxy that counts, delays, stalls and cuts, and hides what a server offers.
 
     with Proxy(server.imap_port, rtt=0.05) as proxy:
         ... proxy.port ...
@@ -25,10 +25,14 @@ class Traffic:
 
 
 class Proxy:
-    def __init__(self, target, rtt=0.0, host="127.0.0.1"):
+    """`hide`: capabilities that the client is not to see; only in what comes in plain text."""
+
+    def __init__(self, target, rtt=0.0, host="127.0.0.1", hide=()):
         self.target, self.rtt, self.host = target, rtt, host
+        self.hide = [word.encode() for word in hide]
         self.port = None
         self.heard = b""  # what the client sent, the last part of it
+        self.flights = []  # the same, a piece for each round trip
         self.counts = Traffic()
         self.writers = set()
         self.stall_at = None  # bytes down after which nothing passes any more
@@ -91,6 +95,9 @@ class Proxy:
         try:
             while data := await reader.read(1 << 16):
                 self.count(data, up, spoken)
+                if not up and b"CAPABILITY" in data:
+                    for word in self.hide:
+                        data = data.replace(word, b"X" + word[1:])
                 await queue.put((self.loop.time() + self.rtt / 2, data))
         except ConnectionError:
             pass
@@ -101,6 +108,10 @@ class Proxy:
         if up:
             self.counts.up += len(data)
             self.counts.trips += spoken["down"]
+            if spoken["down"]:
+                spoken["flight"] = bytearray()
+                self.flights.append(spoken["flight"])
+            spoken["flight"].extend(data[:1 << 16])
             self.heard = (self.heard + data)[-(1 << 20):]
         else:
             self.counts.down += len(data)
