@@ -12,6 +12,7 @@ from lib import bench_changes, servers  # noqa: E402
 from lib.client import Client  # noqa: E402
 from lib.mount import Mount  # noqa: E402
 from lib.proxy import Proxy  # noqa: E402
+from lib.soak import Soak  # noqa: E402
 
 NAMES = ("Alice Smith", "Bob Jones", "Jürgen Müller", "Иван Петров", "Carol White")
 FETCH = (b"UID FETCH 1:* (UID FLAGS INTERNALDATE RFC822.SIZE BODY.PEEK[HEADER.FIELDS (DATE FROM "
@@ -142,7 +143,21 @@ def rtt(server, user, folder):
                 seen.trips, seen.down / 1e6))
 
 
+def soak(minutes):
+    """A plain build is held to less growth: what a sanitizer keeps is not there."""
+    for kind in (servers.Dovecot, servers.Cyrus):
+        with kind() as server, tempfile.TemporaryDirectory(prefix="mailmount-soak-") as folder:
+            print("%s, %d minutes" % (server.name, minutes), flush=True)
+            server.add_user("soak")
+            one = Soak(server, "soak", folder, seconds=60 * minutes, growth=8)
+            one.run()
+            print(one.summary(), flush=True)
+
+
 def main():
+    if sys.argv[1:2] == ["soak"]:
+        soak(int(sys.argv[2]) if len(sys.argv) > 2 else 30)
+        return
     count = int(sys.argv[1]) if len(sys.argv) > 1 else 100_000
     with tempfile.TemporaryDirectory(prefix="mailmount-bench-") as folder:
         bench(count, Path(folder))
