@@ -81,11 +81,12 @@ static char *path_of(const struct mounted_account *account, uint32_t slot)
     return cache_mailbox_path(txn, slot);
 }
 
-static void tell(const struct mounted_account *account, enum engine_folder what, const char *path,
-                 const char *old)
+static void tell(const struct mounted_account *account, enum engine_folder what, uint32_t slot,
+                 const char *path, const char *old)
 {
+    const struct engine_folder_change change = {what, slot, path, old, true};
     if (path != NULL)
-        news_folder(account, what, path, old);
+        news_folder(account, &change);
 }
 
 /* ---- making ---- */
@@ -127,7 +128,7 @@ static int mailbox_create(struct mounted_account *account, const struct above *a
         journal_cancel(account->journal, *id);
     engine_push(account->engine);
     g_autofree char *path = error == 0 ? path_of(account, *slot) : NULL;
-    tell(account, ENGINE_FOLDER_NEW, path, NULL);
+    tell(account, ENGINE_FOLDER_NEW, *slot, path, NULL);
     return error;
 }
 
@@ -350,7 +351,7 @@ static int cache_forget(struct mounted_account *account, uint32_t slot)
     if (error == CACHE_OK)
         error = cache_txn_commit(g_steal_pointer(&txn));
     if (error == CACHE_OK)
-        tell(account, ENGINE_FOLDER_GONE, path, NULL);
+        tell(account, ENGINE_FOLDER_GONE, slot, path, NULL);
     return error_of_cache(error);
 }
 
@@ -459,7 +460,7 @@ void change_rename_back(struct mounted_account *account, const char *from, const
     g_autofree char *was = path_of(account, slot);
     renamed_store(account, all);
     g_autofree char *is = path_of(account, slot);
-    tell(account, ENGINE_FOLDER_MOVED, is, was);
+    tell(account, ENGINE_FOLDER_MOVED, slot, is, was);
 }
 
 /* What is renamed, and whether it may be. */
@@ -555,7 +556,7 @@ int change_rename_mailbox(const struct mounted *mounted, const struct change_chi
     if (error != 0)
         return error;
     g_autofree char *is = path_of(account, node_of(old->inode).slot);
-    tell(account, ENGINE_FOLDER_MOVED, is, was);
+    tell(account, ENGINE_FOLDER_MOVED, node_of(old->inode).slot, is, was);
     touched_add(node_inode(old->node));
     touched_add(new_parent);
     notify_entry(new_parent, new_name);

@@ -174,9 +174,11 @@ static void mailbox_forget(struct mounted_account *account, const char *wire)
     if (cache_mailbox_by_wire(txn, wire, &mailbox) != CACHE_OK || mailbox.synced_us != 0)
         return;
     g_autofree char *path = cache_mailbox_path(txn, mailbox.slot);
+    const struct engine_folder_change change = {
+        .what = ENGINE_FOLDER_GONE, .folder = mailbox.slot, .path = path};
     if (cache_mailbox_remove(txn, mailbox.slot) == CACHE_OK &&
         cache_txn_commit(g_steal_pointer(&txn)) == CACHE_OK && path != NULL)
-        news_folder(account, ENGINE_FOLDER_GONE, path, NULL);
+        news_folder(account, &change);
 }
 
 static void ask_folders(enum engine_error error, void *data)

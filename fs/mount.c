@@ -9,7 +9,9 @@
 #include "fs/change.h"
 #include "fs/content.h"
 #include "fs/draft.h"
+#include "fs/inotify.h"
 #include "fs/mime.h"
+#include "fs/mountpoint.h"
 #include "fs/news.h"
 #include "fs/notify.h"
 #include "fs/ops.h"
@@ -52,7 +54,7 @@ static void on_message_arrived(uint32_t folder, uint32_t messages, uint32_t uid,
 static void on_message_removed(uint32_t folder, uint32_t messages, uint32_t uid, const char *name,
                                uint64_t object, void *data)
 {
-    news_removed(data, folder, name, object);
+    news_removed(data, folder, messages, uid, name, object);
     uint64_t parent = node_inode((struct node){.slot = folder});
     g_autofree char *eml = g_strconcat(name, ".eml", NULL);
     notify_entry(parent, eml);
@@ -79,10 +81,9 @@ static void on_folders_changed(void *data)
     notify_inode(NODE_ROOT);
 }
 
-static void on_folder_changed(enum engine_folder what, const char *path, const char *old,
-                              void *data)
+static void on_folder_changed(const struct engine_folder_change *change, void *data)
 {
-    news_folder(data, what, path, old);
+    news_folder(data, change);
 }
 
 static void on_change_settled(const struct journal_entry *entry, enum engine_error error,
@@ -285,6 +286,7 @@ static void *stopper(void *data)
     if (!stopping)
         return NULL; /* served to the end */
     news_end();
+    inotify_end();
     accounts_stop();
     struct session *served = session;
     if (served != NULL)
@@ -329,6 +331,8 @@ static enum mount_error serve(GError **error)
     session = mine; /* before `stopping` is read: the stopper does it the other way round */
     notify_start(session_fuse(mine));
     news_start(&mounted, session_device(mine));
+    if (session_device(mine) != 0)
+        inotify_start(config->mountpoint, session_device(mine));
     if (!stopping)
         session_loop(mine);
     return MOUNT_OK;
@@ -344,13 +348,17 @@ enum mount_error mount_run(const struct mount_config *of, GError **error)
     if (result == MOUNT_OK)
         result = stopping ? stopped(error) : serve(error);
     news_end();
+    inotify_end();
     accounts_stop();
     request_finish();
     news_stop();
+    if (session != NULL && !inotify_rests())
+        mountpoint_abort(config->mountpoint, session_device(session));
     notify_stop();
     end_stopper(thread);
     if (session != NULL)
         session_free(atomic_exchange(&session, NULL));
+    inotify_stop();
     parsed_clear();
     draft_clear();
     trace_clear();

@@ -9,26 +9,12 @@
 #include <unistd.h>
 
 #include "fs/events.h"
+#include "fs/inotify.h"
+#include "fs/news-private.h"
 #include "fs/view.h"
 
 #define HOLD_US G_USEC_PER_SEC
 #define FACTS_MAX 10000 /* that wait; the oldest are told then, whatever may still come */
-
-enum news_kind { NEWS_ARRIVED, NEWS_REMOVED, NEWS_FLAGS, NEWS_FOLDER };
-
-/* What belongs together: a message's content in an account. */
-struct whole {
-    const struct mounted_account *account;
-    uint64_t object;
-};
-struct fact {
-    struct whole whole; /* first: the key of `halves` */
-    enum news_kind kind;
-    const char *what;
-    char *fields[3]; /* as in the line, NULL after the last */
-    gint64 wall_us;
-    gint64 due_us; /* monotonic: told then at the latest */
-};
 
 static const struct mounted *mounted;
 static dev_t device;
@@ -63,16 +49,20 @@ static void fact_free(void *data)
 }
 
 static struct fact *fact_new(const struct mounted_account *account, enum news_kind kind,
-                             const char *what, uint64_t object)
+                             uint64_t object)
 {
     struct fact *fact = g_new0(struct fact, 1);
     *fact = (struct fact){
         .whole = {account, object},
         .kind = kind,
-        .what = what,
         .wall_us = g_get_real_time(),
     };
     return fact;
+}
+
+static bool anybody_listens(void)
+{
+    return events_listened() || inotify_active();
 }
 
 /* A fact that is told alone, or with another. */
@@ -89,19 +79,23 @@ static void fact_join(struct fact *fact, GList *first)
     struct fact *other = first->data;
     struct fact *from = fact->kind == NEWS_REMOVED ? fact : other;
     struct fact *to = fact->kind == NEWS_REMOVED ? other : fact;
-    char *old = g_build_filename(from->fields[0], from->fields[1], NULL);
-    char *folder = g_steal_pointer(&to->fields[0]), *name = g_steal_pointer(&to->fields[1]);
+    struct fact moved = {
+        .whole = fact->whole,
+        .kind = NEWS_MOVED,
+        .own = fact->own || other->own,
+        .inode = to->inode,
+        .directory = to->directory,
+        .old_directory = from->directory,
+        .fields = {g_strdup(to->fields[0]), g_strdup(to->fields[1]),
+                   g_build_filename(from->fields[0], from->fields[1], NULL)},
+        .wall_us = fact->wall_us,
+    };
+    for (size_t i = 0; i < G_N_ELEMENTS(fact->fields); i++)
+        g_free(fact->fields[i]);
+    *fact = moved;
     half_forget(first);
     g_queue_delete_link(&facts, first);
     fact_free(other);
-    g_free(fact->fields[0]);
-    g_free(fact->fields[1]);
-    fact->fields[0] = folder;
-    fact->fields[1] = name;
-    fact->fields[2] = old;
-    fact->what = "moved";
-    fact->kind = NEWS_FOLDER;
-    fact->due_us = 0;
 }
 
 static void fact_hold(struct fact *fact)
@@ -149,77 +143,97 @@ static char *path_in_mount(const struct mounted_account *account, const char *pa
     return mounted->several ? g_build_filename(account->account->name, path, NULL) : g_strdup(path);
 }
 
-static bool message_fields(struct fact *fact, struct cache_txn *txn, uint32_t folder,
-                           const char *name)
+/* What a message's fact says in any case. False: its folder is not there any more. */
+static bool fact_locate(struct fact *fact, struct cache_txn *txn, uint32_t folder,
+                        struct node message, const char *name)
 {
     const struct mounted_account *account = fact->whole.account;
     g_autofree char *path = cache_mailbox_path(txn, folder);
     if (path == NULL)
         return false;
     bool directory = account->account->view == ACCOUNT_VIEW_PARTS;
+    fact->directory = node_inode((struct node){.slot = folder});
+    fact->inode = node_inode(message);
     fact->fields[0] = path_in_mount(account, path);
     fact->fields[1] = directory ? g_strdup(name) : g_strconcat(name, ".eml", NULL);
     return true;
 }
 
+/* Whether somebody here brings messages to a mailbox. */
+static bool comes(const struct mounted_account *account, struct cache_txn *txn, uint32_t folder)
+{
+    struct cache_mailbox mailbox;
+    if (account->journal == NULL || cache_mailbox_get(txn, folder, &mailbox) != CACHE_OK)
+        return false;
+    g_autoptr(journal_entry) entry = journal_arrival(account->journal, mailbox.wire, 0);
+    return entry != NULL;
+}
+
+/* Whether somebody here moves or removes it. */
+static bool goes(const struct mounted_account *account, struct cache_txn *txn, struct node message)
+{
+    struct cache_mailbox mailbox;
+    if (account->journal == NULL ||
+        cache_mailbox_of_messages(txn, message.slot, &mailbox) != CACHE_OK)
+        return false;
+    const struct journal_address address = {mailbox.wire, mailbox.uidvalidity, message.uid};
+    return journal_hides(account->journal, &address);
+}
+
+/* It has come, or is a copy of what is elsewhere, or the message is still where it was, too. */
+static bool may_have_moved(struct cache_txn *txn, const struct fact *fact)
+{
+    if (cache_object_messages(txn, fact->whole.object) > 1)
+        return true;
+    g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&lock);
+    return halves != NULL && g_hash_table_contains(halves, &fact->whole);
+}
+
 void news_arrived(const struct mounted_account *account, uint32_t folder, uint32_t messages,
                   uint32_t uid, const char *name)
 {
-    if (!events_listened())
+    if (!anybody_listens())
         return;
     g_autoptr(cache_txn) txn = cache_txn_read(account->cache);
     struct cache_message message;
     if (cache_message_get(txn, messages, uid, &message) != CACHE_OK)
         return; /* it went at once */
-    struct fact *fact = fact_new(account, NEWS_ARRIVED, "new", message.object);
-    if (!message_fields(fact, txn, folder, name)) {
+    struct fact *fact = fact_new(account, NEWS_ARRIVED, message.object);
+    fact->own = comes(account, txn, folder);
+    if (fact_locate(fact, txn, folder, (struct node){messages, uid, 0}, name))
+        fact_add(fact, may_have_moved(txn, fact));
+    else
         fact_free(fact);
-        return;
-    }
-    /* another half is waiting, or the message is still where it was, or it is a copy */
-    bool shared = cache_object_messages(txn, message.object) > 1;
-    g_mutex_lock(&lock);
-    bool half = shared || (halves != NULL && g_hash_table_contains(halves, &fact->whole));
-    g_mutex_unlock(&lock);
-    fact_add(fact, half);
 }
 
-void news_removed(const struct mounted_account *account, uint32_t folder, const char *name,
-                  uint64_t object)
+void news_removed(const struct mounted_account *account, uint32_t folder, uint32_t messages,
+                  uint32_t uid, const char *name, uint64_t object)
 {
-    if (!events_listened())
+    if (!anybody_listens())
         return;
     g_autoptr(cache_txn) txn = cache_txn_read(account->cache);
-    struct fact *fact = fact_new(account, NEWS_REMOVED, "removed", object);
-    if (message_fields(fact, txn, folder, name))
+    struct fact *fact = fact_new(account, NEWS_REMOVED, object);
+    const struct node message = {messages, uid, 0};
+    fact->own = goes(account, txn, message);
+    if (fact_locate(fact, txn, folder, message, name))
         fact_add(fact, true);
     else
         fact_free(fact);
 }
 
-/* Whether somebody here moves or removes it. */
-static bool goes(const struct mounted_account *account, struct cache_txn *txn, uint32_t messages,
-                 uint32_t uid)
-{
-    struct cache_mailbox mailbox;
-    if (account->journal == NULL || cache_mailbox_of_messages(txn, messages, &mailbox) != CACHE_OK)
-        return false;
-    const struct journal_address address = {mailbox.wire, mailbox.uidvalidity, uid};
-    return journal_hides(account->journal, &address);
-}
-
 void news_flags(const struct mounted_account *account, uint32_t folder, uint32_t messages,
                 uint32_t uid, const char *name, const struct engine_flags *is)
 {
-    if (!events_listened())
+    const struct node message = {messages, uid, 0};
+    if (!anybody_listens())
         return;
     g_autoptr(cache_txn) txn = cache_txn_read(account->cache);
-    if (goes(account, txn, messages, uid))
+    if (goes(account, txn, message))
         return;
     g_autoptr(GString) words = g_string_new(NULL);
-    struct fact *fact = fact_new(account, NEWS_FLAGS, "flags", 0);
+    struct fact *fact = fact_new(account, NEWS_FLAGS, 0);
     view_flag_words(is->flags, is->keywords, words);
-    if (!message_fields(fact, txn, folder, name)) {
+    if (!fact_locate(fact, txn, folder, message, name)) {
         fact_free(fact);
         return;
     }
@@ -227,19 +241,20 @@ void news_flags(const struct mounted_account *account, uint32_t folder, uint32_t
     fact_add(fact, false);
 }
 
-void news_folder(const struct mounted_account *account, enum engine_folder what, const char *path,
-                 const char *old)
+void news_folder(const struct mounted_account *account, const struct engine_folder_change *change)
 {
-    static const char *const WHAT[] = {
-        [ENGINE_FOLDER_NEW] = "folder-new",
-        [ENGINE_FOLDER_GONE] = "folder-removed",
-        [ENGINE_FOLDER_MOVED] = "folder-moved",
+    static const enum news_kind KINDS[] = {
+        [ENGINE_FOLDER_NEW] = NEWS_FOLDER_NEW,
+        [ENGINE_FOLDER_GONE] = NEWS_FOLDER_GONE,
+        [ENGINE_FOLDER_MOVED] = NEWS_FOLDER_MOVED,
     };
-    if (!events_listened())
+    if (!anybody_listens())
         return;
-    struct fact *fact = fact_new(account, NEWS_FOLDER, WHAT[what], 0);
-    fact->fields[0] = path_in_mount(account, path);
-    fact->fields[1] = old != NULL ? path_in_mount(account, old) : NULL;
+    struct fact *fact = fact_new(account, KINDS[change->what], 0);
+    fact->own = change->own;
+    fact->inode = node_inode((struct node){.slot = change->folder});
+    fact->fields[0] = path_in_mount(account, change->path);
+    fact->fields[1] = change->old != NULL ? path_in_mount(account, change->old) : NULL;
     fact_add(fact, false);
 }
 
@@ -266,11 +281,23 @@ static struct fact *fact_take(gint64 *wait_us)
 /* Tells what is due; returns how long the next takes, in ms, -1: there is none. */
 static int tell_due(void)
 {
+    static const char *const WHAT[] = {
+        [NEWS_ARRIVED] = "new",
+        [NEWS_REMOVED] = "removed",
+        [NEWS_MOVED] = "moved",
+        [NEWS_FLAGS] = "flags",
+        [NEWS_FOLDER_NEW] = "folder-new",
+        [NEWS_FOLDER_GONE] = "folder-removed",
+        [NEWS_FOLDER_MOVED] = "folder-moved",
+    };
     gint64 wait_us;
     struct fact *fact;
     while ((fact = fact_take(&wait_us)) != NULL) {
-        events_say(fact->wall_us, fact->what, fact->fields[0], fact->fields[1], fact->fields[2],
-                   NULL);
+        if (events_listened())
+            events_say(fact->wall_us, WHAT[fact->kind], fact->fields[0], fact->fields[1],
+                       fact->fields[2], NULL);
+        if (!fact->own)
+            news_watchers(fact);
         fact_free(fact);
     }
     return wait_us < 0 ? -1 : (int)(wait_us / 1000) + 1;

@@ -1,4 +1,5 @@
-/* What happens to mail, as lines for fs/events.h: from what engines tell, whoever did it.
+/* What happens to mail, from what engines tell, whoever did it: as lines for fs/events.h, and, if
+ * it was not done here, as operations for fs/inotify.h.
  *
  * A move is told by the engine as two facts, in either order: a message went from one mailbox, and
  * one with the same object came to another. So a fact that may be half of a move is held for a
@@ -21,12 +22,10 @@ void news_stop(void);
 /* Each does nothing if nobody listens. In an engine's thread: */
 void news_arrived(const struct mounted_account *account, uint32_t folder, uint32_t messages,
                   uint32_t uid, const char *name);
-void news_removed(const struct mounted_account *account, uint32_t folder, const char *name,
-                  uint64_t object);
+void news_removed(const struct mounted_account *account, uint32_t folder, uint32_t messages,
+                  uint32_t uid, const char *name, uint64_t object);
 /* Not of a message that is on its way out: then it is part of that. */
 void news_flags(const struct mounted_account *account, uint32_t folder, uint32_t messages,
                 uint32_t uid, const char *name, const struct engine_flags *is);
-/* A directory of mail; `path` and `old` lead to it from the account's own directory. In any thread.
- */
-void news_folder(const struct mounted_account *account, enum engine_folder what, const char *path,
-                 const char *old);
+/* In any thread. */
+void news_folder(const struct mounted_account *account, const struct engine_folder_change *change);

@@ -21,14 +21,26 @@ static GAsyncQueue *queue; /* atomic: engines tell before there is a mount */
 static GThread *thread;
 static struct fuse_session *session;
 static struct notice last; /* its address ends the thread */
+static struct notice mark; /* its address says that somebody waits */
+static GMutex marks_lock;
+static GCond marks_changed;
+static guint64 marks_put, marks_met; /* under the lock */
 
 static void notice_free(void *data)
 {
     struct notice *notice = data;
-    if (notice == &last)
+    if (notice == &last || notice == &mark)
         return;
     g_free(notice->name);
     g_free(notice);
+}
+
+static void mark_met(void)
+{
+    g_mutex_lock(&marks_lock);
+    marks_met++;
+    g_cond_broadcast(&marks_changed);
+    g_mutex_unlock(&marks_lock);
 }
 
 static void *run(void *data)
@@ -39,6 +51,10 @@ static void *run(void *data)
         struct notice *notice = g_async_queue_pop(from);
         if (notice == &last)
             return NULL;
+        if (notice == &mark) {
+            mark_met();
+            continue;
+        }
         if (idle && notice->name != NULL) /* a size that proved wrong does not wait */
             g_usleep(GATHER_US);
         if (notice->name == NULL)
@@ -89,6 +105,21 @@ void notify_attributes_now(uint64_t inode)
 void notify_entry(uint64_t parent, const char *name)
 {
     put(parent, name, false);
+}
+
+bool notify_wait(int64_t wait_us)
+{
+    GAsyncQueue *to = g_atomic_pointer_get(&queue);
+    gint64 until = g_get_monotonic_time() + wait_us;
+    g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&marks_lock);
+    if (to == NULL)
+        return false;
+    g_async_queue_push(to, &mark);
+    guint64 mine = ++marks_put;
+    while (marks_met < mine)
+        if (!g_cond_wait_until(&marks_changed, &marks_lock, until))
+            return marks_met >= mine;
+    return true;
 }
 
 void notify_stop(void)

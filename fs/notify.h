@@ -3,6 +3,7 @@
  * no handler, no engine and no lock of ours may ever wait for it. */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct fuse_session;
@@ -15,5 +16,8 @@ void notify_entry(uint64_t parent, const char *name);
 /* The same before this returns, also from a handler: without bytes the kernel takes no lock for it.
  */
 void notify_attributes_now(uint64_t inode);
+/* Waits until what was told before is done, at most so long; false: it is not. Never in a handler
+ * or an engine. */
+bool notify_wait(int64_t wait_us);
 /* Drops what is queued and waits for the thread; every request must be answered before. */
 void notify_stop(void);

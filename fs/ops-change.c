@@ -32,6 +32,8 @@ static void reply_entry(fuse_req_t fuse, int error, const struct tree_attr *attr
 
 void op_unlink(fuse_req_t fuse, fuse_ino_t parent, const char *name)
 {
+    if (own_remove(fuse, parent, name, false))
+        return;
     struct need need = {0};
     fuse_reply_err(fuse, settle(change_unlink(ops_mounted(), parent, name, &need), &need));
 }
@@ -47,6 +49,8 @@ static int step_rmdir(struct request *request)
 
 void op_rmdir(fuse_req_t fuse, fuse_ino_t parent, const char *name)
 {
+    if (own_remove(fuse, parent, name, true))
+        return;
     struct request request = {.fuse = fuse, .step = step_rmdir, .inode = parent, .name = name};
     request_start(&request);
 }
@@ -66,6 +70,8 @@ static int step_rename(struct request *request)
 void op_rename(fuse_req_t fuse, fuse_ino_t parent, const char *name, fuse_ino_t new_parent,
                const char *new_name, unsigned flags)
 {
+    if (own_rename(fuse, parent, name, new_parent, new_name))
+        return;
     if ((flags & ~(unsigned)RENAME_NOREPLACE) != 0) {
         fuse_reply_err(fuse, EINVAL);
         return;
@@ -101,12 +107,16 @@ static int step_mkdir(struct request *request)
 
 void op_mkdir(fuse_req_t fuse, fuse_ino_t parent, const char *name, mode_t mode)
 {
+    if (own_make(fuse, parent, name, true))
+        return;
     struct request request = {.fuse = fuse, .step = step_mkdir, .inode = parent, .name = name};
     request_start(&request);
 }
 
 void op_mknod(fuse_req_t fuse, fuse_ino_t parent, const char *name, mode_t mode, dev_t device)
 {
+    if (own_make(fuse, parent, name, false))
+        return;
     struct draft_handle *handle;
     struct tree_attr attr = {0};
     uint64_t inode;

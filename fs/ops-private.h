@@ -22,6 +22,14 @@ void op_setxattr(fuse_req_t fuse, fuse_ino_t inode, const char *name, const char
 void op_removexattr(fuse_req_t fuse, fuse_ino_t inode, const char *name);
 /* fs/ops-control.c: a write to .mailmount/control. */
 void ops_control_write(fuse_req_t fuse, const char *bytes, size_t size);
+/* fs/ops-own.c: what this program asks of its own mount. True: it was that, and is answered; but
+ * own_setattr() only says that nothing is to be changed. */
+bool own_lookup(struct request *request);
+bool own_make(fuse_req_t fuse, uint64_t parent, const char *name, bool makes_directory);
+bool own_remove(fuse_req_t fuse, uint64_t parent, const char *name, bool removes_directory);
+bool own_rename(fuse_req_t fuse, uint64_t parent, const char *name, uint64_t new_parent,
+                const char *new_name);
+bool own_setattr(fuse_req_t fuse, uint64_t inode);
 /* fs/ops-events.c: .mailmount/events. The first four answer for it where fs/ops.c does for all
  * else.
  */

@@ -283,6 +283,8 @@ static int set_other(fuse_ino_t inode, const struct stat *attr, int to_set)
 void op_setattr(fuse_req_t fuse, fuse_ino_t inode, struct stat *attr, int to_set,
                 struct fuse_file_info *info)
 {
+    if (own_setattr(fuse, inode))
+        return;
     int error =
         draft_is_inode(inode) ? set_draft(inode, attr, to_set) : set_other(inode, attr, to_set);
     if (error != 0) {

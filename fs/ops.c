@@ -108,7 +108,8 @@ static int step_lookup(struct request *request)
 static void op_lookup(fuse_req_t fuse, fuse_ino_t parent, const char *name)
 {
     struct request request = {.fuse = fuse, .step = step_lookup, .inode = parent, .name = name};
-    request_start(&request);
+    if (!own_lookup(&request))
+        request_start(&request);
 }
 
 int ops_step_getattr(struct request *request)

@@ -82,6 +82,13 @@ struct engine_flags {
 
 /* What became of a mailbox's directory. */
 enum engine_folder { ENGINE_FOLDER_NEW, ENGINE_FOLDER_GONE, ENGINE_FOLDER_MOVED };
+struct engine_folder_change {
+    enum engine_folder what;
+    uint32_t folder;  /* its slot */
+    const char *path; /* leads to it from the account's directory; GONE: led */
+    const char *old;  /* MOVED: where it was; else NULL */
+    bool own;         /* it was done here */
+};
 
 /* What the file side is told, from the engine's thread, once it is in the cache; must not block.
  * Slots as in the cache. NULL members are skipped. Strings die when the callback returns; a `name`
@@ -107,9 +114,8 @@ struct engine_events {
                             void *data); /* size or parts corrected */
     void (*folders_changed)(void *data);
     /* LIST shows another directory, one less, or one under another path, than the cache had, or a
-     * JOURNAL_REMOVE is done; but the first LIST of all tells nothing. `path` leads to it from the
-     * account's directory, `old` is where a moved one was, else NULL. */
-    void (*folder_changed)(enum engine_folder what, const char *path, const char *old, void *data);
+     * JOURNAL_REMOVE is done; but the first LIST of all tells nothing. */
+    void (*folder_changed)(const struct engine_folder_change *change, void *data);
     /* An entry of the journal is done, or (not ENGINE_OK) refused for good, with the server's
      * words, and is no longer in it. Its message is in the list of the target by now, where that
      * list is kept at all. */

@@ -65,17 +65,13 @@ static uint32_t folder_flags(unsigned imap)
 /* What LIST does not say. */
 #define KEPT_FLAGS ((uint32_t)CACHE_MAILBOX_COMPLETE | (uint32_t)CACHE_MAILBOX_READONLY)
 
-struct folder_change {
-    enum engine_folder what;
-    char *path, *old;
-};
-
 struct store {
     struct engine *engine;
     struct cache_txn *txn;
     GHashTable *kept;    /* slots that LIST named */
     GHashTable *touched; /* directories whose names came or went */
-    GPtrArray *changes;  /* struct folder_change, in their order; NULL: it is the first list */
+    GPtrArray
+        *changes; /* struct engine_folder_change, in their order; NULL: it is the first list */
     bool changed;
     int rc;
 };
@@ -89,23 +85,31 @@ static void store_touch(struct store *store, uint32_t folder)
 
 static void folder_change_free(void *data)
 {
-    struct folder_change *change = data;
-    g_free(change->path);
-    g_free(change->old);
+    struct engine_folder_change *change = data;
+    g_free((char *)change->path);
+    g_free((char *)change->old);
     g_free(change);
 }
 
 /* Notes for later what became of a directory. Takes `old`. */
-static void store_note(struct store *store, enum engine_folder what, uint32_t folder, char *old)
+static void store_note(struct store *store, enum engine_folder what, uint32_t folder, char *old,
+                       bool own)
 {
     char *path = store->changes != NULL ? cache_mailbox_path(store->txn, folder) : NULL;
     if (path == NULL) {
         g_free(old);
         return;
     }
-    struct folder_change *change = g_new(struct folder_change, 1);
-    *change = (struct folder_change){what, path, old};
+    struct engine_folder_change *change = g_new(struct engine_folder_change, 1);
+    *change = (struct engine_folder_change){what, folder, path, old, own};
     g_ptr_array_add(store->changes, change);
+}
+
+static void store_note_gone(struct store *store, const struct cache_mailbox *mailbox)
+{
+    struct journal *journal = store->engine->journal;
+    bool own = journal != NULL && journal_removes(journal, mailbox->wire);
+    store_note(store, ENGINE_FOLDER_GONE, mailbox->slot, NULL, own);
 }
 
 static bool mailbox_same(const struct cache_mailbox *a, const struct cache_mailbox *b)
@@ -149,7 +153,7 @@ static uint32_t store_node(struct store *store, const struct folder_node *node, 
     int rc = cache_mailbox_put(store->txn, &mailbox);
     store->rc = store->rc != CACHE_OK ? store->rc : rc;
     if (!known || was != NULL)
-        store_note(store, known ? ENGINE_FOLDER_MOVED : ENGINE_FOLDER_NEW, slot, was);
+        store_note(store, known ? ENGINE_FOLDER_MOVED : ENGINE_FOLDER_NEW, slot, was, false);
     return slot;
 }
 
@@ -180,8 +184,7 @@ static void store_prune(struct store *store)
         }
     }
     for (guint i = lost->len; i-- > 0;) /* what lies below comes first */
-        store_note(store, ENGINE_FOLDER_GONE, g_array_index(lost, struct cache_mailbox, i).slot,
-                   NULL);
+        store_note_gone(store, &g_array_index(lost, struct cache_mailbox, i));
     for (guint i = 0; i < lost->len; i++) {
         const struct cache_mailbox *mailbox = &g_array_index(lost, struct cache_mailbox, i);
         store_touch(store, mailbox->parent);
@@ -223,11 +226,8 @@ static void store_tell(const struct store *store)
     while (engine->events->mailbox_changed != NULL && g_hash_table_iter_next(&iter, &folder, NULL))
         engine->events->mailbox_changed(GPOINTER_TO_UINT(folder), engine->events_data);
     bool noted = engine->events->folder_changed != NULL && store->changes != NULL;
-    for (guint i = 0; noted && i < store->changes->len; i++) {
-        const struct folder_change *change = store->changes->pdata[i];
-        engine->events->folder_changed(change->what, change->path, change->old,
-                                       engine->events_data);
-    }
+    for (guint i = 0; noted && i < store->changes->len; i++)
+        engine->events->folder_changed(store->changes->pdata[i], engine->events_data);
     if (engine->events->folders_changed != NULL)
         engine->events->folders_changed(engine->events_data);
 }

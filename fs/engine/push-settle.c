@@ -142,8 +142,10 @@ static void push_remove_mailbox(struct engine *engine, const struct journal_entr
     else
         cache_txn_end(txn);
     const struct engine_events *events = engine->events;
+    const struct engine_folder_change change = {
+        .what = ENGINE_FOLDER_GONE, .folder = box.folder, .path = path, .own = true};
     if (events != NULL && events->folder_changed != NULL && path != NULL)
-        events->folder_changed(ENGINE_FOLDER_GONE, path, NULL, engine->events_data);
+        events->folder_changed(&change, engine->events_data);
     if (events != NULL && events->folders_changed != NULL)
         events->folders_changed(engine->events_data);
 }

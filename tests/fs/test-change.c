@@ -67,6 +67,11 @@ void notify_entry(uint64_t parent, const char *name)
 {
 }
 
+bool notify_wait(int64_t wait_us)
+{
+    return true;
+}
+
 /* ---- two accounts: one with mail ---- */
 
 #define ONE "2026-11-20 A - One [1]"

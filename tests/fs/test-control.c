@@ -59,6 +59,11 @@ void notify_entry(uint64_t parent, const char *name)
 {
 }
 
+bool notify_wait(int64_t wait_us)
+{
+    return true;
+}
+
 /* ---- accounts "a" and "b", each with INBOX and INBOX/x ---- */
 
 struct fixture {

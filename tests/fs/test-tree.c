@@ -69,6 +69,11 @@ void notify_entry(uint64_t parent, const char *name)
 {
 }
 
+bool notify_wait(int64_t wait_us)
+{
+    return true;
+}
+
 /* ---- a cache with one account ---- */
 
 struct fixture {

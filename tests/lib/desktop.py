@@ -101,5 +101,19 @@ class Desktop:
         self.run("xdotool", "mousemove", str(WIDTH // 2), str(HEIGHT // 2 + 80), "click", "1")
         time.sleep(0.3)
 
+    def pixels(self):
+        """What is on the screen."""
+        return subprocess.run(["import", "-window", "root", "-depth", "8", "rgb:-"],
+                              env=self.environment, stdin=subprocess.DEVNULL, capture_output=True,
+                              timeout=SLOW, check=True).stdout
+
+    def settled(self):
+        """The same, once it does not change for a second."""
+        last = None
+        while (now := self.pixels()) != last:
+            last = now
+            time.sleep(1)
+        return now
+
     def shot(self, name):
         self.run("import", "-window", "root", str(self.shots / (name + ".png")))
