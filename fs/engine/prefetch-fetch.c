@@ -92,6 +92,13 @@ static void single_begin(struct engine *engine, const struct lack *lack)
         single->wish = id;
 }
 
+/* It is about to be asked for. */
+static void fetch_spend(struct engine *engine, uint64_t bytes)
+{
+    if (!engine->prefetch->now->asked)
+        engine->prefetch->spent += bytes;
+}
+
 /* Whether the day's budget is used up, for what nobody asked for. */
 static bool fetch_is_spent(struct engine *engine)
 {
@@ -105,6 +112,7 @@ static void singles_fill(struct engine *engine)
            prefetch->singles.length < SINGLES_MOST &&
            (prefetch->bytes == 0 || prefetch->bytes < SINGLES_BYTES)) {
         struct lack lack = array_pop(prefetch->odd);
+        fetch_spend(engine, lack.size);
         single_begin(engine, &lack);
     }
 }
@@ -132,6 +140,7 @@ bool prefetch_take(struct engine *engine, GArray *set, guint most, uint64_t byte
         struct lack lack = array_pop(prefetch->lacks);
         bool odd = lack.size > SET_MESSAGE_MAX || (whole && wrong);
         sum += odd ? 0 : lack.size;
+        fetch_spend(engine, odd ? 0 : lack.size);
         g_array_append_val(odd ? prefetch->odd : set, lack);
     }
     g_array_sort(set, lack_order);
@@ -152,8 +161,6 @@ void prefetch_got(struct engine *engine, const struct lack *lack)
     prefetch_show(engine, prefetch->now, &shown);
     prefetch->got++;
     prefetch->losses = 0;
-    if (!prefetch->now->asked)
-        prefetch->spent += lack->size;
 }
 
 static gboolean fetch_later(gpointer data)

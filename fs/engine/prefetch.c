@@ -9,8 +9,9 @@
 #define REST_US (4 * 3600 * (gint64)G_USEC_PER_SEC)
 /* Before what failed in a kept mailbox is tried again, unless it changes. */
 #define AGAIN_US (3600 * (gint64)G_USEC_PER_SEC)
-/* Between looks for what was evicted. */
+/* Looks for what was evicted come when nothing is for a while, and not often. */
 #define EVICTED_US (600 * (gint64)G_USEC_PER_SEC)
+#define CALM_US (5 * (gint64)G_USEC_PER_SEC)
 
 /* ---- life ------------------------------------------------------------------------------------ */
 
@@ -162,6 +163,14 @@ static bool prefetch_rests(struct engine *engine)
 
 /* ---- one mailbox after the other ------------------------------------------------------------- */
 
+/* What sets did not write. */
+static void prefetch_save(struct engine *engine)
+{
+    struct cache_txn *txn = cache_txn_write(engine->cache);
+    prefetch_write_spent(engine, txn);
+    cache_txn_commit(txn);
+}
+
 void prefetch_over(struct engine *engine, enum engine_prefetch_state state, enum engine_error error)
 {
     struct prefetch *prefetch = engine->prefetch;
@@ -173,6 +182,8 @@ void prefetch_over(struct engine *engine, enum engine_prefetch_state state, enum
     prefetch->pass++;
     prefetch->scanning = false;
     prefetch_fetch_stop(engine);
+    if (keep->shown.kept && prefetch->passes > 0)
+        prefetch_save(engine);
     keep->due = keep->due || later;
     keep->asked = keep->asked && later;
     if (!keep->asked && !keep->shown.kept)
@@ -254,9 +265,13 @@ static void prefetch_look_evicted(struct engine *engine)
     struct prefetch *prefetch = engine->prefetch;
     uint64_t evicted = cache_content_evicted(engine->cache);
     gint64 now = engine_now(engine);
-    if (evicted == prefetch->evicted || now - prefetch->evicted_us < EVICTED_US)
-        return;
+    if (evicted != prefetch->evicted)
+        prefetch->evicting_us = now;
     prefetch->evicted = evicted;
+    bool often = prefetch->evicted_us != 0 && now - prefetch->evicted_us < EVICTED_US;
+    if (prefetch->evicting_us == 0 || now - prefetch->evicting_us < CALM_US || often)
+        return;
+    prefetch->evicting_us = 0;
     prefetch->evicted_us = now;
     for (guint i = 0; i < prefetch->keeps->len; i++) {
         struct keep *keep = prefetch->keeps->pdata[i];

@@ -42,10 +42,11 @@ struct single {
 };
 
 struct prefetch {
-    GPtrArray *keeps; /* struct keep; changed under engine->lock */
-    bool folders_due; /* the patterns are to be matched */
-    uint64_t evicted; /* cache_content_evicted() when last looked */
-    gint64 evicted_us;
+    GPtrArray *keeps;   /* struct keep; changed under engine->lock */
+    bool folders_due;   /* the patterns are to be matched */
+    uint64_t evicted;   /* cache_content_evicted() when last looked */
+    gint64 evicting_us; /* when that changed, 0: it did not */
+    gint64 evicted_us;  /* when what is kept was last looked at for it */
     /* the one that is worked on */
     struct keep *now;               /* NULL: none */
     unsigned pass;                  /* wishes of an earlier one do not count */

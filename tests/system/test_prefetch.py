@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from lib import mail
+from lib import mail, scripted
 from lib.mount import BINARY, SLOW, wait_for
 from lib.others import Other
 
@@ -292,3 +292,144 @@ def test_a_cache_that_is_too_small(dovecot, user, mounts):
         assert len(mount.message("number %d " % number).read_bytes()) > 800 << 10
     received = [line for line in commands.splitlines() if line.startswith("received")]
     assert received[0] in status(mount)  # nothing was asked for
+
+
+# ---- servers with flaws
+
+FLAWS = {
+    "sizes": {"size": lambda n: n + 9},
+    "some sizes": {"size": lambda n: n + 9 if n % 2 else n},
+    "no structure": {"structure": lambda uid, s: b'("ALTERNATIVE")'},
+    "uid last": {"uid_last": True},
+    "chatter": {"chatter": True},
+    "partial is whole": {"whole": True},
+}
+
+
+@pytest.mark.parametrize("flaw", FLAWS)
+def test_flaws(mounts, flaw):
+    """What is not as announced in a set is fetched alone."""
+    with scripted.Scripted({"INBOX": [letter(n, n * 100) for n in range(40)]},
+                           FLAWS[flaw]) as server:
+        mount = mounts(server, options=FAR)
+        done = prefetch(mount, "--prefetch", "INBOX", mount.path)
+        assert done.returncode == 0, done.stderr
+        assert progress(mount)["INBOX"][1:3] == (40, 40)
+        before = len(server.sent(r"BODY.PEEK\["))
+        for number in range(40):
+            read = mount.message("number %d " % number).read_bytes()
+            assert read == letter(number, number * 100)
+        assert len(server.sent(r"BODY.PEEK\[")) == before
+        mount.unmount()
+
+
+def test_one_message_cannot_be_had(mounts):
+    """The others are fetched all the same."""
+    with scripted.Scripted({"INBOX": [letter(n) for n in range(20)]},
+                           {"no_body": {5}}) as server:
+        mount = mounts(server, options=FAR)
+        done = prefetch(mount, "--prefetch", "INBOX", mount.path)
+        assert done.returncode == 5 and "19 of 20 messages" in done.stderr, done.stderr
+        assert state(mount) == "failed"
+        mount.unmount()
+
+
+def test_the_server_limits(usual_plain, mounts):
+    """Prefetching rests; the mount does not."""
+    with usual_plain.client() as client:
+        for number in range(5):
+            client.append(b"INBOX", letter(number))
+    refusal = usual_plain.refuse(r"UID FETCH .*BODY.PEEK\[\]",
+                                 "NO [OVERQUOTA] Account exceeded bandwidth limits", times=1)
+    mount = mounts(usual_plain, options=FAR, writes=True)
+    done = prefetch(mount, "--prefetch", "INBOX", mount.path)
+    assert done.returncode == 3 and "bandwidth limits" in done.stderr, done.stderr
+    assert refusal.done == 1
+    assert state(mount) == "stopped"  # by who asked for it
+    assert b"needle 3" in mount.message("number 3 ").read_bytes()
+    assert prefetch(mount, "--prefetch", "INBOX", mount.path).returncode == 3  # for hours
+
+
+# ---- kept by the configuration
+
+def test_kept(server, user, mounts, through):
+    """What matches is fetched, and what arrives."""
+    server.add_user(user)
+    fill(server, user)
+    with server.client(user) as client:
+        client.command(b"CREATE Other")
+        client.append(b"Other", letter(50))
+    proxy = through(server)
+    mount = mounts(server, user=user, port=proxy.port, tls="none", writes=True,
+                   options=["poll=7", "prefetch=IN*;!Other"])
+    assert wait_for(lambda: progress(mount).get("INBOX", ())[:3] == ("complete", 10, 10))
+    assert "Other" not in progress(mount)
+    with Other(server, user) as other:
+        other.deliver("INBOX", letter(10))
+    assert wait_for(lambda: progress(mount)["INBOX"][:3] == ("complete", 11, 11))
+    ask(mount, "stop INBOX")  # the configuration's word stands
+    proxy.go_away()
+    assert wait_for(lambda: is_offline(mount))
+    assert b"needle 10\r\n" in mount.message("number 10 ").read_bytes()
+    assert (mount.parts("number 10 ") / "body.txt").read_text() == "needle 10\n"
+    assert state(mount) == "complete"
+
+
+def big_letters(server, user, mailbox, count):
+    with server.client(user) as client:
+        if mailbox != b"INBOX":
+            client.command(b"CREATE " + mailbox)
+        for number in range(count):
+            client.append(mailbox, letter(number, 900 << 10))
+
+
+def test_the_budget_of_a_day(dovecot, user, mounts):
+    """It counts for what is kept, across mounts; not for what is asked for."""
+    dovecot.add_user(user)
+    big_letters(dovecot, user, b"INBOX", 24)
+    mount = mounts(dovecot, user=user, writes=True,
+                   options=[*FAR, "prefetch=INBOX", "prefetch_daily=16M"])
+    assert wait_for(lambda: state(mount) == "paused")
+    assert 10 < progress(mount)["INBOX"][1] < 24
+    mount.unmount()
+    mount.__enter__()
+    assert wait_for(lambda: state(mount) == "paused")
+    assert "prefetch_daily" in progress(mount)["INBOX"][5]
+    assert prefetch(mount, "--prefetch", "INBOX", mount.path).returncode == 0
+    assert state(mount) == "complete"
+
+
+def test_what_was_evicted_comes_back(dovecot, user, mounts, through):
+    dovecot.add_user(user)
+    big_letters(dovecot, user, b"INBOX", 5)
+    big_letters(dovecot, user, b"Other", 20)
+    proxy = through(dovecot)
+    mount = mounts(dovecot, user=user, port=proxy.port, tls="none", writes=True,
+                   options=[*FAR, "prefetch=INBOX", "cache_size=16M"])
+    assert wait_for(lambda: state(mount) == "complete")
+    contents(mount.path / "Other")
+    proxy.heard = b""
+    assert wait_for(lambda: b"BODY.PEEK[]" in proxy.heard)
+    assert wait_for(lambda: state(mount) == "complete")
+    proxy.go_away()
+    assert wait_for(lambda: is_offline(mount))
+    for number in range(5):
+        assert len(mount.message("number %d " % number).read_bytes()) > 800 << 10
+
+
+def test_the_only_connection(dovecot, user, mounts, through):
+    """Who reads meanwhile is served."""
+    dovecot.add_user(user)
+    fill(dovecot, user, count=300)
+    with dovecot.client(user) as client:
+        client.command(b"CREATE Other")
+        client.append(b"Other", letter(1000))
+    proxy = through(dovecot, rtt=0.05)
+    mount = mounts(dovecot, user=user, port=proxy.port, tls="none",
+                   options=[*FAR, "connections=1"])
+    os.listdir(mount.path / "INBOX")
+    with begin(mount, "INBOX") as running:
+        assert b"needle 1000" in mount.message("number 1000", "Other").read_bytes()
+        _, said = running.communicate(timeout=SLOW)
+        assert (running.returncode, said) == (0, "")
+    assert proxy.traffic().connections == 1
