@@ -126,7 +126,12 @@ static void parked_listen(struct parked *parked)
 static void parked_step(struct parked *parked)
 {
     struct request *request = &parked->request;
-    int error = request->need.round < ROUNDS_MAX ? request->step(request) : EIO;
+    bool served = request->need.round < ROUNDS_MAX;
+    int error = served ? request->step(request) : EIO;
+    if (!served)
+        g_warning("what was fetched for a file was gone again %d times before it could be read: "
+                  "the cache is too small, or its disk full",
+                  ROUNDS_MAX);
     if (error == NEED_WAIT) {
         parked_ask(parked);
     } else if (error == NEED_DECODER) {

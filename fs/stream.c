@@ -59,8 +59,8 @@ static int probe_tail(const struct origin *origin, struct stream *stream, struct
     uint64_t end;
     if (got < length || cache_content_size(origin->account->cache, origin->object, stream->section,
                                            &end) != CACHE_OK)
-        return origin_wish(origin, stream->section, from + (got < length ? got : length - 1),
-                           length - got + 1, need);
+        /* one byte more than there are: where the section ends must be known too */
+        return origin_wish(origin, stream->section, from + got, length - got + 1, need);
     if (end != stream->octets)
         return ENOTSUP;
     return mime_base64_size(&stream->layout, stream->octets, tail, length, &stream->size) ? 0
