@@ -24,7 +24,8 @@ const char *__tsan_default_options(void);
  * do. */
 QUIET const char *__tsan_default_suppressions(void)
 {
-    return "called_from_lib:libglib-2.0.so\n";
+    return "called_from_lib:libglib-2.0.so\n"
+           "race:_dl_close_worker\n"; /* iconv(3) unloads its converters under a lock of its own */
 }
 
 QUIET const char *__tsan_default_options(void)
