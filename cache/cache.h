@@ -179,8 +179,10 @@ int cache_object_server_id(struct cache_txn *txn, uint64_t object, char *kind, c
 /* How many messages have an object; 0 also if that is not known. */
 uint32_t cache_object_messages(struct cache_txn *txn, uint64_t object);
 /* Drops objects (and their headers, parts and sizes) without a message; some at a time, returns how
- * many. Takes its own transactions. */
+ * many. Takes its own transactions. The second: only those that had a message after `before` no
+ * more (seconds since 1970). */
 unsigned cache_collect(struct cache *cache, unsigned most);
+unsigned cache_collect_old(struct cache *cache, unsigned most, int64_t before);
 
 /* The header fields that were fetched for names, dates and search, as the server's bytes. */
 int cache_header_put(struct cache_txn *txn, uint64_t object, const void *bytes, size_t length);
@@ -234,6 +236,27 @@ bool cache_parts_next(const struct cache_parts *parts, size_t *at, struct cache_
 int cache_size_put(struct cache_txn *txn, uint64_t object, uint16_t number, uint64_t size);
 int cache_size_get(struct cache_txn *txn, uint64_t object, uint16_t number, uint64_t *size);
 int cache_size_remove(struct cache_txn *txn, uint64_t object, uint16_t number);
+
+/* Where the server has no ids, a message that comes back under another UID, or in another mailbox,
+ * is known by its size, INTERNALDATE and Message-ID, which senders may repeat, and by the SHA-256
+ * of its header. */
+#define CACHE_DIGEST 32
+struct cache_identity {
+    uint64_t object;
+    uint32_t messages; /* the slot of the messages where it was when it became known */
+    uint8_t digest[CACHE_DIGEST];
+};
+/* From now on the object of this message is known, by this digest; until it is dropped, or a
+ * message leaves that differs from it in nothing but the header. */
+int cache_identity_put(struct cache_txn *txn, uint32_t messages, uint32_t uid,
+                       const uint8_t digest[CACHE_DIGEST]);
+bool cache_identity_has(struct cache_txn *txn, uint64_t object);
+/* The one known object, other than its own, that this message may be, if the digest is equal too;
+ * CACHE_NOT_FOUND: there is none, or several. A message without Message-ID is none. */
+int cache_identity_find(struct cache_txn *txn, uint32_t messages, uint32_t uid,
+                        struct cache_identity *found);
+/* Whether both objects' header fields hold the same Message-ID. */
+bool cache_object_same_id(struct cache_txn *txn, uint64_t a, uint64_t b);
 
 /* Small facts of the account ("server.sizes" -> "right"). */
 int cache_note_put(struct cache_txn *txn, const char *key, const char *value);

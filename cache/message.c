@@ -146,21 +146,22 @@ uint32_t cache_message_last(struct cache_txn *txn, uint32_t messages)
 /* ---- storing -------------------------------------------------------------------------------- */
 
 /* The object of the record that is there; 0: none, or it is not readable. `there`: whether there is
- * a record at all. */
-static uint64_t message_object(struct cache_txn *txn, const struct key *key, bool *there)
+ * a record at all; `message`: its numbers, if there is an object. */
+static uint64_t message_object(struct cache_txn *txn, const struct key *key,
+                               struct cache_message *message, bool *there)
 {
-    struct cache_message message;
     struct record record;
 
     int rc = env_get(&txn->cache->meta, txn->txn, TABLE_MESSAGE, key, &record);
     *there = rc == CACHE_OK || rc == CACHE_CORRUPT;
-    if (rc != CACHE_OK || record_decode_message(&record, &message) != CACHE_OK)
+    if (rc != CACHE_OK || record_decode_message(&record, message) != CACHE_OK)
         return 0;
-    return message.object;
+    return message->object;
 }
 
 int cache_message_put(struct cache_txn *txn, uint32_t messages, const struct cache_message *message)
 {
+    struct cache_message before;
     struct key key;
     bool there;
 
@@ -174,7 +175,7 @@ int cache_message_put(struct cache_txn *txn, uint32_t messages, const struct cac
     record_encode_message(&txn->writer, message);
     if (txn->writer.bad)
         return CACHE_CORRUPT;
-    uint64_t object = message->object, old = message_object(txn, &key, &there);
+    uint64_t object = message->object, old = message_object(txn, &key, &before, &there);
     txn->walk.valid = false;
     rc = store_put(txn, TABLE_MESSAGE, &key);
     if (rc == CACHE_OK && !there)
@@ -188,6 +189,7 @@ int cache_message_put(struct cache_txn *txn, uint32_t messages, const struct cac
 
 int cache_message_remove(struct cache_txn *txn, uint32_t messages, uint32_t uid)
 {
+    struct cache_message message;
     struct key key;
     bool there;
 
@@ -195,9 +197,13 @@ int cache_message_remove(struct cache_txn *txn, uint32_t messages, uint32_t uid)
     if (rc != CACHE_OK)
         return rc;
     key_u32_u32(&key, messages, uid);
-    uint64_t object = message_object(txn, &key, &there);
+    uint64_t object = message_object(txn, &key, &message, &there);
     if (!there)
         return CACHE_NOT_FOUND;
+    if (object != 0)
+        rc = identity_blur(txn, &message);
+    if (rc != CACHE_OK)
+        return rc;
     txn->walk.valid = false;
     rc = store_remove(txn, TABLE_MESSAGE, &key);
     if (rc == CACHE_OK)

@@ -30,7 +30,8 @@ static int object_orphan(struct cache_txn *txn, uint64_t object, bool orphan)
     struct key key;
 
     key_u64(&key, object);
-    return orphan ? store_put_number(txn, TABLE_ORPHAN, &key, 0)
+    return orphan ? store_put_number(txn, TABLE_ORPHAN, &key,
+                                     (uint64_t)(g_get_real_time() / G_USEC_PER_SEC))
                   : store_remove(txn, TABLE_ORPHAN, &key);
 }
 
@@ -173,8 +174,21 @@ uint32_t cache_object_messages(struct cache_txn *txn, uint64_t object)
 
 /* ---- collecting ----------------------------------------------------------------------------- */
 
-/* Objects without a message, at most `most`. */
-static GArray *object_orphans(struct cache_txn *txn, unsigned most)
+/* So many are looked at, for each that is wanted, to find the old ones. */
+#define ORPHANS_EACH 20
+
+static bool orphan_is_old(struct cache_txn *txn, uint64_t object, int64_t before)
+{
+    uint64_t since;
+    struct key key;
+
+    key_u64(&key, object);
+    return env_get_number(&txn->cache->meta, txn->txn, TABLE_ORPHAN, &key, &since) != CACHE_OK ||
+           since < (uint64_t)before;
+}
+
+/* Objects without a message since before then, at most `most`. */
+static GArray *object_orphans(struct cache_txn *txn, unsigned most, int64_t before)
 {
     GArray *objects = g_array_new(FALSE, FALSE, sizeof(uint64_t));
     MDB_val name, value;
@@ -184,9 +198,12 @@ static GArray *object_orphans(struct cache_txn *txn, unsigned most)
         mdb_cursor_open(txn->txn, txn->cache->meta.dbis[TABLE_ORPHAN], &cursor) != 0)
         return objects;
     int rc = mdb_cursor_get(cursor, &name, &value, MDB_FIRST);
-    while (rc == 0 && objects->len < most) {
+    for (uint64_t seen = 0; rc == 0 && objects->len < most; seen++) {
         uint64_t object = name.mv_size == 8 ? key_read_u64(name.mv_data) : 0;
-        g_array_append_val(objects, object);
+        if (seen > (uint64_t)most * ORPHANS_EACH)
+            break;
+        if (orphan_is_old(txn, object, before))
+            g_array_append_val(objects, object);
         rc = mdb_cursor_get(cursor, &name, &value, MDB_NEXT);
     }
     mdb_cursor_close(cursor);
@@ -242,6 +259,8 @@ static int object_remove(struct cache_txn *txn, uint64_t object)
     rc = rc == CACHE_OK ? object_remove_server_id(txn, object, &record) : CACHE_OK;
     if (rc == CACHE_OK)
         rc = object_remove_sizes(txn, object);
+    if (rc == CACHE_OK)
+        rc = identity_remove(txn, object);
     key_u64(&key, object);
     for (size_t i = 0; i < G_N_ELEMENTS(TABLES) && rc == CACHE_OK; i++)
         rc = store_remove(txn, TABLES[i], &key);
@@ -250,8 +269,13 @@ static int object_remove(struct cache_txn *txn, uint64_t object)
 
 unsigned cache_collect(struct cache *cache, unsigned most)
 {
+    return cache_collect_old(cache, most, INT64_MAX);
+}
+
+unsigned cache_collect_old(struct cache *cache, unsigned most, int64_t before)
+{
     struct cache_txn *txn = cache_txn_write(cache);
-    g_autoptr(GArray) objects = object_orphans(txn, most);
+    g_autoptr(GArray) objects = object_orphans(txn, most, before);
     int rc = store_check(txn, true);
 
     for (guint i = 0; i < objects->len && rc == CACHE_OK; i++)

@@ -22,6 +22,8 @@ static const enum table META_TABLES[] = {
     TABLE_HEADER,
     TABLE_PARTS,
     TABLE_SIZE,
+    TABLE_TWIN,
+    TABLE_IDENTITY,
 };
 static const enum table CONTENT_TABLES[] = {
     TABLE_ENV, TABLE_SECTION, TABLE_SEGMENT, TABLE_USE, TABLE_BLOCK,

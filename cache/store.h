@@ -62,5 +62,9 @@ int message_flush_tally(struct cache_txn *txn);
 int object_hold(struct cache_txn *txn, uint64_t object);
 int object_drop(struct cache_txn *txn, uint64_t object);
 int object_flush(struct cache_txn *txn);
+/* In identity.c: an object is known by nothing any more; and a message leaves, so that another that
+ * is just like it (size, INTERNALDATE, Message-ID) is not certain to be told from it later. */
+int identity_remove(struct cache_txn *txn, uint64_t object);
+int identity_blur(struct cache_txn *txn, const struct cache_message *message);
 /* In mailbox.c: forgets the message lists of mailboxes without UIDVALIDITY, at opening. */
 int mailbox_forget_unnumbered(struct cache *cache);

@@ -33,5 +33,8 @@ enum table {
     TABLE_JOURNAL_NAMED = 23,  /* SHA-256 of the wire name -> number, count, wire name */
     TABLE_JOURNAL_NAME = 24,   /* number, SHA-256 of the name -> place, UIDVALIDITY, UID */
     TABLE_JOURNAL_PLACE = 25,  /* number, place -> SHA-256 of the name; oldest first */
+    /* meta */
+    TABLE_TWIN = 26,     /* size, INTERNALDATE, object -> messages slot, SHA-256 of the header */
+    TABLE_IDENTITY = 27, /* object -> size, INTERNALDATE */
     TABLE_END
 };
