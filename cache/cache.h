@@ -285,6 +285,8 @@ size_t cache_content_get(struct cache *cache, uint64_t object, const char *secti
 /* How many bytes from `offset`, at most `length`, are there without a gap; reads none. */
 size_t cache_content_have(struct cache *cache, uint64_t object, const char *section,
                           uint64_t offset, size_t length);
+/* Whether anything of an object is stored. */
+bool cache_content_any(struct cache *cache, uint64_t object);
 /* Forgets every section of an object. */
 int cache_content_forget(struct cache *cache, uint64_t object);
 /* Counts the first `length` bytes of a section as used, without reading them. */

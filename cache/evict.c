@@ -256,3 +256,16 @@ int cache_content_forget(struct cache *cache, uint64_t object)
         rc = evict_object_step(cache, object);
     return rc == CACHE_NOT_FOUND ? CACHE_OK : rc;
 }
+
+bool cache_content_any(struct cache *cache, uint64_t object)
+{
+    struct env_reader reader;
+    struct key key;
+    uint64_t id;
+
+    if (env_read_begin(&cache->content, &reader) != CACHE_OK)
+        return false;
+    int rc = evict_find_section(cache, reader.txn, object, &key, &id);
+    env_read_end(&cache->content, &reader);
+    return rc == CACHE_OK;
+}

@@ -3,6 +3,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "fs/engine/identity.h"
 #include "fs/engine/job.h"
 #include "fs/engine/parse.h"
 #include "fs/engine/prefetch.h"
@@ -18,6 +19,7 @@
 #define STOP_WAIT_US G_USEC_PER_SEC
 #define TIDY_EVERY_US (60 * G_USEC_PER_SEC)
 #define TIDY_MOST 500
+#define TIDY_AGE_S (24 * 3600)
 
 /* ---- clocks ---------------------------------------------------------------------------------- */
 
@@ -276,14 +278,15 @@ static void engine_look_for_suspend(struct engine *engine, gint64 now)
         pool_wake(engine);
 }
 
-/* Forgets content that no message uses any more, a little at a time, while nobody waits. Not at
- * once: a mailbox that is listed anew may want it back. */
+/* Forgets content that no message has used for a day, a little at a time, while nobody waits. Not
+ * at once: a mailbox that is listed anew, or one to which others moved it, may want it back. */
 static void engine_tidy(struct engine *engine, gint64 now)
 {
     if (g_hash_table_size(engine->wishes) > 0 || now - engine->tidied_us < TIDY_EVERY_US)
         return;
     engine->tidied_us = now;
-    cache_collect(engine->cache, TIDY_MOST);
+    cache_collect_old(engine->cache, TIDY_MOST,
+                      engine->clock->wall() / G_USEC_PER_SEC - TIDY_AGE_S);
 }
 
 static gboolean engine_tick(gpointer data)
@@ -295,6 +298,7 @@ static gboolean engine_tick(gpointer data)
     push_tick(engine, now);
     watch_tick(engine, now);
     prefetch_tick(engine);
+    identity_tick(engine);
     engine_serve_cached(engine, now);
     engine_expire(engine, now);
     if (engine->pause_until_us != 0 && now >= engine->pause_until_us) {
@@ -481,6 +485,7 @@ static void engine_wind_up(struct engine *engine)
     engine->stopped = true;
     g_mutex_unlock(&engine->lock);
     reader_flush(engine);
+    identity_flush(engine);
     engine_end_jobs(engine);
     engine_read_inbox(engine); /* these find no line; answered below */
     engine_end_jobs(engine);
@@ -554,6 +559,7 @@ struct engine *engine_new(const struct engine_config *config)
     engine->misfits = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL);
     watch_init(engine);
     prefetch_init(engine);
+    identity_init(engine);
     push_init(engine);
     pool_init(engine, config->secret);
     engine->thread = g_thread_new("engine", engine_run, engine);
@@ -587,6 +593,7 @@ void engine_free(struct engine *engine)
     watch_free(engine);
     remade_clear(engine);
     prefetch_free(engine);
+    identity_free(engine);
     GHashTable *const tables[] = {engine->wishes,  engine->jobs,    engine->fresh,  engine->zero,
                                   engine->partial, engine->windows, engine->proofs, engine->misfits,
                                   engine->rights,  engine->syncs};

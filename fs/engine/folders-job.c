@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "fs/engine/folders.h"
+#include "fs/engine/identity.h"
 #include "fs/engine/prefetch.h"
 #include "fs/engine/push.h"
 #include "fs/engine/remade.h"
@@ -21,7 +22,8 @@ enum { STEP_LIST, STEP_QUOTA, STEP_STATUS };
 struct folders {
     struct job job;
     GPtrArray *entries;
-    GArray *counts; /* struct folder_count: what LIST-STATUS, or STATUS, says */
+    GArray *counts;  /* struct folder_count: what LIST-STATUS, or STATUS, says */
+    GHashTable *ids; /* wire -> MAILBOXID, as LIST-STATUS says */
     gint64 begun_us;
     bool polls, stored;
 };
@@ -300,8 +302,9 @@ static void folders_merge(struct engine *engine, GPtrArray *entries)
 
 /* Takes LIST's entries: the journal is asked within the transaction, so that what others put into
  * the cache for a change of theirs is either seen there or comes after. */
-static enum engine_error folders_store(struct engine *engine, GPtrArray *entries)
+static enum engine_error folders_store(struct engine *engine, GPtrArray *entries, GHashTable *ids)
 {
+    identity_flush(engine);
     g_autoptr(GHashTable) kept = g_hash_table_new(NULL, NULL);
     g_autoptr(GHashTable) touched = g_hash_table_new(NULL, NULL);
     struct store store = {
@@ -316,13 +319,15 @@ static enum engine_error folders_store(struct engine *engine, GPtrArray *entries
         store.changes = changes;
     folders_merge(engine, entries);
     g_autoptr(GPtrArray) nodes = folders_tree(entries, engine->account);
+    store.changed = folders_follow(store.txn, nodes, ids);
     store_tree(&store, nodes);
     if (store.rc == CACHE_OK)
         store_prune(&store);
+    bool noted = store.rc == CACHE_OK && folders_note_ids(store.txn, ids);
     g_autoptr(GList) folders = g_hash_table_get_keys(touched);
     for (GList *at = folders; at != NULL && store.rc == CACHE_OK; at = at->next)
         store_bump(&store, GPOINTER_TO_UINT(at->data));
-    if (store.rc == CACHE_OK && store.changed) {
+    if (store.rc == CACHE_OK && (store.changed || noted)) {
         store.rc = cache_txn_commit(store.txn);
     } else {
         cache_txn_end(store.txn);
@@ -355,6 +360,7 @@ static void folders_clear(struct job *job)
     struct folders *folders = (struct folders *)job;
     g_clear_pointer(&folders->entries, g_ptr_array_unref);
     g_clear_pointer(&folders->counts, g_array_unref);
+    g_clear_pointer(&folders->ids, g_hash_table_unref);
 }
 
 /* Once a minute; the answer goes to the status. */
@@ -408,6 +414,7 @@ static void folders_start(struct job *job)
     folders->entries = g_ptr_array_new_with_free_func((GDestroyNotify)folder_entry_free);
     folders->counts = g_array_new(FALSE, TRUE, sizeof(struct folder_count));
     g_array_set_clear_func(folders->counts, (GDestroyNotify)folder_count_clear);
+    folders->ids = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
     folders->stored = false;
     folders->begun_us = engine_now(job->engine);
     folders->polls = watch_polls(job->engine);
@@ -432,6 +439,8 @@ static void folders_status(struct job *job, const struct imap_status *status)
         return;
     struct folder_count count = {.wire = g_strdup(status->wire), .status = *status};
     g_array_append_val(folders->counts, count);
+    if (status->mailboxid != NULL)
+        g_hash_table_replace(folders->ids, g_strdup(status->wire), g_strdup(status->mailboxid));
 }
 
 /* Whether STATUS is what is stored: names and, where there are modification sequences, flags. */
@@ -475,7 +484,7 @@ static enum engine_error folders_listed(struct folders *folders, const struct im
         return job_error_of(result);
     if (folders->entries->len == 0) /* INBOX is always there: this is no list */
         return ENGINE_BROKEN;
-    enum engine_error error = folders_store(job->engine, folders->entries);
+    enum engine_error error = folders_store(job->engine, folders->entries, folders->ids);
     if (error != ENGINE_OK)
         return error;
     gint64 now = engine_now(job->engine);

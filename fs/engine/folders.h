@@ -32,3 +32,11 @@ void folder_node_free(struct folder_node *node);
  * siblings in the order that their names were given: levels that LIST left out are there, only what
  * the account wants is `shown`, names are unique among siblings. Free with g_ptr_array_unref(). */
 GPtrArray *folders_tree(GPtrArray *entries, const struct account *account);
+
+/* ---- folders-follow.c ---- */
+
+/* Renames records whose mailboxes have other names on the server now, before the tree is stored.
+ * `ids`: wire -> MAILBOXID, as told with this list. Returns whether there were any. */
+bool folders_follow(struct cache_txn *txn, GPtrArray *nodes, GHashTable *ids);
+/* Keeps the ids, once the tree is stored. Returns whether that changed anything. */
+bool folders_note_ids(struct cache_txn *txn, GHashTable *ids);

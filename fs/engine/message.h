@@ -18,7 +18,8 @@ bool message_find(struct engine *engine, uint32_t messages, uint32_t uid, struct
 uint64_t message_size(struct engine *engine, uint32_t messages, uint32_t uid);
 /* The server's word has changed. */
 void message_set_size(struct engine *engine, uint32_t messages, uint32_t uid, uint64_t size);
-/* The server does not have it any more: forgets its record, and what was stored of its content. */
+/* The server does not have it any more: forgets its record. What was stored of its content stays
+ * for a while, for those who have it open, and in case it was moved. */
 void message_gone(struct engine *engine, uint32_t messages, uint32_t uid);
 /* How many encoded octets the part tree says that a section has; -1: it does not say. */
 int64_t message_octets(struct engine *engine, uint64_t object, const char *section);

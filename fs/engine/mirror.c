@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "fs/engine/identity.h"
 #include "fs/engine/prefetch.h"
 #include "fs/engine/push.h"
 #include "fs/mime.h"
@@ -285,6 +286,8 @@ static int change_add(const struct mirror *mirror, struct cache_txn *txn, struct
     int rc = cache_message_put(txn, mirror->messages, message);
     if (rc == CACHE_OK)
         rc = cache_header_put(txn, message->object, texts + change->header, change->header_length);
+    if (rc == CACHE_OK && !change->known && change->id_kind == 0)
+        identity_arrived(mirror->engine, txn, mirror->messages, message->uid);
     return rc;
 }
 
@@ -414,6 +417,7 @@ enum engine_error mirror_commit(struct mirror *mirror, mirror_seal seal, void *d
     if (mirror->changes->len == 0 && seal == NULL)
         return ENGINE_OK;
     bool named = false, changed = false;
+    identity_flush(mirror->engine);
     struct cache_txn *txn = cache_txn_write(mirror->engine->cache);
     int rc = mirror_write(mirror, txn, &named, &changed);
     if (rc == CACHE_OK)

@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "fs/engine/identity.h"
 #include "fs/engine/reader-private.h"
 
 /* Messages up to this size are fetched whole. */
@@ -234,6 +235,8 @@ static void reader_finish(struct reader *reader)
 {
     struct job *job = &reader->job;
     if (!reader->ended) {
+        identity_read(job->engine, job->wish.messages, job->wish.uid, reader->object,
+                      job->wish.section);
         job_end(job, ENGINE_OK);
         return;
     }
@@ -243,6 +246,8 @@ static void reader_finish(struct reader *reader)
         job_end(job, error);
         return;
     }
+    identity_read(job->engine, job->wish.messages, job->wish.uid, reader->object,
+                  job->wish.section);
     bool fits = reader->end == reader->announced;
     bool right = engine_sizes(job->engine) == ENGINE_SIZES_RIGHT;
     if (reader->message && fits && reader->end > 0)
@@ -260,7 +265,6 @@ static void reader_finish(struct reader *reader)
 static void reader_lost_message(struct reader *reader)
 {
     struct job *job = &reader->job;
-    cache_content_forget(job->engine->cache, reader->object);
     message_gone(job->engine, job->wish.messages, job->wish.uid);
     job_end(job, ENGINE_GONE);
 }

@@ -75,6 +75,7 @@ struct engine {
     uint64_t commands, bytes_closed;
     bool schedule_queued;
     GSource *schedule_source;
+    struct identities *identities; /* what messages are known by */
 };
 
 static inline gint64 engine_now(const struct engine *engine)

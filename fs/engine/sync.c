@@ -7,8 +7,6 @@
 #include "fs/mime.h"
 
 #define FRESH_US G_USEC_PER_SEC
-#define RIGHTS_US (60 * G_USEC_PER_SEC)
-#define RIGHTS_MAX 64
 
 /* ---- what is stored -------------------------------------------------------------------------- */
 
@@ -245,6 +243,8 @@ static void sync_finish(struct sync *sync)
 {
     struct engine *engine = sync->job.engine;
     bool first = !sync->complete;
+    if (sync_bind(sync))
+        return;
     sync_note_partial(sync);
     sync->exactly = false;
     enum engine_error error = sync->sealed ? ENGINE_OK : sync_seal(sync);
@@ -268,6 +268,7 @@ static void sync_finish(struct sync *sync)
 static void sync_reset(struct sync *sync)
 {
     sync_batch_clear(sync);
+    sync_bind_clear(sync);
     g_clear_pointer(&sync->listed, imap_uidset_free);
     g_clear_pointer(&sync->mirror, mirror_free);
     sync->examined = sync->stale = sync->flags_unknown = sync->reconciled = false;
@@ -285,43 +286,6 @@ static void sync_ask_news(struct sync *sync)
     const struct imap_fetch_request request = {.items = sync_items(sync),
                                                .header_fields = MIME_LIST_FIELDS};
     job_send_fetch(&sync->job, SYNC_NEWS, uids, &request, 0);
-}
-
-/* With ACL (RFC 4314), once a minute: what we may do here. */
-static void sync_ask_rights(struct sync *sync)
-{
-    struct engine *engine = sync->job.engine;
-    struct imap_session *session = sync->job.line->session;
-    gpointer key = GUINT_TO_POINTER(sync->job.folder);
-    const gint64 *at = g_hash_table_lookup(engine->rights, key);
-    gint64 now = engine_now(engine);
-    if ((imap_session_capabilities(session) & IMAP_CAP_ACL) == 0 || engine->journal == NULL ||
-        (at != NULL && now - *at < RIGHTS_US))
-        return;
-    g_hash_table_insert(engine->rights, key, g_memdup2(&now, sizeof now));
-    imap_send_rights(session, sync->job.mailbox, job_done, job_ticket(&sync->job, SYNC_RIGHTS, 0));
-}
-
-void sync_note_rights(struct imap_session *session, const char *wire, const char *rights,
-                      void *data)
-{
-    const struct line *line = data;
-    struct cache_mailbox mailbox;
-    struct cache_txn *txn = cache_txn_write(line->engine->cache);
-    if (cache_mailbox_by_wire(txn, wire, &mailbox) != CACHE_OK || strlen(rights) > RIGHTS_MAX ||
-        strcmp(mailbox.rights, rights) == 0) {
-        cache_txn_end(txn);
-        return;
-    }
-    g_autofree char *own_wire = g_strdup(mailbox.wire);
-    g_autofree char *name = g_strdup(mailbox.name);
-    mailbox.wire = own_wire;
-    mailbox.name = name;
-    mailbox.rights = rights;
-    if (cache_mailbox_put(txn, &mailbox) == CACHE_OK)
-        cache_txn_commit(txn);
-    else
-        cache_txn_end(txn);
 }
 
 static void sync_start(struct job *job)
@@ -428,7 +392,7 @@ static bool sync_fetch(struct job *job, const struct imap_fetch *fetch)
         mirror_flags(sync->mirror, fetch);
         return true;
     }
-    if (sync_batch_fetch(sync, fetch))
+    if (sync_bind_fetch(sync, fetch) || sync_batch_fetch(sync, fetch))
         return true;
     bool there;
     GBytes *header = sync_header(fetch, &there);

@@ -33,6 +33,7 @@ enum sync_step {
     SYNC_SEARCH,
     SYNC_RIGHTS,
     SYNC_LOOK,  /* a part of what nobody waits for */
+    SYNC_BIND,  /* headers of messages that may be known */
     SYNC_BATCH, /* and above: one number a batch */
 };
 
@@ -83,12 +84,15 @@ struct sync {
     struct imap_uidset *listed; /* the answer to UID SEARCH; NULL: none */
     struct mirror *mirror;
     GQueue todo, sent; /* struct batch */
+    GArray *bindings;  /* what may be known, and its headers are asked for; NULL: none */
     unsigned last_step, refusals;
 };
 
 /* The answer to MYRIGHTS on a line, its `data`: kept in the mailbox's record. */
 void sync_note_rights(struct imap_session *session, const char *wire, const char *rights,
                       void *data);
+/* Asks for the rights, once a minute. */
+void sync_ask_rights(struct sync *sync);
 /* What META asks for on this connection. */
 unsigned sync_items(const struct sync *sync);
 
@@ -126,6 +130,15 @@ void sync_look_next(struct sync *sync);
 /* Writes the mailbox down as complete, with all that was gathered, if it is to be `exactly`, else
  * as what there is. `sync->sealed` says whether it was. */
 enum engine_error sync_seal(struct sync *sync);
+
+/* ---- sync-bind.c ---- */
+
+/* The list is there: asks for the headers of messages in it that may be known ones, and then gives
+ * them their content back. True: answers are to be waited for, and it is to be called again. */
+bool sync_bind(struct sync *sync);
+/* Takes a reply with such a header; false: it holds none. */
+bool sync_bind_fetch(struct sync *sync, const struct imap_fetch *fetch);
+void sync_bind_clear(struct sync *sync);
 
 /* ---- sync-batch.c ---- */
 

@@ -57,6 +57,7 @@ class Mailbox:
 
     def __init__(self, uidvalidity, attributes=()):
         self.uidvalidity, self.attributes = uidvalidity, set(attributes)
+        self.mailboxid = "F%d" % uidvalidity  # stays (RFC 8474)
         self.messages = []  # in the order of their UIDs
         self.uidnext = 1
         self.modseq = 1

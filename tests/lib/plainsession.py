@@ -275,11 +275,13 @@ class Session(Messages):
                    "UNSEEN": sum("\\Seen" not in m.flags for m in box.messages)}
         if self.server.has("CONDSTORE"):
             numbers["HIGHESTMODSEQ"] = box.modseq
+        if self.server.has("OBJECTID"):
+            numbers["MAILBOXID"] = "(%s)" % box.mailboxid
         words = [text(i).upper() for i in items]
         if set(words) - set(numbers):
             raise Bad("unknown STATUS item in %s" % words)
         self.say("* STATUS %s (%s)" % (quoted(name), " ".join(
-            "%s %d" % (w, numbers[w]) for w in words)))
+            "%s %s" % (w, numbers[w]) for w in words)))
 
     def do_status(self, words, uid, tag):
         name = text(words[0])
@@ -312,6 +314,8 @@ class Session(Messages):
         self.say("* %d EXISTS" % len(self.view))
         self.say("* 0 RECENT")
         self.say("* OK [UIDVALIDITY %d] as ever" % box.uidvalidity)
+        if self.server.has("OBJECTID"):
+            self.say("* OK [MAILBOXID (%s)] as ever" % box.mailboxid)
         self.say("* OK [UIDNEXT %d] comes next" % box.uidnext)
         if self.server.has("CONDSTORE"):
             self.say("* OK [HIGHESTMODSEQ %d] so far" % box.modseq)
