@@ -76,6 +76,14 @@ static void on_content_changed(uint32_t messages, uint32_t uid, void *data)
     notify_inode(node_inode((struct node){messages, uid, NODE_PART_HEADERS}));
 }
 
+static void on_folder_left(uint32_t parent, const char *name, void *data)
+{
+    const struct mounted_account *mine = data;
+    bool top = parent == 0 && !mounted.several;
+    struct node node = {.slot = parent != 0 ? parent : mine->root};
+    notify_entry(top ? NODE_ROOT : node_inode(node), name);
+}
+
 static void on_folders_changed(void *data)
 {
     notify_inode(NODE_ROOT);
@@ -100,6 +108,7 @@ static const struct engine_events EVENTS = {
     .content_changed = on_content_changed,
     .folders_changed = on_folders_changed,
     .folder_changed = on_folder_changed,
+    .folder_left = on_folder_left,
     .change_settled = on_change_settled,
 };
 

@@ -100,7 +100,8 @@ struct engine_folder_change {
  * there is one mailbox_changed at the end and no message_arrived; when its UIDVALIDITY changes,
  * a message_removed each and then the same. A message that another client moves is removed in one
  * mailbox and arrives in another, in either order, minutes apart perhaps; where the server has
- * object ids, or we moved it, its record there has the same `object` (message_removed). */
+ * object ids, or we moved it, its record there has the same `object` (message_removed). Without
+ * them it may get that a little later, which is a content_changed. */
 struct engine_events {
     void (*mailbox_changed)(uint32_t folder, void *data); /* names came or went; mtime is bumped */
     void (*message_arrived)(uint32_t folder, uint32_t messages, uint32_t uid, const char *name,
@@ -116,6 +117,9 @@ struct engine_events {
     /* LIST shows another directory, one less, or one under another path, than the cache had, or a
      * JOURNAL_REMOVE is done; but the first LIST of all tells nothing. */
     void (*folder_changed)(const struct engine_folder_change *change, void *data);
+    /* The directory that was entry `name` of the mailbox `parent` (0: of the account) is not there
+     * any more, though its slot is, under another name. */
+    void (*folder_left)(uint32_t parent, const char *name, void *data);
     /* An entry of the journal is done, or (not ENGINE_OK) refused for good, with the server's
      * words, and is no longer in it. Its message is in the list of the target by now, where that
      * list is kept at all. */

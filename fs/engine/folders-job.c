@@ -72,11 +72,27 @@ struct store {
     struct cache_txn *txn;
     GHashTable *kept;    /* slots that LIST named */
     GHashTable *touched; /* directories whose names came or went */
+    GPtrArray *left;     /* struct folder_left */
     GPtrArray
         *changes; /* struct engine_folder_change, in their order; NULL: it is the first list */
     bool changed;
     int rc;
 };
+
+/* A name under which a directory is not to be found any more. */
+struct folder_left {
+    uint32_t parent;
+    char name[];
+};
+
+static void store_note_left(struct store *store, uint32_t parent, const char *name)
+{
+    size_t size = strlen(name) + 1;
+    struct folder_left *left = g_malloc(sizeof *left + size);
+    left->parent = parent;
+    memcpy(left->name, name, size);
+    g_ptr_array_add(store->left, left);
+}
 
 static void store_touch(struct store *store, uint32_t folder)
 {
@@ -148,8 +164,10 @@ static uint32_t store_node(struct store *store, const struct folder_node *node, 
     uint32_t old_parent = old.parent;
     if (!known || renamed)
         store_touch(store, parent);
-    if (renamed)
+    if (renamed) {
         store_touch(store, old_parent);
+        store_note_left(store, old_parent, old.name);
+    }
     store->changed = true;
     char *was = renamed ? cache_mailbox_path(store->txn, slot) : NULL;
     int rc = cache_mailbox_put(store->txn, &mailbox);
@@ -230,6 +248,10 @@ static void store_tell(const struct store *store)
     bool noted = engine->events->folder_changed != NULL && store->changes != NULL;
     for (guint i = 0; noted && i < store->changes->len; i++)
         engine->events->folder_changed(store->changes->pdata[i], engine->events_data);
+    for (guint i = 0; i < store->left->len && engine->events->folder_left != NULL; i++) {
+        const struct folder_left *left = store->left->pdata[i];
+        engine->events->folder_left(left->parent, left->name, engine->events_data);
+    }
     if (engine->events->folders_changed != NULL)
         engine->events->folders_changed(engine->events_data);
 }
@@ -307,11 +329,13 @@ static enum engine_error folders_store(struct engine *engine, GPtrArray *entries
     identity_flush(engine);
     g_autoptr(GHashTable) kept = g_hash_table_new(NULL, NULL);
     g_autoptr(GHashTable) touched = g_hash_table_new(NULL, NULL);
+    g_autoptr(GPtrArray) left = g_ptr_array_new_with_free_func(g_free);
     struct store store = {
         .engine = engine,
         .txn = cache_txn_write(engine->cache),
         .kept = kept,
         .touched = touched,
+        .left = left,
     };
     struct cache_mailbox any;
     g_autoptr(GPtrArray) changes = g_ptr_array_new_with_free_func(folder_change_free);
