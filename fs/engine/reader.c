@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "fs/engine/identity.h"
+#include "fs/engine/mirror.h"
 #include "fs/engine/reader-private.h"
 
 /* Messages up to this size are fetched whole. */
@@ -318,6 +319,19 @@ static void reader_look_back(struct reader *reader)
     reader_send_piece(reader, origin, MIN(length + 1, (uint64_t)8 << 20));
 }
 
+/* Refused: because it is not there any more, if the server said so meanwhile. */
+static enum engine_error reader_verdict(const struct reader *reader)
+{
+    const struct job *job = &reader->job;
+    struct message message;
+    if (job->line != NULL && job->line->mirror != NULL)
+        mirror_flush(job->line->mirror);
+    if (!message_find(job->engine, job->wish.messages, job->wish.uid, &message))
+        return ENGINE_GONE;
+    g_free(message.mailbox);
+    return reader->refused;
+}
+
 /* What went wrong and what to do about it; false if nothing did. Ends the job, or sends something.
  */
 static bool reader_trouble(struct reader *reader)
@@ -333,7 +347,7 @@ static bool reader_trouble(struct reader *reader)
              (reader->held != NULL || reader->missing > 0 || reader->refused != ENGINE_OK))
         reader_send_check(reader);
     else if (reader->refused != ENGINE_OK)
-        job_end(job, reader->refused);
+        job_end(job, reader_verdict(reader));
     else if (reader->held != NULL)
         reader_settle_held(reader);
     else if (reader->missing > 1)
