@@ -174,14 +174,15 @@ static void pool_refused(struct engine *engine, const GError *error)
     struct pool *pool = &engine->pool;
     gint64 now = engine_now(engine);
     engine_note_error(engine, error);
-    if (pool->lines->len > 0) { /* those that are open must do */
-        pool->cap = pool->lines->len;
-        pool->cap_until_us = now + (error_is_crowd(error) ? CAP_RISES : CAP_PAUSE);
-        return;
-    }
+    bool crowd = error_is_crowd(error);
     bool login = (g_error_matches(error, IMAP_ERROR, IMAP_ERROR_LOGIN) ||
                   g_error_matches(error, IMAP_ERROR, IMAP_ERROR_MECHANISM)) &&
-                 !error_is_crowd(error);
+                 !crowd;
+    if (pool->lines->len > 0) { /* those that are open must do */
+        pool->cap = pool->lines->len;
+        pool->cap_until_us = now + (crowd ? CAP_RISES : login ? BACKOFF_LOGIN : CAP_PAUSE);
+        return;
+    }
     pool->why = login ? ENGINE_LOGIN : ENGINE_OFFLINE;
     pool->next_us = now + (login ? BACKOFF_LOGIN : pool_backoff(pool));
     if (pool->openings->len > 0)
@@ -227,6 +228,8 @@ void pool_open(struct engine *engine, unsigned count)
 {
     if (engine->pool.failing && engine->pool.lines->len == 0)
         return; /* pool_tick() and pool_nudge() say when */
+    if (engine->pool.lines->len == 0)
+        count = MIN(count, 1); /* one shows whether the password is still right */
     while (engine->pool.openings->len < count && pool_may_open(engine))
         pool_attempt(engine);
 }
