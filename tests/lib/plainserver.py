@@ -15,6 +15,7 @@ connections. Further knobs:
     omit        a set of response codes that are left out: COPYUID, APPENDUID
     tagged      COPYUID of MOVE comes in its tagged answer, not before it
     early       APPEND is refused before its literal is asked for, where that is known
+    promised    capabilities that are only told until the client has signed in
 """
 import re
 import socket
@@ -79,6 +80,7 @@ class PlainServer:
         self.password = password
         self.remembers_list = False  # a session lists what it listed first, until it changes that
         self.omit, self.tagged, self.early = set(), False, False
+        self.promised = ()
         self.faults = []
         self.log = []         # (number of the connection, the command without its tag)
         self.violations = []

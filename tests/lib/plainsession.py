@@ -64,7 +64,8 @@ class Session(Messages):
         self.socket.sendall(data)
 
     def offered(self):
-        return " ".join(["IMAP4rev1", "AUTH=PLAIN", *self.server.capabilities])
+        promised = () if self.signed_in else self.server.promised
+        return " ".join(["IMAP4rev1", "AUTH=PLAIN", *self.server.capabilities, *promised])
 
     def violation(self, what):
         self.server.violations.append("%d: %s" % (self.number, what))
