@@ -1,7 +1,6 @@
 #include "fs/engine/engine.h"
 
 #include <string.h>
-#include <time.h>
 
 #include "fs/engine/identity.h"
 #include "fs/engine/job.h"
@@ -20,21 +19,6 @@
 #define TIDY_EVERY_US (60 * G_USEC_PER_SEC)
 #define TIDY_MOST 500
 #define TIDY_AGE_S (24 * 3600)
-
-/* ---- clocks ---------------------------------------------------------------------------------- */
-
-static gint64 clock_boottime(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_BOOTTIME, &now);
-    return (gint64)now.tv_sec * G_USEC_PER_SEC + now.tv_nsec / 1000;
-}
-
-const struct engine_clock ENGINE_CLOCK = {
-    .monotonic = g_get_monotonic_time,
-    .boottime = clock_boottime,
-    .wall = g_get_real_time,
-};
 
 /* ---- the inbox ------------------------------------------------------------------------------- */
 
