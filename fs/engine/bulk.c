@@ -8,6 +8,7 @@
  */
 #include <string.h>
 
+#include "fs/engine/identity.h"
 #include "fs/engine/job.h"
 #include "fs/engine/message.h"
 #include "fs/engine/parse.h"
@@ -171,6 +172,7 @@ static bool bulk_store(struct bulk *bulk, uint32_t uid, const struct imap_body *
     if (cache_content_put(engine->cache, size.object, "", 0, bytes, length) != CACHE_OK ||
         cache_content_end(engine->cache, size.object, "", body->size) != CACHE_OK)
         return false;
+    identity_read(engine, bulk->job.wish.messages, uid, size.object, "");
     g_array_append_val(bulk->sizes, size);
     return true;
 }

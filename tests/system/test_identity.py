@@ -374,3 +374,25 @@ def test_put_back(server, user, mounts, through):
             assert (proxy.traffic() - before).down < BODY, "bodies were fetched again"
             assert mount.message("number 000", "Box").stat().st_ino != inode
             mount.unmount()
+
+
+def test_a_folder_kept_whole(anew, user, mounts, through):
+    """What was fetched ahead is known as well as what was read."""
+    proxy = through(anew)
+    with Other(anew, user) as other:
+        for number in range(10):
+            other.deliver("INBOX", letter(number), date=DATE)
+        mount = mounts(anew, user=user, port=proxy.port, tls="none", writes=True,
+                       options=[*IDLE, "prefetch=INBOX"])
+        progress = mount.path / ".mailmount/prefetch"
+        assert wait_for(lambda: progress.read_text().startswith("complete\t"))
+        mount.unmount()
+        other.disconnect()
+        renew(anew, user, "INBOX")
+        before = proxy.traffic()
+        with mount:
+            assert wait_for(lambda: progress.read_text().startswith("complete\t"))
+            read_all(mount, proxy, range(10))
+            assert (proxy.traffic() - before).down < BODY, "bodies were fetched again"
+            mount.unmount()
+        other.connect()
