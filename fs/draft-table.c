@@ -15,6 +15,7 @@ static GTree *by_place;      /* drafts that have names, by directory and inode *
 static GHashTable *by_name;  /* the same, by directory and name */
 static GHashTable *by_entry; /* account and entry of the journal, as draft_number() -> draft */
 static GQueue early = G_QUEUE_INIT; /* struct settled, of entries that no draft had yet */
+static GHashTable *open_handles;    /* a mount that ends by force releases none */
 static GHashTable *saved;           /* inodes of messages */
 static GQueue saved_order = G_QUEUE_INIT;
 
@@ -257,6 +258,9 @@ struct draft_handle *draft_handle_new(struct draft *draft, bool write, pid_t ope
     draft->references++;
     draft->handles++;
     draft->writers += write;
+    if (open_handles == NULL)
+        open_handles = g_hash_table_new(NULL, NULL);
+    g_hash_table_add(open_handles, handle);
     return handle;
 }
 
@@ -266,6 +270,7 @@ bool draft_handle_end(struct draft_handle *handle, bool *last)
     g_mutex_lock(&lock);
     bool written = handle->write && --draft->writers == 0;
     *last = --draft->handles == 0;
+    g_hash_table_remove(open_handles, handle);
     g_mutex_unlock(&lock);
     g_free(handle);
     return written;
@@ -443,8 +448,26 @@ static GPtrArray *take_all(void)
     return all;
 }
 
+/* Those that the kernel did not release. */
+static void handles_end(void)
+{
+    GHashTable *left = g_steal_pointer(&open_handles);
+    if (left == NULL)
+        return;
+    GHashTableIter each;
+    void *item;
+    g_hash_table_iter_init(&each, left);
+    while (g_hash_table_iter_next(&each, &item, NULL)) {
+        struct draft_handle *handle = item;
+        draft_unref(handle->draft);
+        g_free(handle);
+    }
+    g_hash_table_unref(left);
+}
+
 void draft_clear(void)
 {
+    handles_end();
     tables_make();
     g_ptr_array_unref(take_all());
 }
