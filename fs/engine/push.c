@@ -342,6 +342,16 @@ static void push_give_back(struct push *push)
     }
 }
 
+static gboolean push_posted(gpointer data)
+{
+    struct engine *engine = data;
+    if (g_atomic_int_get(&engine->stopping))
+        return G_SOURCE_REMOVE;
+    engine_hurry(engine);
+    push_kick(engine);
+    return G_SOURCE_REMOVE;
+}
+
 static void push_clear(struct job *job)
 {
     struct push *push = (struct push *)job;
@@ -369,7 +379,7 @@ static void push_clear(struct job *job)
     if (g_atomic_int_get(&job->engine->stopping))
         return;
     push_settle_placed(job->engine);
-    engine_push(job->engine);
+    engine_post(job->engine->context, push_posted, job->engine, NULL);
 }
 
 static enum engine_error push_offline(struct job *job, enum engine_error why)
@@ -405,16 +415,6 @@ void push_kick(struct engine *engine)
         g_hash_table_size(pusher->hierarchy) == 0)
         return;
     pusher->job = job_begin(engine, &PUSH_CLASS, "J");
-}
-
-static gboolean push_posted(gpointer data)
-{
-    struct engine *engine = data;
-    if (g_atomic_int_get(&engine->stopping))
-        return G_SOURCE_REMOVE;
-    engine_hurry(engine);
-    push_kick(engine);
-    return G_SOURCE_REMOVE;
 }
 
 static gboolean push_wanted(gpointer data)

@@ -4,6 +4,7 @@ The poll is an hour away in all tests of what is told: what is seen was told, no
 """
 import os
 import re
+import time
 
 import pytest
 
@@ -173,3 +174,22 @@ def test_ten_of_many(server, user, mounts, through, tier):
         assert len(os.listdir(mount.path / "INBOX/.mailmount/flags/flagged")) == 4
         mount.unmount()
     assert CHANGED == 4 + 3 + 3
+
+
+def test_an_idle_mount_sleeps(live):
+    """With nothing to do the engine wakes for its clock only, also after a change was sent."""
+    mount, _ = live
+    os.unlink(mount.message("number 2 "))
+    assert wait_for(lambda: "changes to be sent: 0" in (mount.path / ".mailmount/status").read_text())
+    engine, = (task for task in os.scandir("/proc/%d/task" % mount.worker())
+               if open(task.path + "/comm").read() == "engine\n")
+
+    def wakes():
+        with open(engine.path + "/status") as status:
+            return int(re.search(r"^voluntary_ctxt_switches:\s*(\d+)", status.read(), re.M)[1])
+
+    def sleeps():
+        before = wakes()
+        time.sleep(2)
+        return wakes() - before < 4
+    assert wait_for(sleeps)

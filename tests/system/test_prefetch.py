@@ -352,19 +352,19 @@ def test_the_server_limits(usual_plain, mounts):
 
 # ---- kept by the configuration
 
-def test_kept(cyrus, user, mounts, through):
+def test_kept(server, user, mounts, through):
     """What matches is fetched, and what arrives."""
-    cyrus.add_user(user)
-    fill(cyrus, user)
-    with cyrus.client(user) as client:
+    server.add_user(user)
+    fill(server, user)
+    with server.client(user) as client:
         client.command(b"CREATE Other")
         client.append(b"Other", letter(50))
-    proxy = through(cyrus)
-    mount = mounts(cyrus, user=user, port=proxy.port, tls="none", writes=True,
+    proxy = through(server)
+    mount = mounts(server, user=user, port=proxy.port, tls="none", writes=True,
                    options=["poll=7", "prefetch=IN*;!Other"])
     assert wait_for(lambda: progress(mount).get("INBOX", ())[:3] == ("complete", 10, 10))
     assert "Other" not in progress(mount)
-    with Other(cyrus, user) as other:
+    with Other(server, user) as other:
         other.deliver("INBOX", letter(10))
     assert wait_for(lambda: progress(mount)["INBOX"][:3] == ("complete", 11, 11))
     ask(mount, "stop INBOX")  # the configuration's word stands
