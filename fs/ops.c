@@ -215,6 +215,7 @@ static void op_read(fuse_req_t fuse, fuse_ino_t inode, size_t size, off_t offset
     struct request request = {
         .fuse = fuse,
         .step = step_read,
+        .gone = ESTALE,
         .inode = inode,
         .info = *info,
         .size = size,

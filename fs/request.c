@@ -164,7 +164,9 @@ static void parked_resume(void *data, void *unused)
     int error = g_atomic_int_get(&parked->error);
     bool fatal = error == ENGINE_INTERRUPTED || error == ENGINE_STOPPED || !need->optional;
     if (error != ENGINE_OK && fatal) {
-        parked_answer(parked, error_of_engine((enum engine_error)error));
+        bool gone = error == ENGINE_GONE && parked->request.gone != 0;
+        parked_answer(parked,
+                      gone ? parked->request.gone : error_of_engine((enum engine_error)error));
         return;
     }
     need_clear(need);

@@ -41,6 +41,7 @@ struct request {
     size_t size;
     uint64_t offset;
     unsigned stage;           /* of a write to .mailmount/control, see fs/control.h */
+    int gone;                 /* errno for what is not on the server any more, 0: ENOENT */
     pid_t thread_group;       /* FLUSH: of who asks, 0: not known */
     struct fuse_file_info to; /* COPY_FILE_RANGE: the file that is written */
     uint64_t to_offset;
