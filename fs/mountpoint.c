@@ -14,9 +14,13 @@
 #include <sys/stat.h>
 #include <sys/statfs.h>
 #include <sys/sysmacros.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #define DEAD_MAX 16 /* dead mounts stacked on one directory */
+/* How long a mount may take to say that it is there, and how often it is looked whether it did. */
+#define ANSWER_MS 5000
+#define ANSWER_LOOK_MS 2
 
 /* ---- mountinfo ------------------------------------------------------------------------------ */
 
@@ -167,6 +171,43 @@ static void resolve_refuse(GError **error, const char *path, int err)
         mountpoint_refuse(error, path, other);
 }
 
+/* Whether a look at it ends at all. Who looks may hang beyond the reach of SIGKILL. */
+static bool path_answers(const char *path)
+{
+    struct stat st;
+    pid_t child = fork();
+    if (child == 0) {
+        if (lstat(path, &st) != 0)
+            _exit(1);
+        _exit(0);
+    }
+    bool ended = child < 0;
+    for (int waited = 0; !ended && waited < ANSWER_MS; waited += ANSWER_LOOK_MS) {
+        ended = waitpid(child, NULL, WNOHANG) != 0;
+        if (!ended)
+            g_usleep(ANSWER_LOOK_MS * 1000);
+    }
+    if (!ended)
+        kill(child, SIGKILL);
+    return ended;
+}
+
+/* False with `error` set if something is mounted there that answers nobody: its process is stopped,
+ * or was killed while the kernel held it. */
+static bool silence_check(const char *path, GError **error)
+{
+    g_autofree char *whole = g_canonicalize_filename(path, NULL);
+    g_auto(mount_row) row = {0};
+
+    if (!row_read(whole, &row) || g_str_equal(row.type, "autofs") || path_answers(whole))
+        return true;
+    g_autofree char *reason = g_strdup_printf(
+        "is in use: %s (%s) is mounted there and does not answer; unmount it first (umount -f -l)",
+        row.source, row.type);
+    mountpoint_refuse(error, path, reason);
+    return false;
+}
+
 /* False with `error` set if something lives there. */
 static bool occupation_check(const char *path, GError **error)
 {
@@ -223,8 +264,9 @@ static bool content_check(const char *path, bool nonempty, GError **error)
 
 char *mountpoint_check(const char *path, bool nonempty, GError **error)
 {
+    if (!silence_check(path, error))
+        return NULL;
     g_autofree char *resolved = path_resolve(path);
-
     if (resolved == NULL) {
         resolve_refuse(error, path, errno);
         return NULL;

@@ -233,6 +233,24 @@ def test_a_second_mount_is_refused(dovecot_sample, mounts):
     assert os.listdir(mount.path / "INBOX")
 
 
+def test_a_second_mount_on_one_that_hangs(dovecot_sample, mounts):
+    """What is mounted there is stopped: who starts another hears of it, and does not hang too."""
+    mount = mounts(dovecot_sample)
+    worker = mount.worker()
+    os.kill(worker, signal.SIGSTOP)
+    try:
+        again = mounts(dovecot_sample, start=False)
+        again.path = mount.path
+        done = again.run()
+    finally:
+        os.kill(worker, signal.SIGCONT)
+        again.path = again.folder / "mail"
+    assert done.returncode == 5
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert str(mount.path) in done.stderr and "does not answer" in done.stderr
+    assert os.listdir(mount.path / "INBOX")
+
+
 def test_unmounting_again_and_again(dovecot_sample, mounts):
     mount = mounts(dovecot_sample)
     for _ in range(5):
