@@ -201,10 +201,8 @@ static gboolean job_schedule_now(gpointer data)
     unsigned left = job_place_all(engine, &engine->waiting);
     unsigned ahead = left == 0 ? job_place_all(engine, &engine->waiting_ahead) : 0;
     const struct pool *pool = &engine->pool;
-    if (pool->lines->len == 0)
-        pool_open(engine, left + ahead > 0 ? 1 : 0);
-    else
-        pool_open(engine, left > 0 ? left : ahead > 0 && pool->lines->len < 2 ? 1 : 0);
+    if (left > 0 || (ahead > 0 && pool->lines->len < 2))
+        pool_open(engine);
     engine_publish(engine);
     return G_SOURCE_REMOVE;
 }

@@ -224,13 +224,11 @@ static void pool_attempt(struct engine *engine)
     g_ptr_array_add(pool->openings, opening);
 }
 
-void pool_open(struct engine *engine, unsigned count)
+void pool_open(struct engine *engine)
 {
     if (engine->pool.failing && engine->pool.lines->len == 0)
         return; /* pool_tick() and pool_nudge() say when */
-    if (engine->pool.lines->len == 0)
-        count = MIN(count, 1); /* one shows whether the password is still right */
-    while (engine->pool.openings->len < count && pool_may_open(engine))
+    if (engine->pool.openings->len == 0 && pool_may_open(engine))
         pool_attempt(engine);
 }
 

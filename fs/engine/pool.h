@@ -69,8 +69,9 @@ void pool_clear(struct engine *engine);
 void pool_join(struct engine *engine, gint64 wait_us);
 void pool_free(struct engine *engine);
 
-/* Opens connections until `count` attempts are under way, as far as the cap allows. */
-void pool_open(struct engine *engine, unsigned count);
+/* Opens one more connection, as far as the cap allows. One after the other: each shows whether the
+ * password is still right, and a server that locks out who fails is asked once. */
+void pool_open(struct engine *engine);
 /* Whether one more may be opened now. */
 bool pool_may_open(const struct engine *engine);
 /* Another attempt now, if none is under way. */

@@ -439,7 +439,7 @@ static void watch_spread(struct engine *engine, gint64 now)
         if (watch_spare(engine) > 0)
             watch_sync(engine, folder);
         else if (engine->pool.lines->len < most + 1)
-            pool_open(engine, 1);
+            pool_open(engine);
         return;
     }
 }
