@@ -91,6 +91,8 @@ void imapd_remove(struct imapd_box *box, uint32_t uid)
 static void talk_flush(struct talk *talk)
 {
     struct imapd *imapd = talk->imapd;
+    if (talk->mute)
+        g_string_truncate(talk->out, 0);
     size_t length = talk->out->len;
     g_mutex_lock(&imapd->lock);
     bool cut = imapd->cut_after >= 0 && (int64_t)length >= imapd->cut_after;
@@ -98,11 +100,14 @@ static void talk_flush(struct talk *talk)
         length = (size_t)imapd->cut_after;
     if (imapd->cut_after >= 0)
         imapd->cut_after = cut ? -1 : imapd->cut_after - (int64_t)length;
+    bool mute = cut && imapd->cut_mute;
     g_mutex_unlock(&imapd->lock);
     GOutputStream *stream = g_io_stream_get_output_stream(G_IO_STREAM(talk->connection));
     g_mutex_lock(&talk->writing);
-    if (!g_output_stream_write_all(stream, talk->out->str, length, NULL, NULL, NULL) || cut)
+    if (!g_output_stream_write_all(stream, talk->out->str, length, NULL, NULL, NULL) ||
+        (cut && !mute))
         talk->over = true;
+    talk->mute |= mute;
     g_mutex_unlock(&talk->writing);
     g_string_truncate(talk->out, 0);
 }

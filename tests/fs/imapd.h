@@ -46,6 +46,7 @@ struct imapd {
     const char *stall_box; /* says nothing any more once this one is selected */
     bool placeholder;      /* OK and a made-up body for a message that is gone (Courier) */
     int64_t cut_after;     /* bytes sent; then the connection is cut, once; -1: never */
+    bool cut_mute;         /* it stays open then, and nothing more is said there */
     unsigned nil_bodies;   /* so many bodies come as NIL */
     bool no_partial;       /* ranges are ignored, origins not echoed */
     unsigned search_most;  /* UIDs that SEARCH and FETCH give at most (RFC 9738); 0: all */
