@@ -356,6 +356,8 @@ class Session:
                 if any(a <= m.uid <= b for a, b in ranges)]
 
     def do_uid_search(self, arguments, tag):
+        if not self.selected:
+            return "BAD nothing is selected"
         found = re.search(r"\bUID ([\d:,*]+)", arguments, re.I)
         uids = [m.uid for _, m in self.wanted(found[1] if found else "1:*")]
         if re.search(r"RETURN", arguments, re.I):
@@ -456,4 +458,4 @@ def fetch_items(text):
     text = text.strip()
     if text.startswith("("):
         text = text[1:-1]
-    return re.findall(r"[A-Za-z0-9.]+(?:\[[^\]]*\])?(?:<[\d.]+>)?", text)
+    return re.findall(r"[A-Za-z0-9.-]+(?:\[[^\]]*\])?(?:<[\d.]+>)?", text)
