@@ -247,6 +247,16 @@ static int job_again(struct job *job, uint64_t at_inode, uint64_t to_inode, int 
     return job_try(job, at, to);
 }
 
+/* The kernel marks a directory that is removed as dead for whoever stands in it: it must not be the
+ * one that it knows, which comes again where another client makes the folder anew. */
+static bool job_forgets(const struct job *job, uint64_t at_inode)
+{
+    if (job->what != INOTIFY_RMDIR)
+        return true;
+    notify_entry(at_inode, job->name);
+    return notify_wait(WAIT_US);
+}
+
 static void job_in(struct job *job, int root, int at, uint64_t at_inode)
 {
     uint64_t to_inode = 0;
@@ -256,7 +266,7 @@ static void job_in(struct job *job, int root, int at, uint64_t at_inode)
     if (job->what == INOTIFY_RENAME && to < 0)
         return;
     post(job, at_inode, to_inode);
-    int error = job_try(job, at, to);
+    int error = job_forgets(job, at_inode) ? job_try(job, at, to) : EBUSY;
     if (error == EEXIST)
         error = job_again(job, at_inode, to_inode, at, to);
     post(NULL, 0, 0);

@@ -21,11 +21,12 @@ static uint64_t inode_gone(void)
                                     .part = PART_GONE});
 }
 
-/* What was there. A directory of mail that goes on under another name is itself. */
-static void reply_gone(fuse_req_t fuse, uint64_t inode, bool directory)
+/* What was there. A directory of mail that goes on under another name is itself; one that is
+ * removed is not, since it may come again with the number that it had. */
+static void reply_gone(fuse_req_t fuse, enum inotify_what what, uint64_t inode, bool directory)
 {
     struct fuse_entry_param entry;
-    bool lasts = inode != 0 && node_of(inode).uid == 0;
+    bool lasts = what == INOTIFY_RENAME && inode != 0 && node_of(inode).uid == 0;
     const struct tree_attr attr = {
         .inode = lasts ? inode : inode_gone(),
         .directory = directory,
@@ -69,7 +70,7 @@ bool own_lookup(struct request *request)
     if (absent)
         fuse_reply_err(request->fuse, ENOENT);
     else
-        reply_gone(request->fuse, inode, directory);
+        reply_gone(request->fuse, what, inode, directory);
     return true;
 }
 

@@ -190,6 +190,10 @@ void op_copy_file_range(fuse_req_t fuse, fuse_ino_t inode, off_t offset,
         fuse_reply_err(fuse, EACCES);
         return;
     }
+    if (inode == NODE_EVENTS || inode == NODE_REQUESTS) { /* no file with contents: read it */
+        fuse_reply_err(fuse, EOPNOTSUPP);
+        return;
+    }
     struct request request = {
         .fuse = fuse,
         .step = step_copy,

@@ -181,7 +181,7 @@ static bool message_at_hand(const struct origin *origin)
     if (cache_content_size(cache, origin->object, "", &size) != CACHE_OK)
         return origin->message_size <= SMALL_MAX &&
                engine_sizes(origin->account->engine) != ENGINE_SIZES_WRONG;
-    return size <= PARSE_MAX &&
+    return size <= MIN(PARSE_MAX, whole_limit(origin)) &&
            (size <= SMALL_MAX || cache_content_have(cache, origin->object, "", 0, size) == size);
 }
 

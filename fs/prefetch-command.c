@@ -61,6 +61,7 @@ char *prefetch_folder(const char *mountpoint, const char *folder)
 struct asked {
     char *folder; /* within the mount */
     bool over;
+    bool told; /* the mount knows it, when last looked */
     int shown; /* enum engine_prefetch_state that was printed, -1: none */
     struct progress last;
     uint64_t began; /* bytes that were there when it began to fetch */
@@ -193,6 +194,7 @@ static void asked_end(struct asking *asking, struct asked *asked, const struct e
 static void asked_look(struct asking *asking, struct asked *asked, const struct progress *progress,
                        GError **error)
 {
+    asked->told = true;
     asked->last = *progress;
     asked->last.folder = asked->folder;
     for (size_t i = 0; i < G_N_ELEMENTS(ENDINGS); i++)
@@ -202,6 +204,16 @@ static void asked_look(struct asking *asking, struct asked *asked, const struct 
         request_write(asking, "stop", asked->folder);
     show(asking, asked);
     asked->last.why = ""; /* pointed into the line */
+}
+
+/* The folder was removed or renamed meanwhile. */
+static void asked_gone(struct asking *asking, struct asked *asked, GError **error)
+{
+    asked->over = true;
+    if (asking->result != PREFETCH_OK)
+        return;
+    asking->result = PREFETCH_NO_FOLDER;
+    fail(error, "%s: the folder is gone", asked->folder);
 }
 
 static struct asked *asked_find(const struct asking *asking, const char *folder)
@@ -225,6 +237,8 @@ static bool asking_look(struct asking *asking, GError **error)
         fail(error, "%s: the mount went away", asking->mountpoint);
         return false;
     }
+    for (guint i = 0; i < asking->folders->len; i++)
+        ((struct asked *)asking->folders->pdata[i])->told = false;
     g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
     for (char **line = lines; *line != NULL; line++) {
         struct progress progress;
@@ -232,6 +246,11 @@ static bool asking_look(struct asking *asking, GError **error)
             progress_read(*line, &progress) ? asked_find(asking, progress.folder) : NULL;
         if (asked != NULL)
             asked_look(asking, asked, &progress, error);
+    }
+    for (guint i = 0; i < asking->folders->len; i++) {
+        struct asked *asked = asking->folders->pdata[i];
+        if (!asked->over && !asked->told)
+            asked_gone(asking, asked, error);
     }
     return true;
 }
@@ -286,6 +305,17 @@ static void asking_follow(struct asking *asking, GError **error)
 
 /* ---- all of it ------------------------------------------------------------------------------- */
 
+/* As the mount names it, without needless slashes. */
+static char *folder_plain(const char *path)
+{
+    g_auto(GStrv) parts = g_strsplit(path, "/", -1);
+    GString *plain = g_string_new(NULL);
+    for (char **part = parts; *part != NULL; part++)
+        if (**part != '\0')
+            g_string_append_printf(plain, "%s%s", plain->len > 0 ? "/" : "", *part);
+    return g_string_free(plain, FALSE);
+}
+
 static enum prefetch_result asking_add(struct asking *asking, const char *word, bool is_path,
                                        GError **error)
 {
@@ -296,9 +326,7 @@ static enum prefetch_result asking_add(struct asking *asking, const char *word, 
         return PREFETCH_NO_FOLDER;
     }
     struct asked *asked = g_new0(struct asked, 1);
-    asked->folder = g_strdup(within);
-    while (g_str_has_suffix(asked->folder, "/"))
-        asked->folder[strlen(asked->folder) - 1] = '\0';
+    asked->folder = folder_plain(within);
     asked->shown = -1;
     asked->last.why = "";
     g_ptr_array_add(asking->folders, asked);

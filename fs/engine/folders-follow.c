@@ -39,7 +39,7 @@ static GHashTable *records_elsewhere(struct cache_txn *txn, GHashTable *wires)
             if (cache_note_get(txn, key, &id) != CACHE_OK)
                 continue;
             const char *wire = g_hash_table_lookup(wires, id);
-            if (wire != NULL && strcmp(wire, child.wire) != 0)
+            if (wire != NULL && wire[0] != '\0' && strcmp(wire, child.wire) != 0)
                 g_hash_table_insert(slots, g_strdup(id), GUINT_TO_POINTER(child.slot));
         }
     }

@@ -17,6 +17,24 @@ static struct lack array_pop(GArray *array)
     return last;
 }
 
+static gboolean fetch_later(gpointer data)
+{
+    struct engine *engine = data;
+    engine->prefetch->fetch_posted = false;
+    prefetch_fetch(engine);
+    return G_SOURCE_REMOVE;
+}
+
+/* In the loop's next turn: many that are gone are answered at once, each by the one before. */
+static void fetch_again(struct engine *engine)
+{
+    struct prefetch *prefetch = engine->prefetch;
+    if (prefetch->fetch_posted || g_atomic_int_get(&engine->stopping))
+        return;
+    prefetch->fetch_posted = true;
+    engine_post(engine->context, fetch_later, engine, NULL);
+}
+
 /* Whether it is of the pass that is under way; if not, it is freed. */
 static bool single_is_mine(struct single *single, enum engine_error error)
 {
@@ -39,7 +57,7 @@ static void single_over(struct single *single, enum engine_error error)
     if (error == ENGINE_FULL)
         prefetch_over(engine, ENGINE_PREFETCH_TOO_SMALL, error);
     else
-        prefetch_fetch(engine);
+        fetch_again(engine);
 }
 
 static void single_parts_done(enum engine_error error, void *data)
@@ -163,19 +181,12 @@ void prefetch_got(struct engine *engine, const struct lack *lack)
     prefetch->losses = 0;
 }
 
-static gboolean fetch_later(gpointer data)
-{
-    prefetch_fetch(data);
-    return G_SOURCE_REMOVE;
-}
-
 void prefetch_bulk_over(struct engine *engine, bool fruitless)
 {
     struct prefetch *prefetch = engine->prefetch;
     prefetch->bulk = NULL;
     prefetch->losses = fruitless ? prefetch->losses + 1 : 0;
-    if (!g_atomic_int_get(&engine->stopping))
-        engine_post(engine->context, fetch_later, engine, NULL);
+    fetch_again(engine);
 }
 
 static void bulk_begin(struct engine *engine)
@@ -203,7 +214,7 @@ void prefetch_fetch(struct engine *engine)
         prefetch_over(engine, ENGINE_PREFETCH_PAUSED, ENGINE_OK);
     } else if (prefetch->losses >= LOSSES_MOST) {
         prefetch_over(engine, ENGINE_PREFETCH_FAILED, ENGINE_BROKEN);
-    } else if (prefetch->bulk == NULL && prefetch->lacks->len > 0) {
+    } else if (prefetch->bulk == NULL && prefetch->lacks->len > 0 && !fetch_is_spent(engine)) {
         bulk_begin(engine);
         singles_fill(engine);
     } else if (prefetch->odd->len > 0) {

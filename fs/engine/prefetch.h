@@ -56,15 +56,16 @@ struct prefetch {
     uint32_t scan_from;
     struct engine_prefetch counts; /* while it is scanned */
     uint64_t cost;
-    bool small;       /* not all fits */
-    GArray *lacks;    /* struct lack, ascending */
-    GArray *odd;      /* those that come one by one */
-    GQueue singles;   /* struct single, under way */
-    uint64_t bytes;   /* of the singles */
-    unsigned passes;  /* scans of this mailbox */
-    unsigned got;     /* messages since the last scan */
-    unsigned losses;  /* sets in a row that brought nothing */
-    struct job *bulk; /* NULL: none runs */
+    bool small;        /* not all fits */
+    GArray *lacks;     /* struct lack, ascending */
+    GArray *odd;       /* those that come one by one */
+    GQueue singles;    /* struct single, under way */
+    uint64_t bytes;    /* of the singles */
+    unsigned passes;   /* scans of this mailbox */
+    unsigned got;      /* messages since the last scan */
+    unsigned losses;   /* sets in a row that brought nothing */
+    struct job *bulk;  /* NULL: none runs */
+    bool fetch_posted; /* what is next is looked for soon */
     /* how much */
     gint64 paused_until_us; /* wall clock; the server wants less */
     char *paused_why;

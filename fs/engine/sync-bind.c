@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "fs/engine/identity.h"
+#include "fs/engine/push.h"
 #include "fs/engine/sync.h"
 
 /* The newest so many are asked for in one sync, for which who opens the directory waits; the others
@@ -38,6 +39,15 @@ static gboolean binding_equal(gconstpointer a, gconstpointer b)
 
 /* ---- which ----------------------------------------------------------------------------------- */
 
+/* What came into the very list in which a known message was is no old one: it is an edited one,
+ * say, whose header, size and date are the same. Nor is what we have stored ourselves. */
+static bool binding_is_new(const struct sync *sync, const struct binding *binding)
+{
+    return binding->known.messages == sync->messages ||
+           push_is_claimed(sync->job.engine, sync->job.mailbox, sync->state.uidvalidity,
+                           binding->uid);
+}
+
 static GArray *bindings_find(struct sync *sync, const GArray *uids)
 {
     GArray *bindings = g_array_new(FALSE, TRUE, sizeof(struct binding));
@@ -46,7 +56,8 @@ static GArray *bindings_find(struct sync *sync, const GArray *uids)
         struct binding binding = {.uid = g_array_index(uids, uint32_t, i)};
         struct cache_message message;
         if (cache_message_get(txn, sync->messages, binding.uid, &message) != CACHE_OK ||
-            cache_identity_find(txn, sync->messages, binding.uid, &binding.known) != CACHE_OK)
+            cache_identity_find(txn, sync->messages, binding.uid, &binding.known) != CACHE_OK ||
+            binding_is_new(sync, &binding))
             continue;
         binding.size = message.size;
         binding.internaldate = message.internaldate;

@@ -293,6 +293,21 @@ def test_it_cannot_be_written(quiet):
         assert refused.value.errno in (errno.EPERM, errno.EACCES)
 
 
+def test_copied_from(quiet):
+    """What cp and cat ask for first (copy_file_range) reads the stream, or is refused."""
+    mount, other = quiet
+    worker = mount.worker()
+    with open(mount.path / ".mailmount/events", "rb") as events:
+        other.deliver("INBOX", letter(2))
+        assert wait_for(lambda: os.fstat(events.fileno()).st_size > 0)
+        with open(mount.path / "INBOX/.x.swp", "wb") as to:
+            try:
+                assert 0 < os.copy_file_range(events.fileno(), to.fileno(), 10) <= 10
+            except OSError as refusal:
+                assert refusal.errno in (errno.EOPNOTSUPP, errno.EXDEV, errno.EINVAL)
+    assert mount.worker() == worker
+
+
 def test_interrupted(quiet, readers):
     mount, other = quiet
     reader = readers(mount)

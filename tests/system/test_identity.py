@@ -4,6 +4,7 @@ import errno
 import functools
 import hashlib
 import os
+import subprocess
 import re
 
 import pytest
@@ -271,6 +272,37 @@ def test_a_forged_twin(anew, user, mounts, through, how):
             assert found == sorted(wanted)
             mount.unmount()
         other.connect()
+
+
+def test_edited_in_its_place(anew, user, mounts, through):
+    """Nothing but the body tells the new one from the old one, which is gone when it comes."""
+    edited = letter(1, noise(1001))
+    proxy = through(anew)
+    with Other(anew, user) as other:
+        other.deliver("INBOX", letter(1), date=DATE)
+        mount = mounts(anew, user=user, port=proxy.port, tls="none", options=IDLE, writes=True)
+        path, = ((mount.path / "INBOX") / n for n in os.listdir(mount.path / "INBOX")
+                 if n.endswith("].eml"))
+        assert path.read_bytes() == letter(1)
+        other.expunge("INBOX", other.uids("INBOX"))
+        assert wait_for(lambda: uids(mount) == {})
+        other.deliver("INBOX", edited, date=DATE)
+        assert wait_for(lambda: uids(mount) != {})
+        path, = ((mount.path / "INBOX") / n for n in os.listdir(mount.path / "INBOX")
+                 if n.endswith("].eml"))
+        assert path.read_bytes() == edited
+        # and once more, by ourselves
+        again = letter(1, noise(1002))
+        file = mount.folder / "edited.eml"
+        file.write_bytes(again)
+        os.utime(file, (path.stat().st_mtime,) * 2)
+        assert subprocess.run(["cp", "-p", file, mount.path / "Trash"]).returncode == 0
+        mount.unmount()
+        with mount:
+            found = [p.read_bytes() for p in (mount.path / "Trash").iterdir()
+                     if p.name.endswith("].eml")]
+            assert found == [again]
+            mount.unmount()
 
 
 # ---- open while it changes
