@@ -66,15 +66,11 @@ class Quirky:
     def __init__(self, mounts, monkeypatch):
         self.mounts, self.monkeypatch, self.servers = mounts, monkeypatch, []
 
-    def server(self, session=scripted.Session, mailboxes=None, **options):
+    def mount(self, session=scripted.Session, mailboxes=None, options=(), **more):
         self.monkeypatch.setattr(scripted, "Session", session)
-        server = scripted.Scripted(mailboxes or {"INBOX": LETTERS}, **options)
+        server = scripted.Scripted(mailboxes or {"INBOX": LETTERS}, **more)
         server.faults, server.wronged = 0, set()  # how often the quirk was shown, and for what
         self.servers.append(server.__enter__())
-        return server
-
-    def mount(self, session=scripted.Session, mailboxes=None, options=(), **more):
-        server = self.server(session, mailboxes, **more)
         return server, self.mounts(server, options=list(options))
 
 
@@ -334,26 +330,15 @@ def a_message_in_two_mailboxes(quirky):
 
 # ---- refusals that pass
 
-class NotConnected(scripted.Session):
-    """The first connection opens no mailbox; another does."""
-
-    def do_examine(self, arguments, tag):
-        if self is not self.server.sessions[0]:
-            return super().do_examine(arguments, tag)
-        self.server.faults += 1
-        return "BAD User is authenticated but not connected."
-
-
 def signed_in_and_not_connected(quirky):
-    server, mount = quirky.mount(NotConnected)
-    assert wait_for(lambda: tried(lambda: len(listed(mount)) == 6))
-    all_there(mount)
-    assert server.faults
-
-
-def signed_in_once_and_not_connected(quirky):
-    """The same where one connection is all there may be."""
-    server, mount = quirky.mount(NotConnected, options=["connections=1"])
+    """The first connection opens no mailbox; another does."""
+    class Session(scripted.Session):
+        def do_examine(self, arguments, tag):
+            if self is not self.server.sessions[0]:
+                return super().do_examine(arguments, tag)
+            self.server.faults += 1
+            return "BAD User is authenticated but not connected."
+    server, mount = quirky.mount(Session, options=["connections=1"])
     assert wait_for(lambda: tried(lambda: len(listed(mount)) == 6), 5)
     all_there(mount)
     assert server.faults
@@ -403,7 +388,7 @@ def names_that_are_not_well_spelt(quirky):
 
 # ---- storing
 
-def append_that_finds_it_there(usual_plain, mounts, folder):
+def append_that_finds_it_there(usual_plain, mounts):
     """The server has it already, stores nothing, and says where it is."""
     store = usual_plain.store
     store.deliver("INBOX", letter(1))
@@ -411,7 +396,6 @@ def append_that_finds_it_there(usual_plain, mounts, folder):
     known = usual_plain.refuse("^APPEND", "OK [APPENDUID %d %d] done" % (
         box.uidvalidity, box.messages[0].uid))
     mount = mounts(usual_plain, writes=True)
-    (folder / "copy.eml").write_bytes(letter(1))
     (mount.path / "INBOX/copy.eml").write_bytes(letter(1))
     assert wait_for(lambda: known.done)
     all_there(mount, (1,))
@@ -434,6 +418,18 @@ def append_that_names_another_place(usual_plain, mounts, monkeypatch):
     mount.unmount()
     assert [m.raw for m in usual_plain.store.box("INBOX").messages] == [letter(1)]
     assert len(usual_plain.sent("^APPEND")) == 1
+
+def append_that_search_does_not_find(usual_plain, mounts, monkeypatch):
+    """Its answer is lost, and SEARCH denies that it is there."""
+    monkeypatch.setattr(plainsession.Session, "do_search", lambda self, words, uid, tag: (
+        self.say('* ESEARCH (TAG "%s") UID' % tag) or "OK done"))
+    lost = usual_plain.drop("^APPEND", "executed")
+    mount = mounts(usual_plain, writes=True)
+    (mount.path / "INBOX/copy.eml").write_bytes(letter(1))
+    assert wait_for(lambda: tried(lambda: there(mount, 1)))
+    mount.unmount()
+    assert lost.done == 1
+    assert [m.raw for m in usual_plain.store.box("INBOX").messages] == [letter(1)]
 
 
 # ---- all of them
@@ -484,10 +480,10 @@ QUIRKS = {
             "test_change.py::test_folders", PUSH + "/engine/push/create-refused"),
     18: row("CONDSTORE without QRESYNC", WATCH + "/engine/live/tier-",
             LIST + "/engine/list/condstore"),
-    19: row("SEARCH does not find a Message-ID", AT % "push-lost" + "/engine/push/append/plain",
+    19: row("SEARCH does not find a Message-ID", append_that_search_does_not_find,
+            AT % "push-lost" + "/engine/push/append/plain",
             AT % "push-lost" + "/engine/push/append/other"),
-    20: row("signed in, and nothing can be done", signed_in_and_not_connected,
-            signed_in_once_and_not_connected),
+    20: row("signed in, and nothing can be done", signed_in_and_not_connected),
     21: row("throttled for so many milliseconds", a_mailbox_that_is_throttled,
             LINES + "/engine/lines/throttle"),
     22: row("RFC822.SIZE is not the message's", "test_readers.py::test_on_the_scripted_server",
@@ -564,7 +560,7 @@ CUTS = row("the connection is cut, or silent, at any byte", AT % "cuts" + "/engi
 KNOWN = {
     a_question_that_ends_the_connection: "it is asked on each connection, so there is never one",
     one_command_at_a_time: "a mailbox is opened and its messages asked for in one write",
-    signed_in_once_and_not_connected: "a connection on which all is refused is kept",
+    signed_in_and_not_connected: "a connection on which all is refused is kept",
     a_list_without_inbox: "INBOX is shown only if it is listed",
 }
 
