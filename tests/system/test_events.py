@@ -29,6 +29,18 @@ def name(number, uid=None):
     return "2026-11-20 Alice - number %d [%d].eml" % (number, uid or number)
 
 
+def is_open(process, path):
+    """Whether a process has a file open."""
+    opened = "/proc/%d/fd" % process.pid
+    for fd in os.listdir(opened):
+        try:
+            if os.readlink(os.path.join(opened, fd)) == str(path):
+                return True
+        except FileNotFoundError:  # closed meanwhile
+            continue
+    return False
+
+
 class Reader:
     """A process that is blocked on the stream, and what it has read by now."""
 
@@ -38,9 +50,7 @@ class Reader:
         path = mount.path / ".mailmount/events"
         self.process = subprocess.Popen([*command, path], stdout=self.output,
                                         stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
-        opened = "/proc/%d/fd" % self.process.pid
-        assert wait_for(lambda: any(os.readlink(os.path.join(opened, fd)) == str(path)
-                                    for fd in os.listdir(opened)))
+        assert wait_for(lambda: is_open(self.process, path))
 
     def text(self):
         return self.path.read_bytes().decode()
@@ -346,9 +356,12 @@ def test_a_reader_that_handles_signals_goes_on(quiet, readers):
 
 def test_a_slow_reader_overruns(quiet, readers):
     mount, other = quiet
+    early = readers(mount)
     for number in range(2, MANY + 1):
         other.deliver("INBOX", letter(number))
     assert wait_for(lambda: len(os.listdir(mount.path / "INBOX")) == 2 * MANY)
+    assert wait_for(lambda: early.text().count("\n") == MANY - 1)  # those are told
+    early.end()
     fd = os.open(mount.path / ".mailmount/events", os.O_RDONLY | os.O_NONBLOCK)
     reader = readers(mount)
     told = 0
