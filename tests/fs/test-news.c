@@ -14,7 +14,8 @@ static struct {
     enum inotify_what what;
     char *text;
 } told[16];
-static gint told_count; /* atomic */
+static guint told_count;
+static GMutex told_lock; /* over the two */
 
 bool inotify_active(void)
 {
@@ -23,12 +24,14 @@ bool inotify_active(void)
 
 void inotify_tell(const struct inotify_change *change)
 {
-    gint at = g_atomic_int_add(&told_count, 1);
-    g_assert_cmpint(at, <, G_N_ELEMENTS(told));
-    told[at].what = change->what;
-    told[at].text = g_strdup_printf("%s/%s %s/%s", change->at.path, change->at.name,
-                                    change->to.path != NULL ? change->to.path : "",
-                                    change->to.name != NULL ? change->to.name : "");
+    g_mutex_lock(&told_lock);
+    g_assert_cmpuint(told_count, <, G_N_ELEMENTS(told));
+    told[told_count].what = change->what;
+    told[told_count].text = g_strdup_printf("%s/%s %s/%s", change->at.path, change->at.name,
+                                            change->to.path != NULL ? change->to.path : "",
+                                            change->to.name != NULL ? change->to.name : "");
+    told_count++;
+    g_mutex_unlock(&told_lock);
 }
 
 /* ---- a cache with two mailboxes, one below the other ---- */
@@ -93,9 +96,11 @@ static void remove_tree(const char *path)
 
 static void tear_down(struct fixture *f, const void *unused)
 {
-    for (gint i = 0; i < told_count; i++)
+    g_mutex_lock(&told_lock);
+    for (guint i = 0; i < told_count; i++)
         g_free(told[i].text);
-    g_atomic_int_set(&told_count, 0);
+    told_count = 0;
+    g_mutex_unlock(&told_lock);
     events_close(f->reader);
     cache_close(f->mine.cache);
     remove_tree(f->directory);
@@ -156,10 +161,17 @@ static void assert_lines(struct fixture *f, const char *wanted)
     g_assert_cmpstr(got->str, ==, wanted);
 }
 
-static void assert_told(gint at, enum inotify_what what, const char *text)
+static bool is_told(guint at)
 {
-    while (g_atomic_int_get(&told_count) <= at)
+    g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&told_lock);
+    return told_count > at;
+}
+
+static void assert_told(guint at, enum inotify_what what, const char *text)
+{
+    while (!is_told(at))
         g_usleep(1000);
+    g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&told_lock);
     g_assert_cmpint(told[at].what, ==, what);
     g_assert_cmpstr(told[at].text, ==, text);
 }
