@@ -174,9 +174,10 @@ struct journal_entry *journal_next(struct journal *journal, uint64_t after);
 
 /* Takes the oldest entry that can be sent, and those directly after it that can go out with the
  * same command (same kind, mailbox, UIDVALIDITY, target, flags and step; at most `most`), so that
- * nobody cancels or changes them. Entries whose `source` or `after` is not settled, that are
- * PLACED, or MARKED for good, are passed over, but the order of entries about one message or one
- * mailbox name is kept. Copies, in an array that frees them; NULL: there is nothing to send. */
+ * nobody cancels or changes them. Entries whose `source` is not settled, whose `after` is neither
+ * settled nor `kept`, that are PLACED, or MARKED for good, are passed over, but the order of
+ * entries about one message or one mailbox name is kept. Copies, in an array that frees them; NULL:
+ * there is nothing to send. */
 GPtrArray *journal_take(struct journal *journal, unsigned most);
 /* Gives entries back as they are; they will be taken again. */
 void journal_give_back(struct journal *journal, const GPtrArray *entries);
