@@ -532,6 +532,8 @@ static bool folders_doubt(struct folders *folders)
 static void folders_answered(struct job *job, unsigned step, const struct imap_result *result)
 {
     struct folders *folders = (struct folders *)job;
+    if (step == STEP_LIST)
+        folder_entries_settle(folders->entries);
     if (step == STEP_LIST && result->error == IMAP_OK && folders_doubt(folders))
         return;
     enum engine_error error = step == STEP_LIST ? folders_listed(folders, result) : ENGINE_OK;

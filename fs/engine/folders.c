@@ -33,6 +33,27 @@ void folder_entry_free(struct folder_entry *entry)
     g_free(entry);
 }
 
+void folder_entries_settle(GPtrArray *entries)
+{
+    g_autoptr(GHashTable) gone = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    guint kept = 0;
+    for (guint i = 0; i < entries->len; i++) {
+        const struct folder_entry *entry = entries->pdata[i];
+        if ((entry->flags & IMAP_LIST_NONEXISTENT) != 0)
+            g_hash_table_add(gone, g_strdup(entry->wire));
+        else
+            g_hash_table_remove(gone, entry->wire);
+    }
+    for (guint i = 0; i < entries->len; i++) {
+        struct folder_entry *entry = entries->pdata[i];
+        if ((entry->flags & IMAP_LIST_NONEXISTENT) != 0 || g_hash_table_contains(gone, entry->wire))
+            continue;
+        entries->pdata[i] = entries->pdata[kept];
+        entries->pdata[kept++] = entry;
+    }
+    g_ptr_array_set_size(entries, (gint)kept);
+}
+
 static char **folder_levels(const char *text, char delimiter)
 {
     /* without a delimiter the name is flat; g_strsplit() wants some separator, which it then does

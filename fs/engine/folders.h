@@ -15,6 +15,10 @@ struct folder_entry {
 };
 struct folder_entry *folder_entry_new(const struct imap_list *list);
 void folder_entry_free(struct folder_entry *entry);
+/* Drops from a LIST's answer, in the order it was told, what does not exist: that another client's
+ * deletion is told amid the answer counts for what was said before (RFC 5465, 5.4), and a level
+ * that is only above others (RFC 5258, 3) is made from these. */
+void folder_entries_settle(GPtrArray *entries);
 
 /* One directory of the tree that LIST makes. */
 struct folder_node {

@@ -18,6 +18,8 @@ static void mailbox_heard(struct push *push, unsigned step, const struct imap_re
 {
     if (step != PUSH_STATUS)
         push_note(push, result);
+    if (step == PUSH_LIST)
+        folder_entries_settle(push->listed);
 }
 
 static void mailbox_done(struct push *push)

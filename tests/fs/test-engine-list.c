@@ -46,6 +46,8 @@ static GPtrArray *entries_of(const char *listed)
             list.flags = IMAP_LIST_NOSELECT;
         else if ((*at)[length - 1] == '+')
             list.flags = IMAP_LIST_SUBSCRIBED;
+        else if ((*at)[length - 1] == '-')
+            list.flags = IMAP_LIST_NONEXISTENT | IMAP_LIST_NOSELECT;
         if (list.flags != 0)
             (*at)[length - 1] = '\0';
         g_autofree char *name = imap_utf7_decode(*at);
@@ -89,6 +91,27 @@ static void test_tree(void)
         g_autofree char *shown = g_strjoinv(" ", (char **)paths->pdata);
         if (TREES[i].shown != NULL)
             g_assert_cmpstr(shown, ==, TREES[i].shown);
+    }
+}
+
+/* "-" behind a name: it does not exist, or not any more. */
+static void test_nonexistent(void)
+{
+    static const struct {
+        const char *told, *left;
+    } CASES[] = {
+        {"INBOX A B", "INBOX A B"},  {"A- INBOX A/B", "INBOX A/B"},
+        {"INBOX A B A-", "INBOX B"}, {"A- INBOX A B", "INBOX A B"},
+        {"A A- A A-", ""},
+    };
+    for (size_t i = 0; i < G_N_ELEMENTS(CASES); i++) {
+        g_autoptr(GPtrArray) entries = entries_of(CASES[i].told);
+        folder_entries_settle(entries);
+        g_autoptr(GString) left = g_string_new(NULL);
+        for (guint k = 0; k < entries->len; k++)
+            g_string_append_printf(left, "%s%s", k > 0 ? " " : "",
+                                   ((const struct folder_entry *)entries->pdata[k])->wire);
+        g_assert_cmpstr(left->str, ==, CASES[i].left);
     }
 }
 
@@ -347,6 +370,7 @@ int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/engine/folders/tree", test_tree);
+    g_test_add_func("/engine/folders/nonexistent", test_nonexistent);
     ADD("/engine/folders/list", test_folders);
     ADD("/engine/list/first", test_first);
     ADD("/engine/list/condstore", test_condstore);

@@ -709,6 +709,18 @@ static void test_remove(struct fixture *fixture, gconstpointer data)
     g_assert_false(in_cache(fixture, "A"));
 }
 
+/* That a child was just deleted is told amid the answer to LIST. */
+static void test_remove_told(struct fixture *fixture, gconstpointer data)
+{
+    imapd_add_box(fixture->imapd, "A", "");
+    imapd_add_box(fixture->imapd, "A/B", "\\NonExistent");
+    start_listed(fixture, 1);
+    g_assert_false(in_cache(fixture, "A/B"));
+    uint64_t id = add_mailbox(fixture, JOURNAL_REMOVE, "A", "");
+    g_assert_cmpint(fixture_pushed(fixture, id), ==, ENGINE_OK);
+    g_assert_null(box(fixture, "A"));
+}
+
 /* rm -r: the messages go first, then the mailbox is empty. */
 static void test_remove_after_moves(struct fixture *fixture, gconstpointer data)
 {
@@ -788,6 +800,7 @@ int main(int argc, char **argv)
     ADD("/engine/push/create-waiting", test_create_offline);
     ADD("/engine/push/rename", test_rename);
     ADD("/engine/push/remove", test_remove);
+    ADD("/engine/push/remove-told", test_remove_told);
     ADD("/engine/push/remove-after-moves", test_remove_after_moves);
     ADD("/engine/push/rights", test_rights);
     return g_test_run();
