@@ -8,6 +8,7 @@ import subprocess
 
 import pytest
 
+from lib.client import ImapError
 from lib.mount import mounted, wait_for
 
 MAILBOXES = ["A", "B", "B/C"]
@@ -55,14 +56,17 @@ class Account:
     def on_server(self):
         """{mailbox: sorted numbers of the messages that are in it}"""
         def read():
-            with self.server.client(self.user) as client:
-                return {mailbox.decode(): [body for _, body in client.bodies(mailbox)]
-                        for mailbox in client.mailboxes()}
-
-        def whole(found):
-            return all(b"body " in body for bodies in found.values() for body in bodies)
-        # Dovecot has no bytes for a mailbox that is renamed while it is read: look once more
-        found = wait_for(lambda: (lambda now: whole(now) and now)(read()))
+            # of a mailbox that is renamed while it is read Dovecot has no bytes, or it ends the
+            # connection: look once more
+            try:
+                with self.server.client(self.user) as client:
+                    found = {mailbox.decode(): [body for _, body in client.bodies(mailbox)]
+                             for mailbox in client.mailboxes()}
+            except ImapError:
+                return None
+            whole = all(b"body " in body for bodies in found.values() for body in bodies)
+            return found if whole else None
+        found = wait_for(read)
         return {name: sorted(int(body.rsplit(b"body ", 1)[1]) for body in bodies)
                 for name, bodies in found.items()}
 
