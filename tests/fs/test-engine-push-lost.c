@@ -334,6 +334,7 @@ static void test_back(struct fixture *fixture, gconstpointer data)
 /* A server that says nothing: the wish has a deadline, the change stays. */
 static void test_stall(struct fixture *fixture, gconstpointer data)
 {
+    fixture->account.timeout_s = 3;
     start_listed(fixture);
     g_mutex_lock(&fixture->imapd->lock);
     fixture->imapd->stall = true;
@@ -356,6 +357,7 @@ static void test_stall(struct fixture *fixture, gconstpointer data)
 /* Nothing more is heard once a message is sent: the connection is given up. */
 static void stall_append(struct fixture *fixture, bool done)
 {
+    fixture->account.timeout_s = 3;
     start_listed(fixture);
     set_flaw(fixture, "APPEND", done);
     g_mutex_lock(&fixture->imapd->lock);
