@@ -321,11 +321,11 @@ def test_flaws(mounts, flaw):
         done = prefetch(mount, "--prefetch", "INBOX", mount.path)
         assert done.returncode == 0, done.stderr
         assert progress(mount)["INBOX"][1:3] == (40, 40)
-        before = len(server.sent(r"BODY.PEEK\["))
+        before = len(server.sent(r"BODY.PEEK\[\]"))
         for number in range(40):
             read = mount.message("number %d " % number).read_bytes()
             assert read == letter(number, number * 100)
-        assert len(server.sent(r"BODY.PEEK\[")) == before
+        assert len(server.sent(r"BODY.PEEK\[\]")) == before
         mount.unmount()
 
 
