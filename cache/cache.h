@@ -110,7 +110,7 @@ int cache_mailbox_by_wire(struct cache_txn *txn, const char *wire, struct cache_
 int cache_mailbox_by_name(struct cache_txn *txn, uint32_t parent, const char *name,
                           struct cache_mailbox *mailbox);
 /* Where a mailbox lies: names from the top down with slashes between, which no name holds. The
- * caller's. NULL: it is not there, or cut off from the top. */
+ * caller's. NULL: it is not there, cut off from the top, or has over 255 others above it. */
 char *cache_mailbox_path(struct cache_txn *txn, uint32_t slot);
 /* The mailbox whose messages have this slot. */
 int cache_mailbox_of_messages(struct cache_txn *txn, uint32_t messages,

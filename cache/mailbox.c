@@ -61,8 +61,8 @@ char *cache_mailbox_path(struct cache_txn *txn, uint32_t slot)
 {
     struct cache_mailbox mailbox = {.parent = slot};
     g_autoptr(GString) path = g_string_new(NULL);
-    for (unsigned level = 0; level < LEVELS_MAX && mailbox.parent != 0; level++) {
-        if (cache_mailbox_get(txn, mailbox.parent, &mailbox) != CACHE_OK)
+    for (unsigned level = 0; mailbox.parent != 0; level++) {
+        if (level == LEVELS_MAX || cache_mailbox_get(txn, mailbox.parent, &mailbox) != CACHE_OK)
             return NULL;
         if (path->len > 0)
             g_string_prepend_c(path, '/');

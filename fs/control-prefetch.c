@@ -5,29 +5,14 @@
 #include "fs/error.h"
 #include "fs/progress.h"
 
-#define LEVELS_MOST 256
-
 /* The path of a mailbox in the mount; NULL if it is not there any more. The caller's. */
 static char *mailbox_path(const struct mounted *mounted, const struct mounted_account *mine,
                           uint32_t folder)
 {
     g_autoptr(cache_txn) txn = cache_txn_read(mine->cache);
-    GString *path = g_string_new(NULL);
-    struct cache_mailbox mailbox = {.parent = folder};
-    for (unsigned level = 0; mailbox.parent != 0; level++) {
-        if (level == LEVELS_MOST || cache_mailbox_get(txn, mailbox.parent, &mailbox) != CACHE_OK) {
-            g_string_free(path, TRUE);
-            return NULL;
-        }
-        if (path->len > 0)
-            g_string_prepend_c(path, '/');
-        g_string_prepend(path, mailbox.name);
-    }
-    if (mounted->several) {
-        g_string_prepend_c(path, '/');
-        g_string_prepend(path, mine->account->name);
-    }
-    return g_string_free(path, FALSE);
+    g_autofree char *path = cache_mailbox_path(txn, folder);
+    return path != NULL && mounted->several ? g_build_filename(mine->account->name, path, NULL)
+                                            : g_steal_pointer(&path);
 }
 
 static char *paused_words(const struct engine_prefetch *shown)

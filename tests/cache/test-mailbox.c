@@ -89,6 +89,37 @@ static void test_lookups(void)
     scratch_teardown(&scratch);
 }
 
+/* Names from the top down, as deep as they are followed, and no part of a path beyond that. */
+static void test_path(void)
+{
+    enum { DEPTH = 257 };
+    struct scratch scratch;
+
+    scratch_setup(&scratch);
+    for (uint32_t slot = 1; slot <= DEPTH; slot++) {
+        g_autofree char *wire = g_strdup_printf("W%u", slot);
+        g_autofree char *name = g_strdup_printf("n%u", slot);
+        const struct cache_mailbox made = mailbox(slot, slot - 1, wire, name);
+        put(&scratch, &made);
+    }
+    const struct cache_mailbox orphan = mailbox(DEPTH + 1, 9999, "orphan", "orphan");
+    put(&scratch, &orphan);
+    struct cache_txn *txn = cache_txn_read(scratch.cache);
+    g_autofree char *one = cache_mailbox_path(txn, 1);
+    g_autofree char *three = cache_mailbox_path(txn, 3);
+    g_autofree char *deep = cache_mailbox_path(txn, DEPTH - 1);
+    g_assert_cmpstr(one, ==, "n1");
+    g_assert_cmpstr(three, ==, "n1/n2/n3");
+    g_assert_nonnull(deep);
+    g_assert_true(g_str_has_prefix(deep, "n1/n2/") && g_str_has_suffix(deep, "/n255/n256"));
+    g_assert_null(cache_mailbox_path(txn, DEPTH));     /* too deep */
+    g_assert_null(cache_mailbox_path(txn, DEPTH + 1)); /* cut off */
+    g_assert_null(cache_mailbox_path(txn, DEPTH + 2)); /* not there */
+    g_assert_null(cache_mailbox_path(txn, 0));
+    cache_txn_end(txn);
+    scratch_teardown(&scratch);
+}
+
 static void test_rename(void)
 {
     struct cache_mailbox found, parent = mailbox(1, 0, "A", "A"), child = mailbox(2, 1, "A/b", "b");
@@ -439,6 +470,7 @@ int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/mailbox/lookups", test_lookups);
+    g_test_add_func("/mailbox/path", test_path);
     g_test_add_func("/mailbox/rename", test_rename);
     g_test_add_func("/mailbox/rename-wire", test_rename_wire);
     g_test_add_func("/mailbox/messages-slot", test_messages_slot);
