@@ -285,6 +285,14 @@ size_t cache_content_get(struct cache *cache, uint64_t object, const char *secti
 /* How many bytes from `offset`, at most `length`, are there without a gap; reads none. */
 size_t cache_content_have(struct cache *cache, uint64_t object, const char *section,
                           uint64_t offset, size_t length);
+/* Bytes [offset, offset + length) of a section as one block. Over 1 MiB lie in a file without a
+ * name in the cache's directory, which is mapped: so they are not held in memory. Where no such
+ * file can be, they are. Counts as use. The caller's. NULL: not all of it is there, and `got` is
+ * how much there is without a gap; or, where that is all, there is no memory. */
+GBytes *cache_content_bytes(struct cache *cache, uint64_t object, const char *section,
+                            uint64_t offset, size_t length, size_t *got);
+/* The same bytes, held as above; for what was made of content. Takes `bytes`. */
+GBytes *cache_spool(struct cache *cache, GBytes *bytes);
 /* Whether anything of an object is stored. */
 bool cache_content_any(struct cache *cache, uint64_t object);
 /* Forgets every section of an object. */

@@ -239,7 +239,7 @@ static int open_stream(const struct origin *origin, struct content **content, st
     (*content)->size = probed.size;
     origin_copy(&(*content)->origin, origin);
     stream_init(&(*content)->stream, &probed);
-    if (origin->kind == PLACE_PART)
+    if (probed.section == origin->part.section)
         (*content)->stream.section = (*content)->origin.part.section;
     return 0;
 }

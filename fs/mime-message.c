@@ -21,7 +21,8 @@ struct extent {
 };
 
 struct mime_message {
-    GBytes *bytes;
+    GBytes *bytes;    /* NULL: forgotten */
+    size_t texts;     /* bytes in `strings` */
     GArray *entities; /* struct mime_entity, in pre-order */
     GArray *extents;  /* struct extent */
     GStringChunk *strings;
@@ -186,6 +187,7 @@ static void header_skip(struct scanner *s)
 
 static const char *keep(struct scanner *s, const char *text)
 {
+    s->message->texts += strlen(text) + 1;
     return g_string_chunk_insert_const(s->message->strings, text);
 }
 
@@ -340,6 +342,7 @@ static void message_number(struct mime_message *message)
         entity->section = g_string_chunk_insert(message->strings, section);
         entity->octets = (int64_t)(extent->end - extent->body);
         used += strlen(section);
+        message->texts += strlen(section) + 1;
         if (used > SECTION_BYTES_MAX) {
             g_array_set_size(message->entities, i);
             message->truncated = true;
@@ -382,8 +385,19 @@ void mime_message_free(struct mime_message *message)
     g_array_free(message->entities, TRUE);
     g_array_free(message->extents, TRUE);
     g_string_chunk_free(message->strings);
-    g_bytes_unref(message->bytes);
+    g_clear_pointer(&message->bytes, g_bytes_unref);
     g_free(message);
+}
+
+void mime_message_forget(struct mime_message *message)
+{
+    g_clear_pointer(&message->bytes, g_bytes_unref);
+}
+
+size_t mime_message_weight(const struct mime_message *message)
+{
+    enum { EACH = sizeof(struct mime_entity) + sizeof(struct extent) + 4 * sizeof(void *) };
+    return (size_t)message->entities->len * EACH + message->texts;
 }
 
 struct mime_tree *mime_message_tree(struct mime_message *message, uint16_t first)
@@ -394,34 +408,30 @@ struct mime_tree *mime_message_tree(struct mime_message *message, uint16_t first
     return tree;
 }
 
-static const char *message_bytes(const struct mime_message *message)
+bool mime_message_extent(struct mime_message *message, const struct cache_part *part,
+                         size_t *offset, size_t *length)
 {
-    const char *bytes = g_bytes_get_data(message->bytes, NULL);
-    return bytes ? bytes : "";
-}
-
-static GBytes *message_headers(struct mime_message *message, uint32_t i)
-{
-    if (i >= message->extents->len)
-        return g_bytes_new_static("", 0);
-    const char *bytes = message_bytes(message);
+    uint32_t i = GPOINTER_TO_UINT(g_hash_table_lookup(message->sections, part->section));
+    if (i-- == 0 || part->kind == CACHE_PART_DIRECTORY)
+        return false;
+    const struct mime_entity *entity = &g_array_index(message->entities, struct mime_entity, i);
+    if ((part->kind == CACHE_PART_LEAF) != (entity->kind == MIME_LEAF))
+        return false;
+    *offset = *length = 0;
+    bool headers = part->kind == CACHE_PART_HEADERS;
+    if (headers && ++i >= message->extents->len) /* the child's, which comes next */
+        return true;
     const struct extent *extent = &g_array_index(message->extents, struct extent, i);
-    return mime_headers_text(bytes + extent->header, extent->body - extent->header, NULL);
+    *offset = headers ? extent->header : extent->body;
+    *length = (headers ? extent->body : extent->end) - *offset;
+    return true;
 }
 
 GBytes *mime_message_part(struct mime_message *message, const struct cache_part *part)
 {
-    uint32_t i = GPOINTER_TO_UINT(g_hash_table_lookup(message->sections, part->section));
-    if (i-- == 0 || part->kind == CACHE_PART_DIRECTORY)
+    size_t offset, length;
+    if (message->bytes == NULL || !mime_message_extent(message, part, &offset, &length))
         return NULL;
-    const struct mime_entity *entity = &g_array_index(message->entities, struct mime_entity, i);
-    if ((part->kind == CACHE_PART_LEAF) != (entity->kind == MIME_LEAF))
-        return NULL;
-    if (part->kind == CACHE_PART_HEADERS)
-        return message_headers(message, i + 1); /* the child comes next */
-    const struct extent *extent = &g_array_index(message->extents, struct extent, i);
-    if (part->kind == CACHE_PART_MESSAGE)
-        return g_bytes_new_from_bytes(message->bytes, extent->body, extent->end - extent->body);
-    const char *bytes = message_bytes(message);
-    return mime_part_decode(part, bytes + extent->body, extent->end - extent->body);
+    const char *bytes = g_bytes_get_data(message->bytes, NULL);
+    return mime_part_decode(part, bytes != NULL ? bytes + offset : "", length);
 }

@@ -49,9 +49,11 @@ GBytes *mime_part_decode(const struct cache_part *part, const void *bytes, size_
 {
     if (part->kind == CACHE_PART_HEADERS)
         return mime_headers_text(bytes, length, NULL);
-    g_autoptr(GBytes) content = mime_encoding_remove(part->encoding, bytes, length);
     if (!(part->flags & CACHE_PART_TEXT))
-        return g_steal_pointer(&content);
+        return mime_encoding_remove(part->encoding, bytes, length);
+    g_autoptr(GBytes) content = part->encoding == CACHE_ENCODING_IDENTITY
+                                    ? g_bytes_new_static(bytes, length) /* lasts long enough */
+                                    : mime_encoding_remove(part->encoding, bytes, length);
     return text_convert(part, content);
 }
 

@@ -98,6 +98,14 @@ struct mime_tree *mime_message_tree(struct mime_message *message, uint16_t first
 /* The content of one part of that tree, as its file shows it: decoded, and converted where the part
  * has CACHE_PART_TEXT; a MESSAGE's octets; a HEADERS' text. NULL if there is no such part. */
 GBytes *mime_message_part(struct mime_message *message, const struct cache_part *part);
+/* Where the octets lie of which mime_part_decode() makes that. Returns false if there is no such
+ * part. */
+bool mime_message_extent(struct mime_message *message, const struct cache_part *part,
+                         size_t *offset, size_t *length);
+/* Lets go of the bytes: from now on only the tree and the extents are known. */
+void mime_message_forget(struct mime_message *message);
+/* About how many bytes of memory that takes. */
+size_t mime_message_weight(const struct mime_message *message);
 
 /* ---- content -------------------------------------------------------------------------------- */
 

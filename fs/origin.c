@@ -5,7 +5,6 @@
 
 #include "fs/content.h"
 #include "fs/mime.h"
-#include "fs/parsed.h"
 #include "fs/sizes.h"
 
 /* No file that must be decoded whole is bigger: it would have to fit in memory, and in the cache
@@ -118,6 +117,20 @@ static uint64_t whole_limit(const struct origin *origin)
     return MIN(WHOLE_LIMIT, origin->account->account->cache_size / CACHE_SHARE);
 }
 
+/* Bytes [offset, offset + length) of a section, which are known to be there on the server. */
+static int section_range(const struct origin *origin, const char *section, uint64_t offset,
+                         uint64_t length, GBytes **bytes, struct need *need)
+{
+    size_t got;
+    if (need->round > SECTION_ROUNDS)
+        return EIO;
+    *bytes =
+        cache_content_bytes(origin->account->cache, origin->object, section, offset, length, &got);
+    if (*bytes != NULL)
+        return 0;
+    return got < length ? origin_wish(origin, section, offset + got, length - got, need) : ENOMEM;
+}
+
 int origin_section(const struct origin *origin, const char *section, uint64_t expected,
                    GBytes **bytes, struct need *need)
 {
@@ -132,30 +145,41 @@ int origin_section(const struct origin *origin, const char *section, uint64_t ex
         uint64_t rest = expected >= have ? expected - have + 1 : CONTENT_WHOLE_MAX;
         return origin_wish(origin, section, have, rest, need);
     }
-    if (end > limit)
-        return EFBIG;
-    g_autofree char *buffer = g_try_malloc(end + 1);
-    if (buffer == NULL)
-        return ENOMEM;
-    size_t got = cache_content_get(cache, origin->object, section, 0, buffer, end);
-    if (got < end)
-        return origin_wish(origin, section, got, end - got, need);
-    *bytes = g_bytes_new_take(g_steal_pointer(&buffer), end);
-    return 0;
+    return end > limit ? EFBIG : section_range(origin, section, 0, end, bytes, need);
 }
 
-/* ---- whole files ---- */
+/* ---- parts of a message that was taken apart here ---- */
 
-static int local_part(const struct origin *origin, GBytes **bytes, struct need *need)
+int origin_extent(const struct origin *origin, struct parsed_extent *extent, struct need *need)
 {
     g_autoptr(GBytes) raw = NULL;
-    while (!parsed_part(origin->account->cache, origin->object, raw, &origin->part, bytes)) {
+    struct cache *cache = origin->account->cache;
+    while (!parsed_part(cache, origin->object, raw, &origin->part, extent)) {
+        if (origin->message_size > CONTENT_WHOLE_MAX && !need->may_decode)
+            return NEED_DECODER;
         int error = origin_section(origin, "", origin->message_size, &raw, need);
         if (error != 0)
             return error;
     }
+    return extent->found ? 0 : EIO;
+}
+
+static int local_part(const struct origin *origin, GBytes **bytes, struct need *need)
+{
+    struct parsed_extent extent;
+    g_autoptr(GBytes) raw = NULL;
+    int error = origin_extent(origin, &extent, need);
+    if (error == 0)
+        error = section_range(origin, "", extent.offset, extent.length, &raw, need);
+    if (error != 0)
+        return error;
+    gsize length;
+    const char *data = g_bytes_get_data(raw, &length);
+    *bytes = mime_part_decode(&origin->part, data != NULL ? data : "", length);
     return *bytes != NULL ? 0 : EIO;
 }
+
+/* ---- whole files ---- */
 
 /* The length of the header block, with the empty line. */
 static size_t header_length(const char *bytes, size_t length)
@@ -315,7 +339,9 @@ int origin_whole(const struct origin *origin, GBytes **bytes, struct need *need)
         error = local_part(origin, bytes, need);
     else
         error = remote_part(origin, bytes, need);
-    if (error == 0)
-        origin_size_store(origin, g_bytes_get_size(*bytes));
-    return error;
+    if (error != 0)
+        return error;
+    *bytes = cache_spool(origin->account->cache, *bytes);
+    origin_size_store(origin, g_bytes_get_size(*bytes));
+    return 0;
 }

@@ -3,6 +3,7 @@
  */
 #pragma once
 
+#include "fs/parsed.h"
 #include "fs/place.h"
 
 struct origin {
@@ -32,6 +33,10 @@ int origin_wish(const struct origin *origin, const char *section, uint64_t offse
 /* The whole of an IMAP section, which is about `expected` bytes long. */
 int origin_section(const struct origin *origin, const char *section, uint64_t expected,
                    GBytes **bytes, struct need *need);
+
+/* Where in section "" the octets of the origin's part lie, for one that origin_parses(). EIO: the
+ * message has no such part. */
+int origin_extent(const struct origin *origin, struct parsed_extent *extent, struct need *need);
 
 /* The whole file as it is shown, and remembers its exact size. */
 int origin_whole(const struct origin *origin, GBytes **bytes, struct need *need);

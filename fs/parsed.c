@@ -4,15 +4,16 @@
 
 #include "fs/node.h"
 
-/* So much of whole messages is kept at most; the newest is kept whatever its size. */
-#define KEPT_BYTES (16u << 20)
+/* So much memory is kept at most, with the newest whatever it takes: that is bounded by how many
+ * entities are looked at. */
+#define KEPT_BYTES (4u << 20)
 
 struct parsed {
     gatomicrefcount references;
     /* fixed */
     const struct cache *cache; /* with `object`: which message */
     uint64_t object;
-    size_t size;
+    size_t weight;
     GMutex lock; /* over the use of: */
     struct mime_message *message;
     struct mime_tree *tree; /* NULL: not asked for yet */
@@ -35,7 +36,7 @@ static void parsed_unref(struct parsed *parsed)
 static void drop_oldest(void)
 {
     struct parsed *parsed = g_queue_pop_tail(&kept);
-    kept_bytes -= parsed->size;
+    kept_bytes -= parsed->weight;
     parsed_unref(parsed);
 }
 
@@ -63,12 +64,13 @@ static struct parsed *add(const struct cache *cache, uint64_t object, GBytes *ra
     g_mutex_init(&parsed->lock);
     parsed->cache = cache;
     parsed->object = object;
-    parsed->size = g_bytes_get_size(raw);
     parsed->message = mime_message_parse(raw);
+    mime_message_forget(parsed->message);
+    parsed->weight = 2 * mime_message_weight(parsed->message); /* the tree takes as much */
 
     g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&lock);
     g_queue_push_head(&kept, parsed);
-    kept_bytes += parsed->size;
+    kept_bytes += parsed->weight;
     while (kept.length > 1 && kept_bytes > KEPT_BYTES)
         drop_oldest();
     return parsed;
@@ -92,17 +94,20 @@ static bool has_same(struct parsed *parsed, const struct cache_part *part)
 }
 
 bool parsed_part(const struct cache *cache, uint64_t object, GBytes *raw,
-                 const struct cache_part *part, GBytes **bytes)
+                 const struct cache_part *part, struct parsed_extent *extent)
 {
+    *extent = (struct parsed_extent){0};
     struct parsed *parsed = find(cache, object);
     if (parsed == NULL && raw == NULL)
         return false;
     if (parsed == NULL)
         parsed = add(cache, object, raw);
+    size_t offset = 0, length = 0;
     g_mutex_lock(&parsed->lock);
     bool ours = (part->flags & CACHE_PART_LOCAL) != 0 || has_same(parsed, part);
-    *bytes = ours ? mime_message_part(parsed->message, part) : NULL;
+    bool found = ours && mime_message_extent(parsed->message, part, &offset, &length);
     g_mutex_unlock(&parsed->lock);
+    *extent = (struct parsed_extent){found, offset, length};
     parsed_unref(parsed);
     return true;
 }

@@ -33,17 +33,17 @@ static int probe_raw(const struct origin *origin, const char *section, uint64_t 
         return error;
     stream->kind = STREAM_RAW;
     stream->section = section;
-    stream->size = stream->octets;
+    stream->size = stream->end = stream->octets;
     return 0;
 }
 
 static int probe_head(const struct origin *origin, struct stream *stream, struct need *need)
 {
     char head[HEAD];
-    size_t got = cache_content_get(origin->account->cache, origin->object, stream->section, 0, head,
-                                   sizeof(head));
+    size_t got = cache_content_get(origin->account->cache, origin->object, stream->section,
+                                   stream->base, head, sizeof(head));
     if (got < sizeof(head))
-        return origin_wish(origin, stream->section, got, sizeof(head) - got, need);
+        return origin_wish(origin, stream->section, stream->base + got, sizeof(head) - got, need);
     return mime_base64_learn(head, sizeof(head), false, &stream->layout) ? 0 : ENOTSUP;
 }
 
@@ -54,6 +54,7 @@ static int probe_tail(const struct origin *origin, struct stream *stream, struct
     if (length > CONTENT_WHOLE_MAX)
         return ENOTSUP;
     g_autofree char *tail = g_malloc(length + 1);
+    from += stream->base;
     size_t got = cache_content_get(origin->account->cache, origin->object, stream->section, from,
                                    tail, length);
     uint64_t end;
@@ -61,7 +62,7 @@ static int probe_tail(const struct origin *origin, struct stream *stream, struct
                                            &end) != CACHE_OK)
         /* one byte more than there are: where the section ends must be known too */
         return origin_wish(origin, stream->section, from + got, length - got + 1, need);
-    if (end != stream->octets)
+    if (end != stream->end)
         return ENOTSUP;
     return mime_base64_size(&stream->layout, stream->octets, tail, length, &stream->size) ? 0
                                                                                           : ENOTSUP;
@@ -70,12 +71,44 @@ static int probe_tail(const struct origin *origin, struct stream *stream, struct
 static int probe_base64(const struct origin *origin, struct stream *stream, struct need *need)
 {
     stream->kind = STREAM_BASE64;
-    stream->section = origin->part.section;
-    stream->octets = (uint64_t)origin->part.octets;
     if (origin_irregular(origin))
         return ENOTSUP;
     int error = probe_head(origin, stream, need);
     return error == 0 ? probe_tail(origin, stream, need) : error;
+}
+
+/* A part within the message, which is in the cache. ENOTSUP also if there is none. */
+static int probe_within(const struct origin *origin, struct stream *stream, struct need *need)
+{
+    struct parsed_extent extent;
+    int error = origin_extent(origin, &extent, need);
+    if (error != 0)
+        return error == EIO ? ENOTSUP : error;
+    if (extent.length <= CONTENT_WHOLE_MAX ||
+        cache_content_size(origin->account->cache, origin->object, "", &stream->end) != CACHE_OK)
+        return ENOTSUP;
+    stream->section = "";
+    stream->base = extent.offset;
+    stream->octets = stream->size = extent.length;
+    stream->kind = STREAM_RAW;
+    return origin->part.encoding == CACHE_ENCODING_IDENTITY ? 0
+                                                            : probe_base64(origin, stream, need);
+}
+
+static int probe_part(const struct origin *origin, struct stream *stream, struct need *need)
+{
+    const struct cache_part *part = &origin->part;
+    bool base64 = part->encoding == CACHE_ENCODING_BASE64;
+    if ((part->flags & CACHE_PART_TEXT) || part->octets <= (int64_t)CONTENT_WHOLE_MAX ||
+        (!base64 && part->encoding != CACHE_ENCODING_IDENTITY))
+        return ENOTSUP;
+    if (origin_parses(origin))
+        return probe_within(origin, stream, need);
+    if (!base64)
+        return probe_raw(origin, part->section, (uint64_t)part->octets, stream, need);
+    stream->section = part->section;
+    stream->octets = stream->end = (uint64_t)part->octets;
+    return probe_base64(origin, stream, need);
 }
 
 int stream_probe(const struct origin *origin, struct stream *stream, struct need *need)
@@ -83,16 +116,7 @@ int stream_probe(const struct origin *origin, struct stream *stream, struct need
     *stream = (struct stream){0};
     if (origin->kind == PLACE_MESSAGE)
         return probe_raw(origin, "", origin->message_size, stream, need);
-    const struct cache_part *part = &origin->part;
-    if (origin->kind == PLACE_PART && part->octets > (int64_t)CONTENT_WHOLE_MAX &&
-        origin_parses(origin))
-        return ENOTSUP;
-    if (origin->kind != PLACE_PART || (part->flags & (CACHE_PART_LOCAL | CACHE_PART_TEXT)) ||
-        part->octets <= (int64_t)CONTENT_WHOLE_MAX)
-        return ENOTSUP;
-    if (part->encoding == CACHE_ENCODING_IDENTITY)
-        return probe_raw(origin, part->section, (uint64_t)part->octets, stream, need);
-    return part->encoding == CACHE_ENCODING_BASE64 ? probe_base64(origin, stream, need) : ENOTSUP;
+    return origin->kind == PLACE_PART ? probe_part(origin, stream, need) : ENOTSUP;
 }
 
 void stream_init(struct stream *stream, const struct stream *probed)
@@ -133,7 +157,7 @@ static uint64_t stream_advance(struct stream *stream, const struct origin *origi
         .messages = origin->node.slot,
         .uid = origin->node.uid,
         .section = stream->section,
-        .offset = start,
+        .offset = stream->base + start,
         .length = stream->asked - start,
     };
     if (stream->asked > start)
@@ -155,19 +179,19 @@ static int section_read(struct stream *stream, const struct origin *origin, uint
 {
     uint64_t window = need->round == 0 ? stream_advance(stream, origin, from, to) : 0;
     size_t length = to - from;
-    size_t got = cache_content_get(origin->account->cache, origin->object, stream->section, from,
-                                   buffer, length);
+    size_t got = cache_content_get(origin->account->cache, origin->object, stream->section,
+                                   stream->base + from, buffer, length);
     if (got == length)
         return 0;
     uint64_t end;
     if (cache_content_size(origin->account->cache, origin->object, stream->section, &end) ==
             CACHE_OK &&
-        end != stream->octets)
+        end != stream->end)
         return EIO;
     if (need->round > 0)
         stream_tighten(stream);
     uint64_t wanted = MIN(MAX(length - got, window), stream->octets - from - got);
-    return origin_wish(origin, stream->section, from + got, wanted, need);
+    return origin_wish(origin, stream->section, stream->base + from + got, wanted, need);
 }
 
 static int base64_read(struct stream *stream, const struct origin *origin, uint64_t offset,

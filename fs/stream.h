@@ -9,12 +9,14 @@ enum stream_kind { STREAM_RAW, STREAM_BASE64 };
 struct stream {
     enum stream_kind kind;
     const char *section; /* the origin's own string, or "" */
-    uint64_t octets;     /* length of the section as the server sends it */
+    uint64_t base;       /* where in the section it begins; not 0 only in a whole message */
+    uint64_t octets;     /* how long it is, as the server sends it */
+    uint64_t end;        /* length of the section */
     uint64_t size;       /* length of the file */
     struct mime_base64_layout layout;
     /* read-ahead; under `lock` */
     GMutex lock;
-    uint64_t next;   /* where the last read ended, in the section */
+    uint64_t next;   /* where the last read ended, from `base` */
     uint64_t window; /* bytes fetched at once, doubling while reading is sequential */
     uint64_t asked;  /* wished for up to here */
     bool tight; /* the cache could not keep what was fetched: no more than is read is asked for */

@@ -73,18 +73,6 @@ static struct mime_tree *tree_empty(void)
     return tree;
 }
 
-static GBytes *parse_read(const struct parse *parse, uint64_t size)
-{
-    g_autofree uint8_t *bytes = g_try_malloc(size + 1);
-    if (bytes == NULL)
-        return NULL;
-    size_t got = 0, more;
-    while (got < size && (more = cache_content_get(parse->cache, parse->object, "", got,
-                                                   bytes + got, size - got)) > 0)
-        got += more;
-    return got == size ? g_bytes_new_take(g_steal_pointer(&bytes), size) : NULL;
-}
-
 static enum engine_error parse_tree(const struct parse *parse, struct mime_tree **tree)
 {
     uint64_t size;
@@ -94,7 +82,8 @@ static enum engine_error parse_tree(const struct parse *parse, struct mime_tree 
         *tree = tree_empty();
         return ENGINE_OK;
     }
-    g_autoptr(GBytes) bytes = parse_read(parse, size);
+    size_t got;
+    g_autoptr(GBytes) bytes = cache_content_bytes(parse->cache, parse->object, "", 0, size, &got);
     if (bytes == NULL)
         return ENGINE_CACHE;
     g_autoptr(mime_message) message = mime_message_parse(bytes);

@@ -266,6 +266,93 @@ static void test_too_big(void)
     scratch_teardown(&scratch);
 }
 
+/* Whether an address lies in a mapped file that has no name. */
+static bool is_spooled(const void *address)
+{
+    g_autofree char *maps = NULL;
+    g_assert_true(g_file_get_contents("/proc/self/maps", &maps, NULL, NULL));
+    g_auto(GStrv) lines = g_strsplit(maps, "\n", -1);
+    for (char **line = lines; *line != NULL; line++) {
+        char *rest;
+        guint64 from = g_ascii_strtoull(*line, &rest, 16);
+        guint64 to = *rest == '-' ? g_ascii_strtoull(rest + 1, NULL, 16) : 0;
+        if ((guint64)(uintptr_t)address >= from && (guint64)(uintptr_t)address < to)
+            return g_str_has_suffix(*line, "(deleted)");
+    }
+    return false;
+}
+
+static void check_bytes(GBytes *bytes, uint64_t object, uint64_t offset, size_t length,
+                        bool spooled)
+{
+    gsize got;
+    const uint8_t *data = g_bytes_get_data(bytes, &got);
+    g_assert_cmpuint(got, ==, length);
+    for (size_t i = 0; i < length; i++)
+        if (data[i] != scratch_byte(object, offset + i))
+            g_error("byte %zu of %zu from %" G_GUINT64_FORMAT " is another", i, length, offset);
+    g_assert_cmpint(is_spooled(data), ==, length > 0 && spooled);
+}
+
+static void test_bytes(void)
+{
+    static const struct {
+        uint64_t offset;
+        size_t length, got;
+    } cases[] = {
+        {0, 0, 0},
+        {0, 1, 1},
+        {5, MIB, MIB},
+        {5, MIB + 1, MIB + 1},
+        {MIB + 77, 2 * MIB - 77, 2 * MIB - 77},
+        {0, 3 * MIB, 3 * MIB},
+        /* not all there */
+        {0, 3 * MIB + 1, 3 * MIB},
+        {3 * MIB - 5, 10, 5},
+        {3 * MIB, 10, 0},
+        {4 * MIB, 2 * MIB, 0},
+    };
+    struct scratch scratch;
+    scratch_setup(&scratch);
+    g_assert_cmpint(put(scratch.cache, 1, "", 0, 3 * MIB), ==, CACHE_OK);
+    for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+        size_t got = 99, length = cases[i].length;
+        g_autoptr(GBytes) bytes =
+            cache_content_bytes(scratch.cache, 1, "", cases[i].offset, length, &got);
+        g_assert_cmpuint(got, ==, cases[i].got);
+        g_assert_cmpint(bytes != NULL, ==, got == length);
+        if (bytes != NULL)
+            check_bytes(bytes, 1, cases[i].offset, length, length > MIB);
+    }
+    scratch_teardown(&scratch);
+}
+
+static GBytes *made_up(size_t length)
+{
+    uint8_t *bytes = g_malloc(length);
+    scratch_fill(7, 0, bytes, length);
+    return g_bytes_new_take(bytes, length);
+}
+
+/* Bytes outlive the cache that they were spooled beside; without a file they stay in memory. */
+static void test_spool(void)
+{
+    struct scratch scratch;
+    scratch_setup(&scratch);
+    g_autoptr(GBytes) small = cache_spool(scratch.cache, made_up(MIB));
+    g_autoptr(GBytes) big = cache_spool(scratch.cache, made_up(MIB + 1));
+    g_assert_cmpint(put(scratch.cache, 7, "", 0, 2 * MIB), ==, CACHE_OK);
+    scratch_remove(scratch.directory);
+    g_autoptr(GBytes) kept = cache_spool(scratch.cache, made_up(MIB + 1));
+    size_t got;
+    g_autoptr(GBytes) read = cache_content_bytes(scratch.cache, 7, "", 0, 2 * MIB, &got);
+    scratch_teardown(&scratch);
+    check_bytes(small, 7, 0, MIB, false);
+    check_bytes(big, 7, 0, MIB + 1, true);
+    check_bytes(kept, 7, 0, MIB + 1, false);
+    check_bytes(read, 7, 0, 2 * MIB, false);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -278,5 +365,7 @@ int main(int argc, char **argv)
     g_test_add_func("/content/touch", test_touch);
     g_test_add_func("/content/eviction-small", test_eviction_small);
     g_test_add_func("/content/too-big", test_too_big);
+    g_test_add_func("/content/bytes", test_bytes);
+    g_test_add_func("/content/spool", test_spool);
     return g_test_run();
 }

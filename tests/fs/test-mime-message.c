@@ -129,6 +129,38 @@ static void test_part_not_there(void)
         g_assert_null(mime_message_part(message, &parts[i]));
 }
 
+/* Without the bytes it is still known where they lay. */
+static void test_extents(void)
+{
+    static const char text[] =
+        MIXED "--b\n\none\n--b\nContent-Type: message/rfc822\n\nSubject: x\n\ntwo\n--b--\n";
+    static const struct {
+        struct cache_part part;
+        const char *octets; /* NULL: no such part */
+    } cases[] = {
+        {{.kind = CACHE_PART_LEAF, .section = "1"}, "one"},
+        {{.kind = CACHE_PART_MESSAGE, .section = "2"}, "Subject: x\n\ntwo"},
+        {{.kind = CACHE_PART_HEADERS, .section = "2"}, "Subject: x\n\n"},
+        {{.kind = CACHE_PART_LEAF, .section = "2.1"}, "two"},
+        {{.kind = CACHE_PART_LEAF, .section = "2"}, NULL},
+        {{.kind = CACHE_PART_MESSAGE, .section = "1"}, NULL},
+        {{.kind = CACHE_PART_DIRECTORY, .section = "2"}, NULL},
+        {{.kind = CACHE_PART_LEAF, .section = "3"}, NULL},
+    };
+    g_autoptr(mime_message) message = parse(text, strlen(text));
+    mime_message_forget(message);
+    g_assert_cmpuint(mime_message_weight(message), >, 0);
+    g_assert_cmpuint(mime_message_weight(message), <, 4096);
+    for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+        size_t offset, length;
+        bool found = mime_message_extent(message, &cases[i].part, &offset, &length);
+        g_assert_cmpint(found, ==, cases[i].octets != NULL);
+        if (found)
+            g_assert_cmpmem(text + offset, length, cases[i].octets, strlen(cases[i].octets));
+        g_assert_null(mime_message_part(message, &cases[i].part));
+    }
+}
+
 /* ---- hostile shapes ------------------------------------------------------------------------- */
 
 static struct mime_tree *tree_of(const GString *text)
@@ -249,6 +281,7 @@ int main(int argc, char **argv)
     mime_init();
     g_test_add_func("/mime/message/shapes", test_shapes);
     g_test_add_func("/mime/message/part-not-there", test_part_not_there);
+    g_test_add_func("/mime/message/extents", test_extents);
     g_test_add_func("/mime/message/deep-messages", test_deep_messages);
     g_test_add_func("/mime/message/deep-multiparts", test_deep_multiparts);
     g_test_add_func("/mime/message/many-boundaries", test_many_boundaries);
