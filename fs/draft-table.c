@@ -77,7 +77,7 @@ static void number_drop(GHashTable *table, uint64_t number, const struct draft *
 bool draft_is_inode(uint64_t inode)
 {
     struct node node = node_of(inode);
-    return node.slot == 0 && node.uid != 0 && !node_is_refused(node);
+    return node.slot == 0 && node.uid != 0 && !node_is_refused(node) && !node_is_requests(inode);
 }
 
 uint64_t draft_number(const struct mounted *mounted, const struct mounted_account *account,

@@ -3,7 +3,8 @@
  *      slot (18 bits) | UID (32 bits) | part number (14 bits)
  *
  *      slot 0          the root (inode 1), .mailmount and its files; with a UID a local file: part
- *                      n a staged file of account n, NODE_PART_REFUSED + n a failed message
+ *                      n a staged file of account n, NODE_PART_REFUSED + n a failed message,
+ *                      NODE_PART_REQUESTS .mailmount/control as one lookup found it
  *      UID 0           the directory of the mailbox with this slot; part 1 and up: its .mailmount
  *      otherwise       a message of the mailbox whose messages have this slot: part 0 is NAME.eml,
  *                      1 the directory NAME/ (higher, so that tools which sort by inode meet the
@@ -39,7 +40,8 @@ enum {
     NODE_PREFETCH = 7, /* .mailmount/prefetch */
 };
 
-#define NODE_PART_REFUSED 8192 /* and up, with slot 0 */
+#define NODE_PART_REFUSED 8192   /* and up, with slot 0 */
+#define NODE_PART_REQUESTS 16383 /* with slot 0; above all of them */
 
 struct node {
     uint32_t slot, uid;
@@ -48,7 +50,15 @@ struct node {
 
 static inline bool node_is_refused(struct node node)
 {
-    return node.slot == 0 && node.uid != 0 && node.part >= NODE_PART_REFUSED;
+    return node.slot == 0 && node.uid != 0 && node.part >= NODE_PART_REFUSED &&
+           node.part != NODE_PART_REQUESTS;
+}
+
+/* Whether a number is .mailmount/control, by its own number or by that of one lookup. */
+static inline bool node_is_requests(uint64_t inode)
+{
+    return inode == NODE_REQUESTS ||
+           (inode >> 46 == 0 && inode >> 14 != 0 && (inode & 0x3fff) == NODE_PART_REQUESTS);
 }
 
 static inline uint64_t node_inode(struct node node)

@@ -20,7 +20,8 @@ void op_listxattr(fuse_req_t fuse, fuse_ino_t inode, size_t size);
 void op_setxattr(fuse_req_t fuse, fuse_ino_t inode, const char *name, const char *value,
                  size_t size, int flags);
 void op_removexattr(fuse_req_t fuse, fuse_ino_t inode, const char *name);
-/* fs/ops-control.c: a write to .mailmount/control. */
+/* fs/ops-control.c: .mailmount/control, a number for who looks it up, and a write to it. */
+uint64_t ops_control_inode(void);
 void ops_control_write(fuse_req_t fuse, const char *bytes, size_t size);
 /* fs/ops-own.c: what this program asks of its own mount. True: it was that, and is answered; but
  * own_setattr() only says that nothing is to be changed. */

@@ -149,7 +149,7 @@ void ops_draft_read(fuse_req_t fuse, size_t size, off_t offset, struct fuse_file
 void op_write(fuse_req_t fuse, fuse_ino_t inode, const char *bytes, size_t size, off_t offset,
               struct fuse_file_info *info)
 {
-    if (inode == NODE_REQUESTS) {
+    if (node_is_requests(inode)) {
         ops_control_write(fuse, bytes, size);
         return;
     }
@@ -190,7 +190,7 @@ void op_copy_file_range(fuse_req_t fuse, fuse_ino_t inode, off_t offset,
         fuse_reply_err(fuse, EACCES);
         return;
     }
-    if (inode == NODE_EVENTS || inode == NODE_REQUESTS) { /* no file with contents: read it */
+    if (inode == NODE_EVENTS || node_is_requests(inode)) { /* no file with contents: read it */
         fuse_reply_err(fuse, EOPNOTSUPP);
         return;
     }
@@ -267,7 +267,7 @@ static int set_other(fuse_ino_t inode, const struct stat *attr, int to_set)
 {
     struct tree_attr now;
     struct need need = {0};
-    if (inode == NODE_REQUESTS && !(to_set & ~(TIMES | FUSE_SET_ATTR_SIZE)))
+    if (node_is_requests(inode) && !(to_set & ~(TIMES | FUSE_SET_ATTR_SIZE)))
         return 0; /* what shells do before they write to it */
     int error = tree_attr(ops_mounted(), inode, false, &now, &need);
     need_clear(&need);

@@ -101,6 +101,8 @@ static int step_lookup(struct request *request)
     if (error != 0)
         return error;
     ops_entry_fill(&attr, &entry);
+    if (attr.inode == NODE_REQUESTS)
+        entry.ino = ops_control_inode();
     fuse_reply_entry(request->fuse, &entry);
     return 0;
 }
@@ -177,7 +179,7 @@ static void op_open(fuse_req_t fuse, fuse_ino_t inode, struct fuse_file_info *in
         return;
     }
     bool writes = (info->flags & O_ACCMODE) != O_RDONLY || (info->flags & O_TRUNC);
-    if (writes && inode != NODE_REQUESTS) {
+    if (writes && !node_is_requests(inode)) {
         /* parts cannot be changed; a message can be replaced, but not written to */
         fuse_reply_err(fuse, node_of(inode).part >= NODE_PART_HEADERS ? EPERM : EACCES);
         return;

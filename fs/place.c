@@ -239,7 +239,7 @@ static int find_recorded(const struct mounted *mounted, struct place *place)
 
 static int find_inode(const struct mounted *mounted, uint64_t inode, struct place *place)
 {
-    *place = (struct place){.node = node_of(inode)};
+    *place = (struct place){.node = node_of(node_is_requests(inode) ? NODE_REQUESTS : inode)};
     if (place->node.slot == 0)
         return find_fixed(mounted, place);
     if (node_is_ghost(place->node)) {

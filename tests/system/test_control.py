@@ -1,10 +1,12 @@
 """Requests written to .mailmount/control: what write(2) returns is what became of them."""
 import errno
 import os
+import subprocess
+import threading
 
 import pytest
 
-from lib.mount import wait_for
+from lib.mount import SLOW, wait_for
 from lib.others import Other
 
 FAR = ["poll=3600"]
@@ -32,17 +34,24 @@ def status(mount):
 
 
 @pytest.fixture
-def mount(dovecot, user, mounts, through):
-    """A mount through `mount.proxy` with folders INBOX and Other/Deep."""
-    dovecot.add_user(user)
-    with dovecot.client(user) as client:
-        client.command(b"CREATE Other/Deep")
-        client.append(b"INBOX", letter(1))
-    proxy = through(dovecot)
-    made = mounts(dovecot, user=user, port=proxy.port, tls="none", writes=True,
-                  options=[*FAR, "timeout=5"])
-    made.proxy = proxy
-    return made
+def mounted_with(dovecot, user, mounts, through):
+    """A mount with a time-out, through its `proxy`, with folders INBOX and Other/Deep."""
+    def make(timeout):
+        dovecot.add_user(user)
+        with dovecot.client(user) as client:
+            client.command(b"CREATE Other/Deep")
+            client.append(b"INBOX", letter(1))
+        proxy = through(dovecot)
+        made = mounts(dovecot, user=user, port=proxy.port, tls="none", writes=True,
+                      options=[*FAR, "timeout=%d" % timeout])
+        made.proxy = proxy
+        return made
+    return make
+
+
+@pytest.fixture
+def mount(mounted_with):
+    return mounted_with(5)
 
 
 REFUSED = [(b"", 0), (b"\n", errno.EINVAL), (b"nonsense\n", errno.EINVAL),
@@ -126,3 +135,41 @@ def test_sign_in_again(usual_plain, mounts):
     mount.secret.write_text("another\n")
     assert ask(mount, b"retry\n") == 0
     assert "state: online" in status(mount)
+
+
+def test_nobody_waits_for_another(mounted_with):
+    """The kernel lets one write at a time into an inode; and a server may take its time."""
+    mount = mounted_with(SLOW * 5)
+    control = mount.path / ".mailmount/control"
+    assert len(os.listdir(mount.path / "INBOX")) == 2
+    mount.proxy.stall()
+    answers = []
+    slow = threading.Thread(target=lambda: answers.append(ask(mount, b"check INBOX\n")))
+    slow.start()
+    try:
+        assert wait_for(lambda: "waiting: 1" in status(mount))
+        done = subprocess.run(["sh", "-c", "echo nonsense > '%s'" % control], timeout=SLOW,
+                              stderr=subprocess.DEVNULL)
+        assert done.returncode != 0 and slow.is_alive() and not answers
+        done = subprocess.run(["dd", "of=%s" % control, "conv=notrunc"], input=b"stop INBOX\n",
+                              timeout=SLOW, capture_output=True)
+        assert done.returncode == 0 and slow.is_alive() and not answers
+    finally:
+        mount.proxy.resume()
+        slow.join(SLOW)
+    assert answers == [0]
+
+
+def test_the_number_stays(mount):
+    """Whatever else tells one opening from another: cp compares what it found with what it opened.
+    """
+    control = mount.path / ".mailmount/control"
+    listed = {entry.name: entry.inode() for entry in os.scandir(control.parent)}
+    with open(control, "rb") as one, open(control, "rb") as other:
+        numbers = {os.stat(control).st_ino, os.fstat(one.fileno()).st_ino,
+                   os.fstat(other.fileno()).st_ino, listed["control"]}
+        assert len(numbers) == 1
+        assert one.read() == other.read() == control.read_bytes()
+    copy = mount.folder / "copy"
+    assert subprocess.run(["cp", control, copy]).returncode == 0
+    assert copy.read_bytes() == control.read_bytes()
