@@ -137,6 +137,31 @@ def test_sign_in_again(usual_plain, mounts):
     assert "state: online" in status(mount)
 
 
+WALKS = {"grep": "grep -r number . > '%s/hits'", "cp": "cp -r . '%s'", "rsync": "rsync -a ./ '%s'",
+         "tar": "tar -cf - . | tar -x -C '%s'", "find": "find . -type f -exec cp {} '%s' ';'"}
+
+
+@pytest.mark.parametrize("tool", WALKS)
+def test_who_reads_everything_does_not_meet_it(mount, folder, tool):
+    """A reader of .mailmount/events would wait there."""
+    to = folder / "to"
+    to.mkdir()
+    done = subprocess.run(["sh", "-c", WALKS[tool] % to], cwd=mount.path, timeout=SLOW,
+                          capture_output=True)
+    assert done.returncode == 0, done.stderr
+    found = {name for _, below, names in os.walk(to) for name in (*below, *names)}
+    assert found and not found & {".mailmount", "events", "control", "status"}
+
+
+def test_where_it_is_listed(dovecot, user, mounts):
+    dovecot.add_user(user)
+    mount = mounts(dovecot, user=user, tls="none", options=[*FAR, "control=listed"], writes=True)
+    assert ".mailmount" in os.listdir(mount.path)
+    done = subprocess.run(["grep", "-r", "--exclude-dir=.mailmount", "number", mount.path],
+                          timeout=SLOW, capture_output=True)
+    assert done.returncode == 1 and not done.stderr
+
+
 def test_nobody_waits_for_another(mounted_with):
     """The kernel lets one write at a time into an inode; and a server may take its time."""
     mount = mounted_with(SLOW * 5)
