@@ -228,6 +228,24 @@ def test_renamed_by_another_client(account, anew):
         assert mount.message("number 021", "After").stat().st_ino == inode
 
 
+def test_an_id_of_two_mailboxes(mounts, folder):
+    """Which says nothing: the record of one is not taken for the other's."""
+    server = plainserver.PlainServer({"INBOX": [], "One": [letter(1)], "Trash": []},
+                                     (*plainserver.USUAL, "OBJECTID"))
+    with server:
+        mount = mounts(server, options=["poll=5"], writes=True)
+        assert sorted(uids(mount, "One")) == [1]
+        number = os.stat(mount.path / "One").st_ino
+        with Other(server) as other:
+            other.create("Two")
+            server.store.mailboxes["Two"].mailboxid = server.store.mailboxes["One"].mailboxid
+            other.deliver("Two", letter(2))
+        assert wait_for(lambda: "Two" in os.listdir(mount.path))
+        assert sorted(uids(mount, "Two")) == [2] and sorted(uids(mount, "One")) == [1]
+        assert os.stat(mount.path / "One").st_ino == number
+        assert os.stat(mount.path / "Two").st_ino != number
+
+
 # ---- what must not be taken for the same
 
 def forged(number):

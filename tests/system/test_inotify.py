@@ -176,6 +176,30 @@ def test_folders_of_another_client(live, watch):
     assert {"INBOX", "Trash"} <= set(other.folders())
 
 
+def test_a_folder_that_is_made_again(live, watch):
+    """Whoever stands in the one that was removed does not spoil it for the others."""
+    mount, other = live
+
+    def look():
+        os.listdir(mount.path)
+    other.create("New")
+    assert wait_for(lambda: "New" in os.listdir(mount.path))
+    watched = watch(mount, "")
+    inside = os.open(mount.path / "New", os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.listdir(inside)
+        other.delete("New")
+        assert watched.sees(("", "DELETE,ISDIR", "New"), look=look)
+        other.create("New")
+        assert watched.sees(("", "CREATE,ISDIR", "New"), look=look)
+        other.deliver("New", letter(5))
+        assert wait_for(lambda: len(os.listdir(mount.path / "New")) == 2)
+        name, = (name for name in os.listdir(mount.path / "New") if name.endswith(".eml"))
+        assert (mount.path / "New" / name).read_bytes() == letter(5)
+    finally:
+        os.close(inside)
+
+
 def test_what_is_done_here_comes_once(live, watch):
     mount, other = live
     watched = watch(mount, "", "INBOX", "Trash")

@@ -257,6 +257,22 @@ def test_ctrl_c_stops_it(dovecot, user, mount):
     assert prefetch(mount, "--prefetch", mount.path / "Empty").returncode == 0  # it can go on
 
 
+def test_the_folder_goes_away(dovecot, user, mount):
+    """Nobody waits for a folder that bears another name meanwhile."""
+    fill(dovecot, user, b"Empty", 300)
+    os.listdir(mount.path / "Empty")
+    mount.proxy.stall(20000)
+    with begin(mount, "Empty") as running:
+        try:
+            assert wait_for(lambda: state(mount, "Empty") == "fetching")
+            os.rename(mount.path / "Empty", mount.path / "Full")
+            _, said = running.communicate(timeout=SLOW)
+        finally:
+            running.kill()
+            mount.proxy.resume()
+    assert (running.returncode, "Empty: the folder is gone" in said) == (1, True), said
+
+
 def test_the_server_goes_away(dovecot, user, mount):
     fill(dovecot, user, b"Empty", 300)
     os.listdir(mount.path / "Empty")
