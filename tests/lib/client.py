@@ -1,4 +1,5 @@
 """A bare IMAP client: sends lines, returns whole responses with their literals."""
+import base64
 import re
 import socket
 import ssl
@@ -13,11 +14,15 @@ class ImapError(Exception):
 
 
 class Client:
+    """`ca`: the port speaks TLS; `certificate`: (certificate, key) to show there."""
+
     def __init__(self, port, user="alice", password="secret", host="127.0.0.1", ca=None,
-                 timeout=60):
+                 timeout=60, certificate=None):
         self.socket = socket.create_connection((host, port), timeout)
         if ca:
             context = ssl.create_default_context(cafile=str(ca))
+            if certificate:
+                context.load_cert_chain(*map(str, certificate))
             self.socket = context.wrap_socket(self.socket, server_hostname="localhost")
         self.file = self.socket.makefile("rb", 1 << 16)
         self.tag = 0
@@ -48,6 +53,17 @@ class Client:
             if not literal:
                 return parts
             parts.append(self.file.read(int(literal[1])))
+
+    def authenticate(self, mechanism, respond):
+        """`respond`: function of a challenge's octets, the first one empty, to the response's."""
+        tag = self.send(b"AUTHENTICATE " + mechanism.encode())
+        while (response := self.response())[0].startswith(b"+"):
+            said = respond(base64.b64decode(response[0][1:].strip()))
+            self.socket.sendall(base64.b64encode(said) + b"\r\n")
+        while not response[0].startswith(tag + b" "):
+            response = self.response()
+        if not response[0].startswith(tag + b" OK"):
+            raise ImapError(response[0].decode("utf-8", "replace"))
 
     def send(self, line):
         """Sends a command; returns its tag."""

@@ -187,7 +187,7 @@ ssl_key = <{key}
 ssl_dh =
 disable_plaintext_auth = no
 login_trusted_networks = 127.0.0.0/8
-auth_mechanisms = plain login
+auth_mechanisms = {mechanisms}
 auth_failure_delay = 0
 auth_cache_size = 0
 mail_fsync = never
@@ -209,11 +209,7 @@ plugin {{
   acl = vfile
   acl_ignore_namespace = none
 }}
-passdb {{
-  driver = static
-  args = password={password}
-}}
-{quota_users}userdb {{
+{passdbs}{quota_users}userdb {{
   driver = static
   args = uid={user} gid={group} home={folder}/mail/%u allow_all_users=yes
 }}
@@ -242,6 +238,11 @@ DOVECOT_SPECIAL = """  mailbox {name} {{
     auto = create
   }}
 """
+DOVECOT_ANY_USER = """passdb {{
+  driver = static
+  args = password={password}
+}}
+"""
 DOVECOT_QUOTAS = """userdb {{
   driver = passwd-file
   args = {folder}/quotas
@@ -263,6 +264,7 @@ class Dovecot(Server):
     "1M"."""
 
     name = "dovecot"
+    mechanisms = "plain login"
 
     def __init__(self, very_dirty=False, special=SPECIAL, quota=False, acl=False,
                  max_mail_size="0", compress=False):
@@ -270,6 +272,14 @@ class Dovecot(Server):
         self.very_dirty, self.special, self.quota, self.acl = very_dirty, special, quota, acl
         self.compress = compress
         self.max_mail_size = max_mail_size
+
+    def passdbs(self):
+        """Who may sign in, in the words of its configuration."""
+        return DOVECOT_ANY_USER.format(password=PASSWORD)
+
+    def more(self):
+        """What its configuration ends with."""
+        return ""
 
     def libraries(self):
         lib = "%s/usr/lib/dovecot" % ROOT
@@ -284,7 +294,7 @@ class Dovecot(Server):
         self.rename_paths()
         text = DOVECOT.format(
             folder=self.folder, root=ROOT, user=user, group=group, libraries=self.libraries(),
-            password=PASSWORD, certificate=self.certificate[0], key=self.certificate[1],
+            mechanisms=self.mechanisms, passdbs=self.passdbs(), certificate=self.certificate[0], key=self.certificate[1],
             imap_port=self.imap_port, imaps_port=self.imaps_port,
             dirty="yes" if self.very_dirty else "no", max_mail_size=self.max_mail_size,
             plugins=" ".join(["quota"] * self.quota + ["acl"] * self.acl),
@@ -296,21 +306,26 @@ class Dovecot(Server):
         for service, program in DOVECOT_SERVICES.items():
             text += "service %s {\n  executable = %s/usr/lib/dovecot/%s\n  chroot =\n}\n" % (
                 service, ROOT, program or service)
-        (self.folder / "dovecot.conf").write_text(text)
+        (self.folder / "dovecot.conf").write_text(text + self.more())
 
     def rename_paths(self):
         """Copies the library in which paths are compiled, and puts in short links for them."""
-        names = {b"/usr/bin/doveconf": (b"%s/c", "usr/bin/doveconf"),
-                 b"/usr/lib/dovecot/modules": (b"%s/m", "usr/lib/dovecot/modules")}
-        library = (ROOT / "usr/lib/dovecot/libdovecot.so.0").read_bytes()
-        for old, (new, target) in names.items():
-            new %= os.fsencode(self.folder)
-            assert len(new) <= len(old)
-            library = library.replace(old + b"\0", new.ljust(len(old) + 1, b"\0"))
-            link = Path(os.fsdecode(new))
+        self.copy_renamed("libdovecot.so.0", {
+            "/usr/bin/doveconf": ("c", "usr/bin/doveconf"),
+            "/usr/lib/dovecot/modules": ("m", "usr/lib/dovecot/modules")})
+
+    def copy_renamed(self, name, paths):
+        """Copies usr/lib/dovecot/`name` to lib; `paths`: {path in it: (a link here, its target)}.
+        """
+        octets = (ROOT / "usr/lib/dovecot" / name).read_bytes()
+        for old, (new, target) in paths.items():
+            link = self.folder / new
+            old, new = os.fsencode(old), os.fsencode(link)
+            assert old + b"\0" in octets and len(new) <= len(old), old
+            octets = octets.replace(old + b"\0", new.ljust(len(old) + 1, b"\0"))
             link.unlink(missing_ok=True)
             link.symlink_to(ROOT / target)
-        (self.folder / "lib/libdovecot.so.0").write_bytes(library)
+        (self.folder / "lib" / name).write_bytes(octets)
 
     def command(self):
         environment = {"PATH": os.environ["PATH"], "LD_LIBRARY_PATH": self.libraries()}
@@ -357,7 +372,7 @@ maxmessagesize: {max_mail_size}
 sasl_pwcheck_method: auxprop
 sasl_auxprop_plugin: sasldb
 sasl_sasldb_path: {folder}/conf/sasldb2
-sasl_mech_list: PLAIN LOGIN
+sasl_mech_list: {mechanisms}
 tls_server_cert: {certificate}
 tls_server_key: {key}
 tls_client_ca_file: {ca}
@@ -382,6 +397,7 @@ class Cyrus(Server):
     Dovecot's; `max_mail_size`: octets, 0 for any."""
 
     name = "cyrus"
+    mechanisms = "PLAIN LOGIN"
 
     def __init__(self, special=SPECIAL, max_mail_size=0):
         super().__init__()
@@ -397,14 +413,18 @@ class Cyrus(Server):
             "folder": self.folder, "user": user, "group": group, "bin": self.folder / "bin",
             "ca": self.ca, "certificate": self.certificate[0], "key": self.certificate[1],
             "imap_port": self.imap_port, "imaps_port": self.imaps_port,
-            "special": self.special_lines(), "max_mail_size": self.max_mail_size}
-        (self.folder / "imapd.conf").write_text(CYRUS.format(**values))
+            "mechanisms": self.mechanisms, "special": self.special_lines(), "max_mail_size": self.max_mail_size}
+        (self.folder / "imapd.conf").write_text(CYRUS.format(**values) + self.more())
         (self.folder / "cyrus.conf").write_text(CYRUS_SERVICES.format(**values))
         for name in ("alice", "bob", "cyrus"):
             self.add_user(name)
         if os.getuid() == 0:
             for name in ("conf", "spool", "sieve", "temp"):
                 subprocess.run(["chown", "-R", user + ":" + group, self.folder / name], check=True)
+
+    def more(self):
+        """What its configuration ends with."""
+        return ""
 
     def special_lines(self):
         if not self.special:
@@ -429,10 +449,10 @@ class Cyrus(Server):
             shutil.copy(library, self.folder / "lib")
         shutil.copytree(ROOT / "usr/lib/cyrus/bin", self.folder / "bin", symlinks=True)
 
-    def add_user(self, user):
+    def add_user(self, user, password=PASSWORD):
         subprocess.run(
             [ROOT / "usr/sbin/saslpasswd2", "-p", "-c", "-f", self.folder / "conf/sasldb2",
-             "-u", "localhost", user], input=PASSWORD.encode(), check=True,
+             "-u", "localhost", user], input=password.encode(), check=True,
             env=self.environment())
 
     def environment(self):

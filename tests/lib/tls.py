@@ -39,11 +39,11 @@ class Authority:
                 "-keyout", self.folder / "ca.key", "-out", self.ca)
 
     def certificate(self, name, hosts=("DNS:localhost", "IP:127.0.0.1"), start="20200101000000Z",
-                    end="20491231000000Z"):
+                    end="20491231000000Z", usage="serverAuth"):
         """A certificate of this authority, good for `hosts` from `start` to `end`."""
         key, request, cert = (self.folder / (name + end_) for end_ in (".key", ".csr", ".crt"))
         extensions = self.folder / (name + ".ext")
-        extensions.write_text("subjectAltName=%s\nextendedKeyUsage=serverAuth\n" % ",".join(hosts))
+        extensions.write_text("subjectAltName=%s\nextendedKeyUsage=%s\n" % (",".join(hosts), usage))
         openssl("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
                 "-subj", "/CN=" + name, "-keyout", key, "-out", request)
         openssl("ca", "-batch", "-notext", "-config", self.folder / "ca.conf",
@@ -52,6 +52,10 @@ class Authority:
         for path in (key, cert, self.ca):
             path.chmod(0o644)
         return cert, key
+
+    def client(self, user):
+        """One that a client shows: it bears the user's name."""
+        return self.certificate(user, hosts=("email:%s@localhost" % user,), usage="clientAuth")
 
     def expired(self):
         return self.certificate("expired", end="20210101000000Z")

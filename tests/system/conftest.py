@@ -14,7 +14,8 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from lib import cutter, mail, mount, plainserver, proxy, scripted, servers, tls  # noqa: E402
+from lib import (  # noqa: E402
+    authservers, cutter, kerberos, mail, mount, plainserver, proxy, scripted, servers, tls)
 
 # a shell's background jobs ignore SIGINT, and hand that on to the readers which tests interrupt
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -87,6 +88,27 @@ def full_dovecot():
 @pytest.fixture(scope="session")
 def full_cyrus():
     with servers.Cyrus(special=(*servers.SPECIAL, "Archive")) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def realm():
+    """A Kerberos realm with alice in it, without a ticket."""
+    with kerberos.Realm() as made:
+        made.principal("alice")
+        yield made
+
+
+@pytest.fixture(scope="session")
+def auth_dovecot(realm):
+    """With every mechanism."""
+    with authservers.AuthDovecot(realm) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def auth_cyrus(realm):
+    with authservers.AuthCyrus(realm) as server:
         yield server
 
 
