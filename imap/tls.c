@@ -244,8 +244,18 @@ static bool host_expect(SSL *ssl, const char *host)
            SSL_set_tlsext_host_name(ssl, name) == 1;
 }
 
+/* Threads that open connections may be at work when main() returns: OpenSSL's own exit handler would
+ * take away what they use. */
+static gpointer library_start(gpointer data)
+{
+    OPENSSL_init_ssl(OPENSSL_INIT_NO_ATEXIT, NULL);
+    return NULL;
+}
+
 static SSL_CTX *context_new(const struct imap_server *server, GError **error)
 {
+    static GOnce once = G_ONCE_INIT;
+    g_once(&once, library_start, NULL);
     SSL_CTX *context = SSL_CTX_new(TLS_client_method());
 
     SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION);

@@ -146,7 +146,11 @@ class Mount:
     def worker(self):
         """The process that serves the mount: it has /dev/fuse open."""
         for pid in self.processes():
-            for fd in Path("/proc/%d/fd" % pid).iterdir():
+            try:
+                fds = list(Path("/proc/%d/fd" % pid).iterdir())
+            except OSError:
+                continue
+            for fd in fds:
                 try:
                     if os.readlink(fd) == "/dev/fuse":
                         return pid

@@ -31,8 +31,9 @@ def ends(mount, how):
                               timeout=HANG)
         assert done.returncode == 0, done.stderr
     else:
+        worker = mount.worker()
         for pid in mount.processes():
-            if pid != mount.worker():
+            if pid != worker:
                 os.kill(pid, signal.SIGTERM)
     assert wait_for(lambda: not mounted(mount.path) and not mount.processes(), HANG, 0.01)
     took = time.monotonic() - started
