@@ -118,6 +118,6 @@ int main(int argc, char **argv)
     cache_close(cache);
     show("close", start, 1, "close");
     if (made != NULL)
-        scratch_remove(made);
+        remove_tree(made);
     return 0;
 }

@@ -37,7 +37,7 @@ void journal_scratch_setup(struct journal_scratch *scratch)
 void journal_scratch_teardown(struct journal_scratch *scratch)
 {
     journal_scratch_close(scratch);
-    scratch_remove(scratch->directory);
+    remove_tree(scratch->directory);
     g_clear_pointer(&scratch->directory, g_free);
 }
 

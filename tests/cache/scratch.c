@@ -1,23 +1,8 @@
 #include "tests/cache/scratch.h"
 
-#include <dirent.h>
 #include <glib/gstdio.h>
 #include <stdio.h>
 #include <string.h>
-
-void scratch_remove(const char *path)
-{
-    g_autoptr(GDir) entries = g_dir_open(path, 0, NULL);
-    const char *name;
-
-    while (entries != NULL && (name = g_dir_read_name(entries)) != NULL) {
-        g_autofree char *entry = g_build_filename(path, name, NULL);
-        if (g_file_test(entry, G_FILE_TEST_IS_DIR) && !g_file_test(entry, G_FILE_TEST_IS_SYMLINK))
-            scratch_remove(entry);
-        g_remove(entry);
-    }
-    g_rmdir(path);
-}
 
 struct cache *scratch_open_as(const char *directory, const char *account, uint64_t content_bytes,
                               GError **error)
@@ -54,7 +39,7 @@ void scratch_setup(struct scratch *scratch)
 void scratch_teardown(struct scratch *scratch)
 {
     scratch_close(scratch);
-    scratch_remove(scratch->directory);
+    remove_tree(scratch->directory);
     g_clear_pointer(&scratch->directory, g_free);
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "cache/cache.h"
+#include "tests/remove.h"
 
 struct scratch {
     char *directory;
@@ -18,8 +19,6 @@ struct cache *scratch_open_as(const char *directory, const char *account, uint64
                               GError **error);
 /* "DIRECTORY/a@b:993/NAME", owned by the caller. */
 char *scratch_path(const struct scratch *scratch, const char *name);
-/* Removes a directory and all in it. */
-void scratch_remove(const char *path);
 
 /* A message as a server might have it; strings are static. */
 struct cache_message scratch_message(uint32_t uid, uint64_t object);

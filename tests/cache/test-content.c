@@ -342,7 +342,7 @@ static void test_spool(void)
     g_autoptr(GBytes) small = cache_spool(scratch.cache, made_up(MIB));
     g_autoptr(GBytes) big = cache_spool(scratch.cache, made_up(MIB + 1));
     g_assert_cmpint(put(scratch.cache, 7, "", 0, 2 * MIB), ==, CACHE_OK);
-    scratch_remove(scratch.directory);
+    remove_tree(scratch.directory);
     g_autoptr(GBytes) kept = cache_spool(scratch.cache, made_up(MIB + 1));
     size_t got;
     g_autoptr(GBytes) read = cache_content_bytes(scratch.cache, 7, "", 0, 2 * MIB, &got);

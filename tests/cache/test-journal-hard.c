@@ -146,7 +146,7 @@ static void test_killed(void)
     }
     g_assert_cmpuint(first, >, 50);
     munmap(said, sizeof *said);
-    scratch_remove(directory);
+    remove_tree(directory);
 }
 
 /* ---- damaged --------------------------------------------------------------------------------- */
@@ -237,7 +237,7 @@ static void test_tail_damaged(void)
         g_assert_cmpuint(left, ==, round == 0 ? 20 : at % length / (length / 20));
         g_assert_cmpint(g_file_test(broken, G_FILE_TEST_EXISTS), ==, round > 0);
     }
-    scratch_remove(directory);
+    remove_tree(directory);
 }
 
 /* Overwritten bytes of LMDB's file: an entry is as it was or not there, or all is moved aside. */
@@ -259,7 +259,7 @@ static void test_data_damaged(void)
         g_assert_cmpuint(left, <=, 45);
     }
     g_assert_cmpuint(good, >, 20); /* LMDB itself may end the process over a branch page */
-    scratch_remove(directory);
+    remove_tree(directory);
 }
 
 /* A journal that is no journal is moved aside, each under a name of its own, and the bytes that
@@ -286,7 +286,7 @@ static void test_moved_aside(void)
         g_assert_cmpuint(counts.failed, ==, i + 1);
         journal_close(journal);
     }
-    scratch_remove(directory);
+    remove_tree(directory);
 }
 
 /* A tail that was to be emptied when the machine stopped: LMDB has seen all of it, and more. */
@@ -314,7 +314,7 @@ static void test_tail_old(void)
     g_autoptr(journal_entry) entry = journal_next(journal, 0);
     g_assert_cmpuint(entry->id, ==, uid);
     journal_close(journal);
-    scratch_remove(directory);
+    remove_tree(directory);
 }
 
 /* Staged files that nobody named are removed. */
@@ -337,7 +337,7 @@ static void test_tidy(void)
     g_assert_cmpuint(counts.failed, ==, 0);
     g_assert_cmpuint(stage(journal, "x"), >, append.staged);
     journal_close(journal);
-    scratch_remove(directory);
+    remove_tree(directory);
 }
 
 /* ---- a full disk ----------------------------------------------------------------------------- */

@@ -87,7 +87,7 @@ static void test_modes(void)
         g_assert_no_error(error);
         check_modes(base);
         cache_close(cache);
-        scratch_remove(base);
+        remove_tree(base);
     }
 }
 
@@ -147,7 +147,7 @@ static void test_links(void)
         scratch_close(&scratch);
         g_autofree char *path = scratch_path(&scratch, NAMES[i]);
         g_autofree char *trimmed = g_canonicalize_filename(path, NULL);
-        scratch_remove(trimmed);
+        remove_tree(trimmed);
         g_remove(trimmed);
         bool directory = *NAMES[i] == 0 || strcmp(NAMES[i], "content") == 0;
         g_assert_cmpint(symlink(directory ? elsewhere : target, trimmed), ==, 0);
@@ -165,7 +165,7 @@ static void test_links(void)
         g_assert_cmpstr(g_dir_read_name(entries), ==, "target");
         g_assert_null(g_dir_read_name(entries));
         scratch_teardown(&scratch);
-        scratch_remove(elsewhere);
+        remove_tree(elsewhere);
     }
 }
 
@@ -242,7 +242,7 @@ static void test_lock_shown(void)
     g_assert_cmpstr(error->message, ==, "this account is already mounted: by another process");
     close(held);
     close(fd);
-    scratch_remove(directory);
+    remove_tree(directory);
 }
 
 /* A process that is just ending is waited for. */

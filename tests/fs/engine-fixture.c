@@ -1,4 +1,5 @@
 #include "tests/fs/engine-fixture.h"
+#include "tests/remove.h"
 
 #include <glib/gstdio.h>
 #include <string.h>
@@ -132,19 +133,6 @@ void fixture_setup(struct fixture *fixture, gconstpointer data)
     g_queue_init(&fixture->endings);
 }
 
-static void folder_remove(const char *path)
-{
-    g_autoptr(GDir) entries = g_dir_open(path, 0, NULL);
-    const char *name;
-    while (entries != NULL && (name = g_dir_read_name(entries)) != NULL) {
-        g_autofree char *entry = g_build_filename(path, name, NULL);
-        if (g_file_test(entry, G_FILE_TEST_IS_DIR))
-            folder_remove(entry);
-        g_remove(entry);
-    }
-    g_rmdir(path);
-}
-
 void fixture_stop(struct fixture *fixture)
 {
     g_clear_pointer(&fixture->engine, engine_free);
@@ -159,7 +147,7 @@ void fixture_teardown(struct fixture *fixture, gconstpointer data)
         journal_close(fixture->journal);
     g_queue_clear_full(&fixture->endings, g_free);
     g_mutex_clear(&fixture->lock);
-    folder_remove(fixture->folder);
+    remove_tree(fixture->folder);
     g_free(fixture->folder);
     secret_unref(fixture->secret);
 }

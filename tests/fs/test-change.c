@@ -1,16 +1,16 @@
 /* Changes of mail without FUSE and without a server: a real cache and a real journal, and an engine
  * that sends nothing until the test says what became of an entry. */
 #include <errno.h>
-#include <glib/gstdio.h>
 #include <string.h>
 
 #include "cache/journal.h"
 #include "fs/change.h"
 #include "fs/draft.h"
 #include "fs/mime.h"
-#include "fs/notify.h"
 #include "fs/trace.h"
 #include "fs/tree.h"
+#include "tests/fs/quiet.h"
+#include "tests/remove.h"
 
 /* ---- an engine and a kernel that only listen ---- */
 
@@ -27,49 +27,9 @@ uint64_t engine_ask(struct engine *engine, const struct engine_wish *wish, engin
     return 1;
 }
 
-void engine_cancel(struct engine *engine, uint64_t id, enum engine_error error)
-{
-}
-
-GArray *engine_prefetch_read(struct engine *engine)
-{
-    return g_array_new(FALSE, FALSE, sizeof(struct engine_prefetch));
-}
-
-enum engine_sizes engine_sizes(struct engine *engine)
-{
-    return ENGINE_SIZES_RIGHT;
-}
-
 void engine_status_read(struct engine *engine, struct engine_status *status)
 {
     *status = told;
-}
-
-void engine_push(struct engine *engine)
-{
-}
-
-char *engine_mailbox_wire(struct engine *engine, const char *text)
-{
-    return g_strconcat("", text, NULL);
-}
-
-void notify_inode(uint64_t inode)
-{
-}
-
-void notify_attributes(uint64_t inode)
-{
-}
-
-void notify_entry(uint64_t parent, const char *name)
-{
-}
-
-bool notify_wait(int64_t wait_us)
-{
-    return true;
 }
 
 /* ---- two accounts: one with mail ---- */
@@ -169,17 +129,6 @@ static void set_up(struct fixture *f, const void *unused)
     put_message(f, f->messages, 1, ONE);
     put_message(f, f->messages, 2, TWO);
     put_message(f, f->messages, 3, THREE);
-}
-
-static void remove_tree(const char *path)
-{
-    g_autoptr(GDir) directory = g_dir_open(path, 0, NULL);
-    const char *name;
-    while (directory != NULL && (name = g_dir_read_name(directory)) != NULL) {
-        g_autofree char *below = g_build_filename(path, name, NULL);
-        remove_tree(below);
-    }
-    g_remove(path);
 }
 
 static void tear_down(struct fixture *f, const void *unused)

@@ -1,10 +1,9 @@
 /* Requests to .mailmount/control, over a real cache and an engine that notes what is wished for. */
 #include "fs/control.h"
+#include "tests/fs/quiet.h"
+#include "tests/remove.h"
 
 #include <errno.h>
-#include <glib/gstdio.h>
-
-#include "fs/notify.h"
 
 /* ---- an engine that only notes ---- */
 
@@ -17,51 +16,9 @@ uint64_t engine_ask(struct engine *engine, const struct engine_wish *wish, engin
     return ++asked;
 }
 
-void engine_cancel(struct engine *engine, uint64_t id, enum engine_error error)
-{
-}
-
-enum engine_sizes engine_sizes(struct engine *engine)
-{
-    return ENGINE_SIZES_RIGHT;
-}
-
 void engine_status_read(struct engine *engine, struct engine_status *status)
 {
     *status = (struct engine_status){.online = true};
-}
-
-GArray *engine_prefetch_read(struct engine *engine)
-{
-    return g_array_new(FALSE, FALSE, sizeof(struct engine_prefetch));
-}
-
-void engine_push(struct engine *engine)
-{
-}
-
-char *engine_mailbox_wire(struct engine *engine, const char *text)
-{
-    return g_strdup(text);
-}
-
-/* ---- a kernel that is told nothing ---- */
-
-void notify_inode(uint64_t inode)
-{
-}
-
-void notify_attributes(uint64_t inode)
-{
-}
-
-void notify_entry(uint64_t parent, const char *name)
-{
-}
-
-bool notify_wait(int64_t wait_us)
-{
-    return true;
 }
 
 /* ---- accounts "a" and "b", each with INBOX and INBOX/x ---- */
@@ -105,17 +62,6 @@ static void set_up(struct fixture *f, unsigned count)
         fill(f, f->mine[i].cache);
     }
     f->mounted = (struct mounted){.accounts = f->mine, .count = count, .several = count > 1};
-}
-
-static void remove_tree(const char *path)
-{
-    g_autoptr(GDir) directory = g_dir_open(path, 0, NULL);
-    const char *name;
-    while (directory != NULL && (name = g_dir_read_name(directory)) != NULL) {
-        g_autofree char *below = g_build_filename(path, name, NULL);
-        remove_tree(below);
-    }
-    g_remove(path);
 }
 
 static void tear_down(struct fixture *f)

@@ -1,7 +1,6 @@
 /* Files that are written into the mount: a real journal, and doors of the test's own behind it. */
 #include <errno.h>
 #include <fcntl.h>
-#include <glib/gstdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -9,6 +8,7 @@
 #include "fs/draft.h"
 #include "fs/error.h"
 #include "fs/mime.h"
+#include "tests/remove.h"
 
 #define INBOX (UINT64_C(5) << 46)
 #define ARCHIVE (UINT64_C(6) << 46)
@@ -151,17 +151,6 @@ static void set_up(void)
     test.accounts[0].account = test.accounts[1].account = &test.account;
     test.mounted = (struct mounted){.accounts = test.accounts, .count = 2};
     open_journal();
-}
-
-static void remove_tree(const char *path)
-{
-    g_autoptr(GDir) directory = g_dir_open(path, 0, NULL);
-    const char *name;
-    while (directory != NULL && (name = g_dir_read_name(directory)) != NULL) {
-        g_autofree char *below = g_build_filename(path, name, NULL);
-        remove_tree(below);
-    }
-    g_remove(path);
 }
 
 static void tear_down(void)

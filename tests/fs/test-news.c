@@ -1,12 +1,12 @@
 /* What engines tell, as lines: over a real cache, with a reader, and nobody who watches. */
 #include <errno.h>
-#include <glib/gstdio.h>
 #include <string.h>
 
 #include "cache/cache.h"
 #include "fs/events.h"
 #include "fs/inotify.h"
 #include "fs/news.h"
+#include "tests/remove.h"
 
 /* ---- the other rooms ---- */
 
@@ -81,17 +81,6 @@ static void set_up(struct fixture *f, const void *unused)
     put_mailbox(f, txn, 1, "B");
     g_assert_cmpint(cache_txn_commit(g_steal_pointer(&txn)), ==, CACHE_OK);
     f->reader = events_open();
-}
-
-static void remove_tree(const char *path)
-{
-    g_autoptr(GDir) directory = g_dir_open(path, 0, NULL);
-    const char *name;
-    while (directory != NULL && (name = g_dir_read_name(directory)) != NULL) {
-        g_autofree char *below = g_build_filename(path, name, NULL);
-        remove_tree(below);
-    }
-    g_remove(path);
 }
 
 static void tear_down(struct fixture *f, const void *unused)

@@ -1,21 +1,20 @@
 /* The tree without FUSE and without a server: a real cache filled by hand, and an engine that notes
  * what is wished for. */
 #include <errno.h>
-#include <glib/gstdio.h>
 #include <string.h>
 
 #include "cache/cache.h"
 #include "fs/content.h"
 #include "fs/mime.h"
-#include "fs/notify.h"
 #include "fs/trace.h"
 #include "fs/tree.h"
+#include "tests/fs/quiet.h"
+#include "tests/remove.h"
 
 /* ---- an engine that only notes ---- */
 
 static struct engine_wish wished[64];
 static unsigned wish_count;
-static enum engine_sizes sizes = ENGINE_SIZES_RIGHT;
 
 uint64_t engine_ask(struct engine *engine, const struct engine_wish *wish, engine_done done,
                     void *data)
@@ -26,52 +25,10 @@ uint64_t engine_ask(struct engine *engine, const struct engine_wish *wish, engin
     return wish_count;
 }
 
-void engine_cancel(struct engine *engine, uint64_t id, enum engine_error error)
-{
-}
-
-enum engine_sizes engine_sizes(struct engine *engine)
-{
-    return sizes;
-}
-
 void engine_status_read(struct engine *engine, struct engine_status *status)
 {
     *status = (struct engine_status){.online = true, .connections = 1};
     g_strlcpy(status->server, "a \xe2\x82\xac server", sizeof(status->server));
-}
-
-GArray *engine_prefetch_read(struct engine *engine)
-{
-    return g_array_new(FALSE, FALSE, sizeof(struct engine_prefetch));
-}
-
-void engine_push(struct engine *engine)
-{
-}
-
-char *engine_mailbox_wire(struct engine *engine, const char *text)
-{
-    return g_strdup(text);
-}
-
-/* ---- a kernel that is told nothing ---- */
-
-void notify_inode(uint64_t inode)
-{
-}
-
-void notify_attributes(uint64_t inode)
-{
-}
-
-void notify_entry(uint64_t parent, const char *name)
-{
-}
-
-bool notify_wait(int64_t wait_us)
-{
-    return true;
 }
 
 /* ---- a cache with one account ---- */
@@ -108,7 +65,7 @@ static void put_message(struct fixture *f, struct cache_txn *txn, uint32_t uid, 
 
 static void set_up(struct fixture *f, const void *unused)
 {
-    sizes = ENGINE_SIZES_RIGHT;
+    quiet_sizes = ENGINE_SIZES_RIGHT;
     wish_count = 0;
     f->directory = g_dir_make_tmp("mailmount-XXXXXX", NULL);
     struct cache_options options = {
@@ -141,17 +98,6 @@ static void set_up(struct fixture *f, const void *unused)
     put_message(f, txn, 3, 1000, "2026-11-20 A - B [3]");
     put_message(f, txn, 4, 5000000, "2026-11-20 A - C [4]");
     g_assert_cmpint(cache_txn_commit(g_steal_pointer(&txn)), ==, CACHE_OK);
-}
-
-static void remove_tree(const char *path)
-{
-    g_autoptr(GDir) directory = g_dir_open(path, 0, NULL);
-    const char *name;
-    while (directory != NULL && (name = g_dir_read_name(directory)) != NULL) {
-        g_autofree char *below = g_build_filename(path, name, NULL);
-        remove_tree(below);
-    }
-    g_remove(path);
 }
 
 static void tear_down(struct fixture *f, const void *unused)
@@ -371,14 +317,14 @@ static void test_sizes(struct fixture *f, const void *unused)
     struct tree_attr attr;
     struct need need = {0};
     uint64_t big = inode_of(f, f->messages, 4, 0), small = inode_of(f, f->messages, 3, 0);
-    sizes = ENGINE_SIZES_UNPROVED;
+    quiet_sizes = ENGINE_SIZES_UNPROVED;
     g_assert_cmpint(tree_attr(&f->mounted, big, false, &attr, &need), ==, 0);
     g_assert_false(attr.exact);
     g_assert_cmpint(tree_attr(&f->mounted, big, true, &attr, &need), ==, NEED_WAIT);
     g_assert_cmpuint(need.wishes[0].uid, ==, 3); /* a small body proves the server's word */
     g_assert_true(need.optional);
     need_clear(&need);
-    sizes = ENGINE_SIZES_WRONG;
+    quiet_sizes = ENGINE_SIZES_WRONG;
     need.round = 1;
     g_assert_cmpint(tree_attr(&f->mounted, big, true, &attr, &need), ==, NEED_WAIT);
     g_assert_cmpuint(need.wishes[0].uid, ==, 4);
