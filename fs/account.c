@@ -9,6 +9,9 @@ void account_free(struct account *account)
     g_free(account->host);
     g_free(account->user);
     g_free(account->password_command);
+    g_free(account->token_command);
+    g_free(account->password_file);
+    g_free(account->netrc);
     g_free(account->auth);
     g_free(account->tls_ca);
     g_free(account->tls_fingerprint);

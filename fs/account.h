@@ -21,7 +21,11 @@ struct account {
     uint16_t port;
     enum account_tls tls;
     char *user;
+    /* where the secret comes from, see secret_ask() */
     char *password_command;
+    char *token_command; /* an OAuth2 access token instead of a password */
+    char *password_file;
+    char *netrc; /* NULL: ~/.netrc, if it is there */
     char *auth; /* "auto", "login", or a SASL mechanism */
     char *tls_ca, *tls_fingerprint;
     char *cache_dir, *state_dir;

@@ -54,6 +54,8 @@ static const char *account_complete(struct account *account, const struct source
         return "there is no user: write it before the host (USER@HOST), or set user=";
     if (source->implicit_tls && account->tls != ACCOUNT_TLS_IMPLICIT)
         return "tls= contradicts imaps://: write imap:// instead";
+    if (account->password_command != NULL && account->token_command != NULL)
+        return "password_command= and token_command= exclude each other: remove one";
     if (account->port == 0)
         account->port = account->tls == ACCOUNT_TLS_IMPLICIT ? 993 : 143;
     struct source whole = {source->implicit_tls, account->user, account->host, account->port};

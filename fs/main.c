@@ -227,14 +227,14 @@ static void process_harden(bool debug)
 #endif
 }
 
-/* One for each account that has no password_command, with the terminal still there. */
+/* One for each account that has no command for it, with the terminal still there. */
 static bool secrets_ask(const struct program *program, struct secret **secrets, GError **error)
 {
     for (guint i = 0; i < program->accounts->len; i++) {
         const struct account *account = g_ptr_array_index(program->accounts, i);
-        if (account->password_command != NULL)
+        if (account->password_command != NULL || account->token_command != NULL)
             continue;
-        secrets[i] = secret_ask(account, true, error);
+        secrets[i] = secret_ask(account, true, NULL, error);
         if (secrets[i] == NULL)
             return false;
     }

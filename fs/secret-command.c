@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <gio/gio.h>
 #include <poll.h>
 #include <signal.h>
 #include <string.h>
@@ -15,6 +14,7 @@
 struct command {
     GPid pid;
     int process;  /* pidfd */
+    int cancel;   /* readable when nobody waits for it any more; -1: that never comes */
     int out, err; /* its standard output and error, non-blocking; -1 when they have ended */
     char *output; /* the caller's */
     size_t max, length;
@@ -94,14 +94,16 @@ static void complaint_drain(struct command *command)
     }
 }
 
-/* False if the time was over first. */
+/* False if the time was over first, or it was cancelled. */
 static bool command_wait(struct command *command, unsigned seconds)
 {
     gint64 end_us = g_get_monotonic_time() + (gint64)seconds * G_USEC_PER_SEC;
 
     for (;;) {
-        struct pollfd fds[] = {
-            {command->process, POLLIN, 0}, {command->out, POLLIN, 0}, {command->err, POLLIN, 0}};
+        struct pollfd fds[] = {{command->process, POLLIN, 0},
+                               {command->out, POLLIN, 0},
+                               {command->err, POLLIN, 0},
+                               {command->cancel, POLLIN, 0}};
         gint64 left_us = end_us - g_get_monotonic_time();
         if (left_us <= 0)
             return false;
@@ -109,6 +111,8 @@ static bool command_wait(struct command *command, unsigned seconds)
             return false;
         output_drain(command);
         complaint_drain(command);
+        if (fds[3].revents != 0)
+            return false;
         bool silent = command->process < 0 && command->out < 0 && command->err < 0;
         if (fds[0].revents != 0 || silent) {
             output_drain(command);
@@ -118,13 +122,13 @@ static bool command_wait(struct command *command, unsigned seconds)
     }
 }
 
-static void complaint_log(const GString *complaint)
+static void complaint_log(const char *option, const GString *complaint)
 {
     g_auto(GStrv) lines = g_strsplit(complaint->str, "\n", 16);
 
     for (char **line = lines; *line != NULL; line++)
         if (**line != '\0')
-            g_message("password_command: %s", *line);
+            g_message("%s: %s", option, *line);
 }
 
 static int command_reap(struct command *command, bool ended)
@@ -141,25 +145,37 @@ static int command_reap(struct command *command, bool ended)
     return status;
 }
 
-bool secret_command_run(const char *text, unsigned seconds, char *output, size_t max,
-                        size_t *length, GError **error)
+static void command_judge(const struct secret_command *how, bool ended, int status, GError **error)
 {
-    g_autoptr(GString) complaint = g_string_new(NULL);
-    struct command command = {.output = output, .max = max, .complaint = complaint};
-
-    if (!command_start(&command, text, error))
-        return false;
-    bool ended = command_wait(&command, seconds);
-    int status = command_reap(&command, ended);
-    complaint_log(complaint);
-    *length = command.length;
+    if (!ended && g_cancellable_set_error_if_cancelled(how->cancel, error))
+        return;
     if (!ended)
-        g_set_error(error, G_IO_ERROR, G_IO_ERROR_TIMED_OUT, "took more than %u seconds", seconds);
+        g_set_error(error, G_IO_ERROR, G_IO_ERROR_TIMED_OUT, "took more than %u seconds",
+                    how->seconds);
     else if (WIFSIGNALED(status))
         g_set_error(error, G_IO_ERROR, G_IO_ERROR_FAILED, "was killed by signal %d",
                     WTERMSIG(status));
     else if (WEXITSTATUS(status) != 0)
         g_set_error(error, G_IO_ERROR, G_IO_ERROR_FAILED, "ended with status %d",
                     WEXITSTATUS(status));
+}
+
+bool secret_command_run(const struct secret_command *how, char *output, size_t max, size_t *length,
+                        GError **error)
+{
+    g_autoptr(GString) complaint = g_string_new(NULL);
+    struct command command = {.output = output, .max = max, .complaint = complaint};
+
+    if (g_cancellable_set_error_if_cancelled(how->cancel, error) ||
+        !command_start(&command, how->text, error))
+        return false;
+    command.cancel = g_cancellable_get_fd(how->cancel);
+    bool ended = command_wait(&command, how->seconds);
+    int status = command_reap(&command, ended);
+    if (command.cancel >= 0)
+        g_cancellable_release_fd(how->cancel);
+    complaint_log(how->option, complaint);
+    *length = command.length;
+    command_judge(how, ended, status, error);
     return ended && status == 0;
 }

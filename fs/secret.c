@@ -2,16 +2,15 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <gio/gio.h>
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <termios.h>
 #include <unistd.h>
 
 #include "fs/secret-command.h"
+#include "fs/secret-private.h"
 
-#define SECRET_MAX (64 * 1024) /* longer ones are a mistake */
+#define COMMAND_SECONDS 60
 
 /* Lives in pages of its own, so that locking and wiping concern nothing else. */
 struct secret {
@@ -20,7 +19,7 @@ struct secret {
     char text[];
 };
 
-static struct secret *secret_map(size_t length)
+struct secret *secret_blank(size_t length)
 {
     size_t page = (size_t)sysconf(_SC_PAGESIZE);
     size_t mapped = (sizeof(struct secret) + length + 1 + page - 1) / page * page;
@@ -32,14 +31,20 @@ static struct secret *secret_map(size_t length)
     if (mlock(secret, mapped) != 0)
         g_debug("a password's memory cannot be locked: %s", g_strerror(errno));
     madvise(secret, mapped, MADV_DONTDUMP);
+    madvise(secret, mapped, MADV_DONTFORK); /* no command that is run has a copy */
     secret->mapped = mapped;
     atomic_init(&secret->references, 1);
     return secret;
 }
 
+char *secret_room(struct secret *secret)
+{
+    return secret->text;
+}
+
 struct secret *secret_new(const char *bytes, size_t length)
 {
-    struct secret *secret = secret_map(length);
+    struct secret *secret = secret_blank(length);
 
     memcpy(secret->text, bytes, length);
     return secret;
@@ -48,6 +53,11 @@ struct secret *secret_new(const char *bytes, size_t length)
 const char *secret_text(const struct secret *secret)
 {
     return secret->text;
+}
+
+bool secret_equal(const struct secret *a, const struct secret *b)
+{
+    return strcmp(a->text, b->text) == 0;
 }
 
 struct secret *secret_ref(struct secret *secret)
@@ -65,99 +75,65 @@ void secret_unref(struct secret *secret)
     munmap(secret, mapped);
 }
 
-/* ---- from a command ------------------------------------------------------------------------- */
+/* ---- what can be one ------------------------------------------------------------------------ */
 
-/* The first line of `output` as a secret of its right length. */
-static struct secret *line_take(const struct secret *output, size_t length, GError **error)
+/* RFC 6750, 2.1: printable, without blanks. */
+static bool token_is_good(const char *text, size_t length)
 {
-    const char *text = output->text;
-    const char *end = memchr(text, '\n', length);
-
-    size_t line = end != NULL ? (size_t)(end - text) : length;
-    if (line > 0 && text[line - 1] == '\r')
-        line--;
-    if (line == 0) {
-        g_set_error_literal(error, G_IO_ERROR, G_IO_ERROR_INVALID_DATA, "printed no password");
-        return NULL;
-    }
-    if (memchr(text, '\0', line) != NULL || (end == NULL && length == SECRET_MAX)) {
-        g_set_error_literal(error, G_IO_ERROR, G_IO_ERROR_INVALID_DATA,
-                            "printed something that cannot be a password");
-        return NULL;
-    }
-    return secret_new(text, line);
+    for (size_t i = 0; i < length; i++)
+        if (!g_ascii_isgraph(text[i]))
+            return false;
+    return true;
 }
 
-static struct secret *secret_of_command(const struct account *account, GError **error)
+struct secret *secret_of_line(const struct secret *text, size_t length, bool token,
+                              const char *verb, GError **error)
 {
-    g_autoptr(secret) output = secret_map(SECRET_MAX);
+    const char *what = token ? "token" : "password";
+    const char *end = memchr(text->text, '\n', length);
+
+    size_t line = end != NULL ? (size_t)(end - text->text) : length;
+    if (line > 0 && text->text[line - 1] == '\r')
+        line--;
+    if (line == 0) {
+        g_set_error(error, G_IO_ERROR, G_IO_ERROR_INVALID_DATA, "%s no %s", verb, what);
+        return NULL;
+    }
+    if (memchr(text->text, '\0', line) != NULL || (end == NULL && length >= SECRET_MAX) ||
+        (token && !token_is_good(text->text, line))) {
+        g_set_error(error, G_IO_ERROR, G_IO_ERROR_INVALID_DATA, "%s something that cannot be a %s",
+                    verb, what);
+        return NULL;
+    }
+    return secret_new(text->text, line);
+}
+
+/* ---- asking --------------------------------------------------------------------------------- */
+
+static struct secret *secret_of_command(const struct account *account, const char *option,
+                                        GCancellable *cancel, GError **error)
+{
+    bool token = account->token_command != NULL;
+    g_autoptr(secret) output = secret_blank(SECRET_MAX);
+    const struct secret_command command = {
+        .option = option,
+        .text = token ? account->token_command : account->password_command,
+        .seconds = COMMAND_SECONDS,
+        .cancel = cancel,
+    };
     struct secret *secret = NULL;
     size_t length = 0;
 
-    if (secret_command_run(account->password_command, 60, output->text, SECRET_MAX, &length, error))
-        secret = line_take(output, length, error);
+    if (secret_command_run(&command, output->text, SECRET_MAX, &length, error))
+        secret = secret_of_line(output, length, token, "printed", error);
     if (secret == NULL)
-        g_prefix_error(error, "the password_command of %s ", account->name);
+        g_prefix_error(error, "the %s of %s ", option, account->name);
     return secret;
 }
 
-/* ---- from the terminal ---------------------------------------------------------------------- */
-
-/* Reads up to the end of the line, without echo. Returns its length, -1 if it was interrupted or
- * the terminal went away. */
-static ssize_t terminal_read(int tty, char *text, size_t max)
+static struct secret *secret_of_prompt(const struct account *account, bool may_prompt,
+                                       GError **error)
 {
-    size_t length = 0;
-
-    while (length < max) {
-        ssize_t n = read(tty, text + length, 1);
-        if (n != 1)
-            return -1;
-        if (text[length] == '\n')
-            return (ssize_t)length;
-        length++;
-    }
-    return -1;
-}
-
-static ssize_t terminal_ask(int tty, const char *prompt, char *text, size_t max)
-{
-    struct termios shown, hidden;
-
-    if (tcgetattr(tty, &shown) != 0)
-        return -1;
-    hidden = shown;
-    hidden.c_lflag &= ~(tcflag_t)ECHO;
-    if (tcsetattr(tty, TCSAFLUSH, &hidden) != 0)
-        return -1;
-    ssize_t length = -1;
-    if (write(tty, prompt, strlen(prompt)) >= 0)
-        length = terminal_read(tty, text, max);
-    tcsetattr(tty, TCSAFLUSH, &shown);
-    if (write(tty, "\n", 1) != 1)
-        return -1;
-    return length;
-}
-
-static struct secret *secret_of_terminal(const struct account *account, int tty, GError **error)
-{
-    g_autofree char *prompt =
-        g_strdup_printf("Password of %s at %s: ", account->user, account->host);
-    g_autoptr(secret) line = secret_map(SECRET_MAX);
-
-    ssize_t length = terminal_ask(tty, prompt, line->text, SECRET_MAX);
-    if (length <= 0) {
-        g_set_error(error, G_IO_ERROR, G_IO_ERROR_CANCELLED, "no password was given for %s",
-                    account->name);
-        return NULL;
-    }
-    return secret_new(line->text, (size_t)length);
-}
-
-struct secret *secret_ask(const struct account *account, bool may_prompt, GError **error)
-{
-    if (account->password_command != NULL)
-        return secret_of_command(account, error);
     int tty = may_prompt ? open("/dev/tty", O_RDWR | O_NOCTTY | O_CLOEXEC) : -1;
     if (tty < 0) {
         g_set_error(error, G_IO_ERROR, G_IO_ERROR_NOT_FOUND,
@@ -168,4 +144,27 @@ struct secret *secret_ask(const struct account *account, bool may_prompt, GError
     struct secret *secret = secret_of_terminal(account, tty, error);
     close(tty);
     return secret;
+}
+
+struct secret *secret_ask(const struct account *account, bool may_prompt, GCancellable *cancel,
+                          GError **error)
+{
+    static struct secret *(*const FILES[])(const struct account *account, GError **error) = {
+        secret_of_file, secret_of_credential, secret_of_netrc};
+
+    if (account->token_command != NULL)
+        return secret_of_command(account, "token_command", cancel, error);
+    if (account->password_command != NULL)
+        return secret_of_command(account, "password_command", cancel, error);
+    for (size_t i = 0; i < G_N_ELEMENTS(FILES); i++) {
+        g_autoptr(GError) why = NULL;
+        struct secret *secret = FILES[i](account, &why);
+        if (secret != NULL)
+            return secret;
+        if (g_error_matches(why, G_IO_ERROR, G_IO_ERROR_NOT_FOUND))
+            continue;
+        g_propagate_error(error, g_steal_pointer(&why));
+        return NULL;
+    }
+    return secret_of_prompt(account, may_prompt, error);
 }

@@ -113,6 +113,8 @@ struct imap_server {
 struct imap_login {
     const char *user;
     const char *secret; /* password; NULL where the mechanism needs none */
+    const char *token;  /* an OAuth2 access token (RFC 6750) instead of a password: OAUTHBEARER
+                           (RFC 7628) or XOAUTH2; NULL: none */
     const char *auth;   /* "auto", "login" (the LOGIN command) or a SASL mechanism's name */
 };
 

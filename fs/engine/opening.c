@@ -62,10 +62,12 @@ void crew_wait(struct crew *crew, gint64 wait_us)
 
 /* The thread may outlive the engine's account: it works on copies of the strings that it needs. */
 static const size_t ACCOUNT_STRINGS[] = {
-    offsetof(struct account, name),   offsetof(struct account, source),
-    offsetof(struct account, host),   offsetof(struct account, user),
-    offsetof(struct account, auth),   offsetof(struct account, password_command),
-    offsetof(struct account, tls_ca), offsetof(struct account, tls_fingerprint),
+    offsetof(struct account, name),          offsetof(struct account, source),
+    offsetof(struct account, host),          offsetof(struct account, user),
+    offsetof(struct account, auth),          offsetof(struct account, password_command),
+    offsetof(struct account, tls_ca),        offsetof(struct account, tls_fingerprint),
+    offsetof(struct account, netrc),         offsetof(struct account, token_command),
+    offsetof(struct account, password_file),
 };
 
 static char **account_string(struct account *account, size_t i)
@@ -128,9 +130,11 @@ static void opening_try(struct opening *opening)
         .timeout_s = account->timeout_s,
         .transcript = opening->transcript ? opening_transcript : NULL,
     };
+    const char *secret = opening->secret != NULL ? secret_text(opening->secret) : NULL;
     const struct imap_login login = {
         .user = account->user,
-        .secret = opening->secret != NULL ? secret_text(opening->secret) : NULL,
+        .secret = account->token_command == NULL ? secret : NULL,
+        .token = account->token_command != NULL ? secret : NULL,
         .auth = account->auth != NULL ? account->auth : "auto",
     };
     g_clear_error(&opening->error);
@@ -140,10 +144,10 @@ static void opening_try(struct opening *opening)
 /* Gets a secret anew. False if there is none, or if it is the one that was refused. */
 static bool opening_ask(struct opening *opening, GError **error)
 {
-    g_autoptr(secret) fresh = secret_ask(&opening->account, false, error);
+    g_autoptr(secret) fresh = secret_ask(&opening->account, false, opening->cancel, error);
     if (fresh == NULL)
         return false;
-    if (opening->secret != NULL && strcmp(secret_text(fresh), secret_text(opening->secret)) == 0)
+    if (opening->secret != NULL && secret_equal(fresh, opening->secret))
         return false;
     secret_unref(opening->secret);
     opening->secret = g_steal_pointer(&fresh);

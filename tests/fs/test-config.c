@@ -217,6 +217,8 @@ static void test_bad(void)
         {"a", "[a]\nsource = imaps://u:hunter2@h\n", "FILE: [a] SOURCE: a password"},
         {"a", "[a]\nsource = imaps://h\n", "FILE: [a] there is no user"},
         {"a", "[a]\nsource = imaps://u@h\ntls = none\n", "contradicts"},
+        {"a", "[a]\nsource = imaps://u@h\npassword_command = x\ntoken_command = y\n",
+         "FILE: [a] password_command= and token_command= exclude each other"},
         {"a", "[a]\nsource = imaps://u@h\ntls = hunter2\n", "FILE: [a] option tls"},
         {"a", "[a]\nsource = imaps://u@h\ntimeout =\n", "FILE: [a] timeout"},
         {"a", "[a]\nsource = imaps://u@h\nro = perhaps\n", "FILE: [a] option ro"},

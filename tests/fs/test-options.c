@@ -258,7 +258,7 @@ static void test_command_bad(void)
         {"mailmount a b -o allow_other,allow_root", "exclude"},
         {"mailmount a b -o source=imaps://h", "source"},
     };
-    static const char *const LATER[] = {"token_command=x", "since=2y", "retry", "poll=1"};
+    static const char *const LATER[] = {"since=2y", "retry", "poll=1"};
     for (size_t i = 0; i < G_N_ELEMENTS(CASES); i++) {
         g_auto(command) command = {0};
         g_autoptr(GError) error = NULL;

@@ -28,7 +28,7 @@ static struct secret *ask_for(const char *command, bool may_prompt, GError **err
     account->user = g_strdup("alice");
     account->host = g_strdup("imap.example.org");
     account->password_command = g_strdup(command);
-    return secret_ask(account, may_prompt, error);
+    return secret_ask(account, may_prompt, NULL, error);
 }
 
 static struct secret *ask(const char *command, GError **error)
@@ -126,8 +126,9 @@ static void test_command_timeout(void)
     size_t length = 0;
     long pid = 0;
 
-    g_assert_false(secret_command_run("sleep 300 & echo $!; wait", 1, output, sizeof(output) - 1,
-                                      &length, &error));
+    const struct secret_command command = {
+        .option = "token_command", .text = "sleep 300 & echo $!; wait", .seconds = 1};
+    g_assert_false(secret_command_run(&command, output, sizeof(output) - 1, &length, &error));
     g_assert_error(error, G_IO_ERROR, G_IO_ERROR_TIMED_OUT);
     output[length] = '\0';
     g_assert_cmpint(sscanf(output, "%ld", &pid), ==, 1);
@@ -146,7 +147,9 @@ static void test_endless_output(void)
     char output[64];
     size_t length = 0;
 
-    g_assert_false(secret_command_run("yes", 1, output, sizeof(output), &length, &error));
+    const struct secret_command command = {
+        .option = "password_command", .text = "yes", .seconds = 1};
+    g_assert_false(secret_command_run(&command, output, sizeof(output), &length, &error));
     g_assert_error(error, G_IO_ERROR, G_IO_ERROR_TIMED_OUT);
     g_assert_cmpuint(length, ==, sizeof(output));
 }
