@@ -244,8 +244,8 @@ static bool host_expect(SSL *ssl, const char *host)
            SSL_set_tlsext_host_name(ssl, name) == 1;
 }
 
-/* Threads that open connections may be at work when main() returns: OpenSSL's own exit handler would
- * take away what they use. */
+/* Threads that open connections may be at work when main() returns: OpenSSL's own exit handler
+ * would take away what they use. */
 static gpointer library_start(gpointer data)
 {
     OPENSSL_init_ssl(OPENSSL_INIT_NO_ATEXIT, NULL);
