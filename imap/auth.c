@@ -1,20 +1,9 @@
-#include "imap/auth.h"
+/* One run of a mechanism: libsasl2's or our own. */
+#include "imap/auth-private.h"
 
-#include <sasl/sasl.h>
 #include <string.h>
 
-enum { CHALLENGE_MAX = 64 * 1024 };
-
-struct imap_auth {
-    const struct imap_mechanism *mechanism;
-    const struct imap_login *login;
-    unsigned step;
-    GString *initial; /* raw; NULL: none */
-    /* with libsasl2; NULL: the mechanism's own respond() */
-    sasl_conn_t *sasl;
-    sasl_secret_t *password;
-    sasl_callback_t callbacks[5];
-};
+enum { CHALLENGE_MAX = 64 * 1024, WHY_MAX = 300 };
 
 void imap_wipe(char *secret)
 {
@@ -31,303 +20,209 @@ void imap_wipe_string(GString *secret)
     g_string_free(secret, TRUE);
 }
 
-/* ---- the mechanisms ---------------------------------------------------------------------------
+/* ---- life -------------------------------------------------------------------------------------
  */
-
-/* RFC 4616 */
-static bool plain_respond(const struct imap_auth *auth, unsigned step, GString *out)
-{
-    if (step != 0)
-        return false;
-    g_string_append_c(out, '\0');
-    g_string_append(out, auth->login->user);
-    g_string_append_c(out, '\0');
-    g_string_append(out, auth->login->secret);
-    return true;
-}
-
-/* draft-murchison-sasl-login: the server asks twice, what it asks does not matter */
-static bool login_respond(const struct imap_auth *auth, unsigned step, GString *out)
-{
-    if (step != 1 && step != 2)
-        return false;
-    g_string_append(out, step == 1 ? auth->login->user : auth->login->secret);
-    return true;
-}
-
-static const struct imap_mechanism MECHANISMS[] = {
-    {"PLAIN", .rank = 30, .needs_secret = true, .respond = plain_respond},
-    {"LOGIN", .rank = 20, .needs_secret = true, .respond = login_respond},
-    {"LOGIN", .rank = 10, .needs_secret = true, .command = true},
-};
-
-static bool mechanism_offered(const struct imap_mechanism *mechanism,
-                              const struct imap_capabilities *capabilities)
-{
-    if (mechanism->command)
-        return !(capabilities->flags & IMAP_CAP_LOGINDISABLED);
-    return imap_capabilities_mechanism(capabilities, mechanism->name);
-}
-
-/* Whether `auth` names this mechanism. "login" is the command, and SASL's LOGIN where the command
- * is disabled. */
-static bool mechanism_named(const struct imap_mechanism *mechanism, const char *auth)
-{
-    return g_ascii_strcasecmp(mechanism->name, auth) == 0;
-}
-
-static void mechanism_missing(const char *auth, const struct imap_capabilities *capabilities,
-                              const char *host, GError **error)
-{
-    g_autoptr(GString) offered = g_string_new(NULL);
-
-    for (guint i = 0; capabilities->mechanisms && i < capabilities->mechanisms->len; i++)
-        g_string_append_printf(offered, "%s%s", i ? ", " : "",
-                               (const char *)capabilities->mechanisms->pdata[i]);
-    g_autofree char *safe = g_str_to_ascii(offered->str, "C");
-    g_set_error(error, IMAP_ERROR, IMAP_ERROR_MECHANISM,
-                "%s offers no way to sign in that auth=%s allows; it offers %s", host, auth,
-                *safe ? safe : "none");
-}
-
-const struct imap_mechanism *imap_mechanism_pick(const struct imap_login *login,
-                                                 const struct imap_capabilities *capabilities,
-                                                 const char *host, GError **error)
-{
-    const char *auth = login->auth ? login->auth : "auto";
-    bool automatic = g_ascii_strcasecmp(auth, "auto") == 0, known = automatic;
-    const struct imap_mechanism *best = NULL;
-
-    for (size_t i = 0; i < G_N_ELEMENTS(MECHANISMS); i++) {
-        const struct imap_mechanism *row = &MECHANISMS[i];
-        bool wanted = automatic ? row->rank > 0 : mechanism_named(row, auth);
-        known |= wanted;
-        if (!wanted || !mechanism_offered(row, capabilities))
-            continue;
-        bool better = !best || (automatic ? row->rank > best->rank : row->command);
-        best = better ? row : best;
-    }
-    if (!known)
-        g_set_error(error, IMAP_ERROR, IMAP_ERROR_MECHANISM,
-                    "%s: auth=%s is not known here; use auto, login or plain", host, auth);
-    else if (!best)
-        mechanism_missing(auth, capabilities, host, error);
-    else if (best->needs_secret && !login->secret)
-        g_set_error(error, IMAP_ERROR, IMAP_ERROR_MECHANISM, "%s wants a password", host);
-    else
-        return best;
-    return NULL;
-}
-
-/* ---- libsasl2 ---------------------------------------------------------------------------------
- */
-
-static int sasl_log(void *context, int level, const char *message)
-{
-    g_debug("sasl: %s", message ? message : "");
-    return SASL_OK;
-}
-
-static int sasl_name(void *context, int id, const char **result, unsigned *length)
-{
-    const struct imap_auth *auth = context;
-
-    /* no authorization identity: the server takes the one that signs in */
-    *result = id == SASL_CB_AUTHNAME ? auth->login->user : "";
-    if (length)
-        *length = (unsigned)strlen(*result);
-    return SASL_OK;
-}
-
-static int sasl_password(sasl_conn_t *conn, void *context, int id, sasl_secret_t **secret)
-{
-    const struct imap_auth *auth = context;
-
-    *secret = auth->password;
-    return auth->password ? SASL_OK : SASL_FAIL;
-}
-
-static void *mutex_new(void)
-{
-    GMutex *mutex = g_new(GMutex, 1);
-    g_mutex_init(mutex);
-    return mutex;
-}
-
-static int mutex_lock(void *mutex)
-{
-    g_mutex_lock(mutex);
-    return SASL_OK;
-}
-
-static int mutex_unlock(void *mutex)
-{
-    g_mutex_unlock(mutex);
-    return SASL_OK;
-}
-
-static void mutex_free(void *mutex)
-{
-    g_mutex_clear(mutex);
-    g_free(mutex);
-}
-
-#define SASL_PROC(function) ((int (*)(void))(void (*)(void))(function))
-
-static gpointer sasl_start(gpointer data)
-{
-    static const sasl_callback_t callbacks[] = {
-        {SASL_CB_LOG, SASL_PROC(sasl_log), NULL},
-        {SASL_CB_LIST_END, NULL, NULL},
-    };
-
-    sasl_set_mutex(mutex_new, mutex_lock, mutex_unlock, mutex_free);
-    int rc = sasl_client_init(callbacks);
-    if (rc != SASL_OK)
-        g_warning("libsasl2 cannot be used: %s", sasl_errstring(rc, NULL, NULL));
-    return GINT_TO_POINTER(rc == SASL_OK);
-}
-
-static void auth_callbacks(struct imap_auth *auth)
-{
-    const sasl_callback_t callbacks[G_N_ELEMENTS(auth->callbacks)] = {
-        {SASL_CB_LOG, SASL_PROC(sasl_log), auth},
-        {SASL_CB_USER, SASL_PROC(sasl_name), auth},
-        {SASL_CB_AUTHNAME, SASL_PROC(sasl_name), auth},
-        {auth->password ? SASL_CB_PASS : SASL_CB_LIST_END, SASL_PROC(sasl_password), auth},
-        {SASL_CB_LIST_END, NULL, NULL},
-    };
-    memcpy(auth->callbacks, callbacks, sizeof(callbacks));
-}
-
-static void auth_password(struct imap_auth *auth)
-{
-    const char *secret = auth->login->secret;
-    size_t length = secret ? strlen(secret) : 0;
-
-    if (!secret)
-        return;
-    auth->password = g_malloc0(sizeof(sasl_secret_t) + length);
-    auth->password->len = length;
-    memcpy(auth->password->data, secret, length);
-}
-
-/* Whether libsasl2 does this mechanism; then its first response is in auth->initial. */
-static bool auth_start_sasl(struct imap_auth *auth, const char *host)
-{
-    static GOnce once = G_ONCE_INIT;
-    static const sasl_security_properties_t no_layer = {0};
-    const char *out = NULL;
-    unsigned length = 0;
-
-    if (!g_once(&once, sasl_start, NULL))
-        return false;
-    auth_password(auth);
-    auth_callbacks(auth);
-    if (sasl_client_new("imap", host, NULL, NULL, auth->callbacks, 0, &auth->sasl) != SASL_OK)
-        return false;
-    sasl_setprop(auth->sasl, SASL_SEC_PROPS, &no_layer);
-    int rc = sasl_client_start(auth->sasl, auth->mechanism->name, NULL, &out, &length, NULL);
-    if (rc != SASL_OK && rc != SASL_CONTINUE) {
-        g_debug("libsasl2 has no %s: %s", auth->mechanism->name, sasl_errstring(rc, NULL, NULL));
-        sasl_dispose(&auth->sasl);
-        return false;
-    }
-    auth->initial = out ? g_string_new_len(out, length) : NULL;
-    return true;
-}
-
-/* ---- one run ----------------------------------------------------------------------------------
- */
-
-/* Room for all that a mechanism of ours says, so that growing leaves no copies behind. */
-static GString *auth_buffer(const struct imap_auth *auth)
-{
-    size_t secret = auth->login->secret ? strlen(auth->login->secret) : 0;
-    return g_string_sized_new(strlen(auth->login->user) + secret + 8);
-}
-
-static bool auth_start_own(struct imap_auth *auth)
-{
-    if (!auth->mechanism->respond)
-        return false;
-    auth->initial = auth_buffer(auth);
-    if (!auth->mechanism->respond(auth, 0, auth->initial))
-        g_clear_pointer(&auth->initial, imap_wipe_string);
-    return true;
-}
 
 struct imap_auth *imap_auth_new(const struct imap_mechanism *mechanism,
-                                const struct imap_login *login, const char *host, GError **error)
+                                const struct imap_login *login, const struct imap_line *line)
 {
-    g_autoptr(imap_auth) auth = g_new0(struct imap_auth, 1);
+    struct imap_auth *auth = g_new0(struct imap_auth, 1);
 
+    auth->references = 1;
     auth->mechanism = mechanism;
     auth->login = login;
-    if (auth_start_sasl(auth, host) || auth_start_own(auth))
-        return g_steal_pointer(&auth);
-    g_set_error(error, IMAP_ERROR, IMAP_ERROR_MECHANISM,
-                "%s: %s needs a libsasl2 module that is not installed", host, mechanism->name);
-    return NULL;
+    auth->line = line;
+    auth->code = IMAP_ERROR_MECHANISM;
+    if (mechanism->package)
+        imap_sasl_prepare(auth);
+    return auth;
 }
 
-void imap_auth_free(struct imap_auth *auth)
+struct imap_auth *imap_auth_ref(struct imap_auth *auth)
 {
-    if (!auth)
+    g_atomic_int_inc(&auth->references);
+    return auth;
+}
+
+void imap_auth_forget(struct imap_auth *auth)
+{
+    g_clear_pointer(&auth->out, imap_wipe_string);
+    imap_sasl_forget(auth);
+}
+
+void imap_auth_unref(struct imap_auth *auth)
+{
+    if (!auth || !g_atomic_int_dec_and_test(&auth->references))
         return;
     if (auth->sasl)
         sasl_dispose(&auth->sasl);
-    if (auth->password) {
-        explicit_bzero(auth->password->data, auth->password->len);
-        g_free(auth->password);
-    }
-    imap_wipe_string(auth->initial);
+    imap_auth_forget(auth);
+    g_clear_pointer(&auth->binding, g_bytes_unref);
+    g_free(auth->binding_name);
+    g_free(auth->user);
+    g_free(auth->host);
+    g_free(auth->why);
     g_free(auth);
 }
 
-static char *encode(const char *bytes, size_t length)
+void imap_auth_fail(struct imap_auth *auth, enum imap_auth_state state, enum imap_error code,
+                    const char *format, ...)
 {
-    return length > 0 ? g_base64_encode((const guchar *)bytes, length) : g_strdup("");
+    va_list arguments;
+
+    va_start(arguments, format);
+    g_free(auth->why);
+    auth->why = g_strdup_vprintf(format, arguments);
+    va_end(arguments);
+    auth->state = state;
+    auth->code = code;
+    g_clear_pointer(&auth->out, imap_wipe_string);
 }
 
-char *imap_auth_initial(struct imap_auth *auth)
+/* ---- our own answers --------------------------------------------------------------------------
+ */
+
+/* Room for all that a mechanism of ours says, so that growing leaves no copies behind. */
+static GString *own_buffer(const struct imap_auth *auth)
 {
-    return auth->initial ? encode(auth->initial->str, auth->initial->len) : NULL;
+    const struct imap_login *login = auth->login;
+    size_t secret = login->secret ? strlen(login->secret) : 0;
+    size_t token = login->token ? strlen(login->token) : 0;
+
+    return g_string_sized_new(3 * strlen(login->user) + secret + token + strlen(auth->line->host) +
+                              80);
 }
 
-static char *respond_own(struct imap_auth *auth)
+/* Our mechanisms make the server prove nothing; whether they have said all does not matter. */
+static void own_respond(struct imap_auth *auth)
 {
-    GString *out = auth_buffer(auth);
-    char *response = NULL;
-
-    if (auth->mechanism->respond(auth, auth->step, out))
-        response = encode(out->str, out->len);
-    imap_wipe_string(out);
-    return response;
+    auth->state = IMAP_AUTH_DONE;
+    auth->out = own_buffer(auth);
+    if (auth->mechanism->respond(auth, auth->step, auth->out))
+        return;
+    g_clear_pointer(&auth->out, imap_wipe_string);
+    if (auth->state == IMAP_AUTH_DONE && auth->step > 0)
+        imap_auth_fail(auth, IMAP_AUTH_FAILED, IMAP_ERROR_PROTOCOL, "it asks more than %s answers",
+                       auth->mechanism->name);
 }
 
-char *imap_auth_respond(struct imap_auth *auth, const char *challenge)
+/* ---- challenges -------------------------------------------------------------------------------
+ */
+
+/* RFC 4648, 4, with nothing in between; NULL: it is not. */
+static guchar *challenge_decode(const char *text, gsize *length)
+{
+    size_t n = strlen(text), digits = strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                                                   "abcdefghijklmnopqrstuvwxyz0123456789+/");
+    size_t padding = n - digits;
+
+    *length = 0;
+    if (n == 0)
+        return g_malloc0(1);
+    if (n % 4 != 0 || padding > 2 || strspn(text + digits, "=") != padding)
+        return NULL;
+    return g_base64_decode(text, length);
+}
+
+/* The iterations that a SCRAM server asks for ("r=...,s=...,i=4096"; RFC 5802, 5.1): so many that
+ * hashing would not end are refused. */
+static bool iterations_bearable(const char *bytes, size_t length)
+{
+    enum { ITERATIONS_MAX = 10 * 1000 * 1000 };
+    g_autofree char *text = g_strndup(bytes, length);
+    const char *at = strncmp(text, "r=", 2) == 0 ? strstr(text, ",i=") : NULL;
+
+    return !at || g_ascii_strtoull(at + 3, NULL, 10) <= ITERATIONS_MAX;
+}
+
+/* The reason of a refusal is taken down; the answer to it is our own mechanism's. */
+static bool challenge_heed(struct imap_auth *auth, const char *bytes, size_t length)
+{
+    if (auth->mechanism->flags & IMAP_MECH_BEARER) {
+        g_free(auth->why);
+        auth->why = imap_own_refusal(bytes, length);
+    }
+    if (!(auth->mechanism->flags & IMAP_MECH_SCRAM) || iterations_bearable(bytes, length))
+        return true;
+    imap_auth_fail(auth, IMAP_AUTH_FAILED, IMAP_ERROR_PROTOCOL,
+                   "it wants more rounds of hashing than anybody needs");
+    return false;
+}
+
+static void answer_challenge(struct imap_auth *auth, const char *challenge)
 {
     gsize length = 0;
-    const char *out = NULL;
-    unsigned out_length = 0;
+    size_t size = strlen(challenge);
+    g_autofree guchar *raw = size <= CHALLENGE_MAX ? challenge_decode(challenge, &length) : NULL;
 
-    if (strlen(challenge) > CHALLENGE_MAX)
-        return NULL;
     auth->step++;
-    if (!auth->sasl)
-        return respond_own(auth);
-    g_autofree guchar *raw = g_base64_decode(challenge, &length);
-    int rc = sasl_client_step(auth->sasl, raw ? (const char *)raw : "", (unsigned)length, NULL,
-                              &out, &out_length);
-    if (rc != SASL_OK && rc != SASL_CONTINUE)
+    if (!raw && size <= CHALLENGE_MAX && (auth->mechanism->flags & IMAP_MECH_PROMPTS))
+        raw = g_malloc0(1);
+    if (!raw) {
+        imap_auth_fail(auth, IMAP_AUTH_FAILED, IMAP_ERROR_PROTOCOL, "its challenge makes no sense");
+        return;
+    }
+    if (!challenge_heed(auth, (const char *)raw, length))
+        return;
+    if (auth->sasl)
+        imap_sasl_step(auth, (const char *)raw, length);
+    else
+        own_respond(auth);
+}
+
+static void begin(struct imap_auth *auth)
+{
+    auth->state = IMAP_AUTH_ABSENT;
+    if (auth->mechanism->package)
+        imap_sasl_start(auth);
+    if (auth->state != IMAP_AUTH_ABSENT || !auth->mechanism->respond)
+        return;
+    g_clear_pointer(&auth->why, g_free);
+    own_respond(auth);
+}
+
+void imap_auth_step(struct imap_auth *auth, const char *challenge)
+{
+    g_clear_pointer(&auth->out, imap_wipe_string);
+    if (challenge)
+        answer_challenge(auth, challenge);
+    else
+        begin(auth);
+}
+
+/* ---- how it went ------------------------------------------------------------------------------
+ */
+
+bool imap_auth_blocks(const struct imap_auth *auth)
+{
+    return !auth->mechanism->respond;
+}
+
+enum imap_auth_state imap_auth_state(const struct imap_auth *auth)
+{
+    return auth->state;
+}
+
+char *imap_auth_response(const struct imap_auth *auth)
+{
+    if (!auth->out)
         return NULL;
-    return encode(out ? out : "", out ? out_length : 0);
+    return auth->out->len > 0 ? g_base64_encode((const guchar *)auth->out->str, auth->out->len)
+                              : g_strdup("");
+}
+
+const char *imap_auth_why(const struct imap_auth *auth)
+{
+    return auth->why;
+}
+
+enum imap_error imap_auth_code(const struct imap_auth *auth)
+{
+    return auth->code;
 }
 
 /* ---- refusals ---------------------------------------------------------------------------------
  */
-
 static const struct refusal {
     const char *code, *words; /* either may be NULL; words in lower case */
     enum imap_error error;

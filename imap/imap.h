@@ -100,6 +100,8 @@ struct imap_server {
     uint16_t port;
     enum imap_tls tls;
     const char *ca_file;     /* PEM; NULL: the system's store */
+    const char *cert_file;   /* our own certificate and what it rests on, PEM; NULL: none */
+    const char *key_file;    /* its key, PEM, without passphrase; NULL: in cert_file too */
     const char *fingerprint; /* SHA-256 of the leaf certificate in hex, colons allowed: exactly this
                                 certificate instead of chain and name; NULL: verify */
     unsigned timeout_s;  /* without progress while opening, four times that for all of it; 0: 30 */
@@ -113,9 +115,11 @@ struct imap_server {
 struct imap_login {
     const char *user;
     const char *secret; /* password; NULL where the mechanism needs none */
-    const char *token;  /* an OAuth2 access token (RFC 6750) instead of a password: OAUTHBEARER
-                           (RFC 7628) or XOAUTH2; NULL: none */
+    const char *token;  /* an OAuth2 access token (RFC 6750): "auto" uses it and nothing else; NULL:
+                           none */
     const char *auth;   /* "auto", "login" (the LOGIN command) or a SASL mechanism's name */
+    const char *before; /* imap_session_mechanism() of an earlier session, so that it is told if
+                           the server offers less now; NULL: not known */
 };
 
 /* What the server can do, learned after login (RFC 9051, 7.2.2). */
@@ -341,6 +345,8 @@ void imap_session_attach(struct imap_session *session, GMainContext *context,
 unsigned imap_session_capabilities(const struct imap_session *session);
 /* "Dovecot ready.": greeting or ID name, for the log and for learned flaws. Never NULL. */
 const char *imap_session_server_name(const struct imap_session *session);
+/* The mechanism that signed in ("SCRAM-SHA-256-PLUS"), static; NULL: none was needed (PREAUTH). */
+const char *imap_session_mechanism(const struct imap_session *session);
 /* The number of the connection in the transcript, unique in the process. */
 unsigned imap_session_number(const struct imap_session *session);
 /* Bytes received since it was opened (before decompression): the measure of progress. */

@@ -1,6 +1,5 @@
 /* Opening a session: one conversation, step by step, in a thread that may wait. */
-#include "imap/auth.h"
-#include "imap/session.h"
+#include "imap/opening.h"
 #include "imap/transcript.h"
 #include "imap/write.h"
 
@@ -9,26 +8,10 @@
 enum {
     GREETING_MAX = 1024,
     TEXT_MAX = 300,
-    INITIAL_MAX = 7000, /* a longer initial response goes as an answer instead */
-    CHALLENGES_MAX = 32,
     SECRET_MIN = 6, /* bytes; a shorter one is not looked for in the server's words */
 };
 
-struct opening {
-    const struct imap_server *server;
-    const struct imap_login *login;
-    struct imap_session *session;
-    struct imap_wait wait;
-    GError **error;
-    bool preauth;
-    bool
-        bytewise; /* read no byte beyond the reply that is waited for: what follows is compressed */
-};
-
-static bool fail(struct opening *o, enum imap_error code, const char *format, ...)
-    G_GNUC_PRINTF(3, 4);
-
-static bool fail(struct opening *o, enum imap_error code, const char *format, ...)
+bool imap_opening_fail(struct opening *o, enum imap_error code, const char *format, ...)
 {
     va_list arguments;
 
@@ -64,8 +47,7 @@ static void secret_hide(GString *line, const char *secret)
     }
 }
 
-/* The server's words, fit for a message: one line, no full stop, and not the secret. */
-static char *said(const struct opening *o, const char *text)
+char *imap_opening_said(const struct opening *o, const char *text)
 {
     g_autoptr(GString) line = g_string_new(NULL);
     g_autofree char *safe = imap_text_safe(text, strlen(text), TEXT_MAX);
@@ -73,6 +55,8 @@ static char *said(const struct opening *o, const char *text)
     g_string_assign(line, g_strstrip(safe));
     if (o->login->secret)
         secret_hide(line, o->login->secret);
+    if (o->login->token)
+        secret_hide(line, o->login->token);
     while (line->len > 0 && line->str[line->len - 1] == '.')
         g_string_truncate(line, line->len - 1);
     return g_strdup(line->len > 0 ? line->str : "no reason given");
@@ -81,7 +65,7 @@ static char *said(const struct opening *o, const char *text)
 /* ---- talking ----------------------------------------------------------------------------------
  */
 
-static void say(struct opening *o, const char *bytes, size_t length, const char *shown)
+void imap_opening_say(struct opening *o, const char *bytes, size_t length, const char *shown)
 {
     imap_stream_put(o->session->stream, bytes, length, shown);
 }
@@ -100,8 +84,8 @@ static size_t hear(struct opening *o, char *buffer, size_t size)
             return (size_t)n;
         }
         if (n < 0 || written < 0) {
-            fail(o, IMAP_ERROR_LOST, "%s ended the connection: %s", o->server->host,
-                 imap_stream_reason(stream));
+            imap_opening_fail(o, IMAP_ERROR_LOST, "%s ended the connection: %s", o->server->host,
+                              imap_stream_reason(stream));
             return 0;
         }
         if (!imap_stream_wait(stream, &o->wait, o->error))
@@ -128,13 +112,14 @@ static bool heed(struct opening *o, const struct imap_reply *reply)
         session->server_name = imap_text_safe(reply->id_name, strlen(reply->id_name), TEXT_MAX);
     }
     if (reply->code && strcmp(reply->code, "ALERT") == 0) {
-        g_autofree char *text = said(o, reply->text);
+        g_autofree char *text = imap_opening_said(o, reply->text);
         imap_session_alert(session, text);
     }
     if (reply->kind != IMAP_REPLY_CONDITION || reply->condition != IMAP_COND_BYE)
         return true;
-    g_autofree char *text = said(o, reply->text);
-    return fail(o, IMAP_ERROR_UNAVAILABLE, "%s ends the connection: %s", o->server->host, text);
+    g_autofree char *text = imap_opening_said(o, reply->text);
+    return imap_opening_fail(o, IMAP_ERROR_UNAVAILABLE, "%s ends the connection: %s",
+                             o->server->host, text);
 }
 
 static bool next_reply(struct opening *o, struct imap_reply *reply)
@@ -146,7 +131,8 @@ static bool next_reply(struct opening *o, struct imap_reply *reply)
         if (rc > 0)
             return heed(o, reply);
         if (rc < 0)
-            return fail(o, IMAP_ERROR_PROTOCOL, "the replies of %s make no sense", o->server->host);
+            return imap_opening_fail(o, IMAP_ERROR_PROTOCOL, "the replies of %s make no sense",
+                                     o->server->host);
         size_t n = hear(o, buffer, o->bytewise ? 1 : sizeof(buffer));
         if (n == 0)
             return false;
@@ -154,8 +140,7 @@ static bool next_reply(struct opening *o, struct imap_reply *reply)
     }
 }
 
-/* Passes over everything up to the reply with this tag, or "+" where that may come. */
-static bool answer(struct opening *o, const char *tag, bool plus, struct imap_reply *reply)
+bool imap_opening_answer(struct opening *o, const char *tag, bool plus, struct imap_reply *reply)
 {
     while (next_reply(o, reply)) {
         if (reply->kind == IMAP_REPLY_TAGGED && strcmp(reply->tag, tag) == 0)
@@ -173,8 +158,8 @@ static bool command(struct opening *o, const char *text, struct imap_reply *repl
 
     imap_tag_next(tag);
     g_autofree char *line = g_strdup_printf("%s %s\r\n", tag, text);
-    say(o, line, strlen(line), NULL);
-    return answer(o, tag, false, reply);
+    imap_opening_say(o, line, strlen(line), NULL);
+    return imap_opening_answer(o, tag, false, reply);
 }
 
 /* ---- the greeting -----------------------------------------------------------------------------
@@ -184,16 +169,19 @@ static bool not_imap(struct opening *o, const char *bytes, size_t length)
 {
     bool tls = length >= 2 && bytes[0] >= 0x14 && bytes[0] <= 0x18 && bytes[1] == 0x03;
     if (tls)
-        return fail(o, IMAP_ERROR_NOT_IMAP,
-                    "%s does not speak IMAP in the clear at port %u but TLS; use imaps://",
-                    o->server->host, o->server->port);
+        return imap_opening_fail(
+            o, IMAP_ERROR_NOT_IMAP,
+            "%s does not speak IMAP in the clear at port %u but TLS; use imaps://", o->server->host,
+            o->server->port);
 
     g_autofree char *line = imap_text_line(bytes, length, 100);
     if (!*line)
-        return fail(o, IMAP_ERROR_NOT_IMAP, "%s does not speak IMAP at port %u: it says nothing",
-                    o->server->host, o->server->port);
-    return fail(o, IMAP_ERROR_NOT_IMAP, "%s does not speak IMAP at port %u: it says \"%s\"",
-                o->server->host, o->server->port, line);
+        return imap_opening_fail(o, IMAP_ERROR_NOT_IMAP,
+                                 "%s does not speak IMAP at port %u: it says nothing",
+                                 o->server->host, o->server->port);
+    return imap_opening_fail(o, IMAP_ERROR_NOT_IMAP,
+                             "%s does not speak IMAP at port %u: it says \"%s\"", o->server->host,
+                             o->server->port, line);
 }
 
 /* Reads the first line as bytes, since what is no IMAP need not look like a reply at all. */
@@ -251,7 +239,8 @@ static bool ask_capabilities(struct opening *o)
     if (!command(o, "CAPABILITY", &reply))
         return false;
     return reply.condition == IMAP_COND_OK ||
-           fail(o, IMAP_ERROR_PROTOCOL, "%s does not tell what it can do", o->server->host);
+           imap_opening_fail(o, IMAP_ERROR_PROTOCOL, "%s does not tell what it can do",
+                             o->server->host);
 }
 
 /* RFC 9051, 6.2.1. Nothing that came before the handshake counts after it. */
@@ -261,24 +250,27 @@ static bool starttls(struct opening *o)
     struct imap_reply reply;
 
     if (o->preauth)
-        return fail(o, IMAP_ERROR_TLS, "%s wants to skip TLS by signing us in unasked (PREAUTH)",
-                    o->server->host);
+        return imap_opening_fail(o, IMAP_ERROR_TLS,
+                                 "%s wants to skip TLS by signing us in unasked (PREAUTH)",
+                                 o->server->host);
     if (!ask_capabilities(o))
         return false;
     if (!(session->capabilities.flags & IMAP_CAP_STARTTLS))
-        return fail(o, IMAP_ERROR_TLS,
-                    "%s offers no STARTTLS at port %u; use imaps:// if it has TLS at another port",
-                    o->server->host, o->server->port);
+        return imap_opening_fail(
+            o, IMAP_ERROR_TLS,
+            "%s offers no STARTTLS at port %u; use imaps:// if it has TLS at another port",
+            o->server->host, o->server->port);
     if (!command(o, "STARTTLS", &reply))
         return false;
     if (reply.condition != IMAP_COND_OK) {
-        g_autofree char *text = said(o, reply.text);
-        return fail(o, IMAP_ERROR_TLS, "%s refuses STARTTLS: %s", o->server->host, text);
+        g_autofree char *text = imap_opening_said(o, reply.text);
+        return imap_opening_fail(o, IMAP_ERROR_TLS, "%s refuses STARTTLS: %s", o->server->host,
+                                 text);
     }
     if (imap_parser_pending(session->parser))
-        return fail(o, IMAP_ERROR_TLS,
-                    "%s, or somebody between, slipped in replies before TLS was made",
-                    o->server->host);
+        return imap_opening_fail(o, IMAP_ERROR_TLS,
+                                 "%s, or somebody between, slipped in replies before TLS was made",
+                                 o->server->host);
     imap_capabilities_clear(&session->capabilities);
     g_ptr_array_set_size(session->alerts, 0);
     if (imap_stream_secure(session->stream, o->server, &o->wait, o->error))
@@ -286,140 +278,6 @@ static bool starttls(struct opening *o)
     if (g_error_matches(*o->error, IMAP_ERROR, IMAP_ERROR_NOT_IMAP))
         (*o->error)->code = IMAP_ERROR_TLS; /* it does speak IMAP, and went on with it */
     return false;
-}
-
-/* ---- signing in -------------------------------------------------------------------------------
- */
-
-static bool refused(struct opening *o, const struct imap_reply *reply)
-{
-    enum imap_error error = imap_auth_error(reply->code, reply->text);
-    g_autofree char *text = said(o, reply->text);
-
-    return fail(o, error,
-                error == IMAP_ERROR_UNAVAILABLE ? "%s cannot sign in %s now: %s"
-                                                : "%s refused to sign in %s: %s",
-                o->server->host, o->login->user, text);
-}
-
-/* Sends one line of a SASL exchange, base64. */
-static void say_response(struct opening *o, const char *response)
-{
-    GString *line = g_string_sized_new(strlen(response) + 8);
-
-    g_string_append(line, response);
-    g_string_append(line, "\r\n");
-    say(o, line->str, line->len, "<secret>");
-    imap_wipe_string(line);
-}
-
-static void say_authenticate(struct opening *o, const char *tag, const char *name,
-                             const char *initial)
-{
-    GString *line = g_string_sized_new(strlen(name) + (initial ? strlen(initial) : 0) + 64);
-    g_autofree char *shown =
-        g_strdup_printf("%s AUTHENTICATE %s%s", tag, name, initial ? " <secret>" : "");
-
-    g_string_append_printf(line, "%s AUTHENTICATE %s", tag, name);
-    if (initial) {
-        g_string_append_c(line, ' ');
-        g_string_append(line, *initial ? initial : "=");
-    }
-    g_string_append(line, "\r\n");
-    say(o, line->str, line->len, shown);
-    imap_wipe_string(line);
-}
-
-static bool authenticate(struct opening *o, const struct imap_mechanism *mechanism)
-{
-    bool at_once = o->session->capabilities.flags & IMAP_CAP_SASL_IR;
-    struct imap_reply reply;
-    char tag[24];
-
-    g_autoptr(imap_auth) auth = imap_auth_new(mechanism, o->login, o->server->host, o->error);
-    if (!auth)
-        return false;
-    g_autoptr(imap_secret) initial = imap_auth_initial(auth);
-    at_once = at_once && initial && strlen(initial) <= INITIAL_MAX;
-    imap_tag_next(tag);
-    say_authenticate(o, tag, mechanism->name, at_once ? initial : NULL);
-    for (unsigned i = 0; i < CHALLENGES_MAX && answer(o, tag, true, &reply); i++) {
-        if (reply.kind == IMAP_REPLY_TAGGED)
-            return reply.condition == IMAP_COND_OK || refused(o, &reply);
-        bool first = initial && !at_once && i == 0;
-        g_autoptr(imap_secret) response =
-            first ? g_steal_pointer(&initial) : imap_auth_respond(auth, reply.text);
-        say_response(o, response ? response : "*");
-    }
-    if (!*o->error)
-        fail(o, IMAP_ERROR_PROTOCOL, "%s asks without end while signing in", o->server->host);
-    return false;
-}
-
-/* Appends an argument of LOGIN, quoted or as a literal. A synchronising one begins a new piece. */
-static void login_argument(struct opening *o, GPtrArray *pieces, const char *value)
-{
-    GString *line = pieces->pdata[pieces->len - 1];
-
-    g_string_append_c(line, ' ');
-    if (imap_write_quoted(line, value, false))
-        return;
-    if (!imap_write_literal(line, strlen(value), o->session->capabilities.flags)) {
-        line = g_string_sized_new(line->allocated_len);
-        g_ptr_array_add(pieces, line);
-    }
-    g_string_append(line, value);
-}
-
-static void piece_wipe(gpointer piece)
-{
-    imap_wipe_string(piece);
-}
-
-static bool login_command(struct opening *o)
-{
-    const char *user = o->login->user, *secret = o->login->secret;
-    g_autoptr(GPtrArray) pieces = g_ptr_array_new_with_free_func(piece_wipe);
-    struct imap_reply reply;
-    char tag[24];
-
-    /* room for all, escaped, so that growing leaves no copies behind */
-    GString *line = g_string_sized_new(2 * (strlen(user) + strlen(secret)) + 128);
-    g_ptr_array_add(pieces, line);
-    imap_tag_next(tag);
-    g_string_append_printf(line, "%s LOGIN", tag);
-    login_argument(o, pieces, user);
-    login_argument(o, pieces, secret);
-    g_string_append(pieces->pdata[pieces->len - 1], "\r\n");
-    g_autofree char *shown = g_strdup_printf("%s LOGIN <secret>", tag);
-    for (guint i = 0; i < pieces->len; i++) {
-        const GString *piece = pieces->pdata[i];
-        say(o, piece->str, piece->len, i ? "<secret>" : shown);
-        if (!answer(o, tag, i + 1 < pieces->len, &reply))
-            return false;
-        if (reply.kind == IMAP_REPLY_TAGGED)
-            break;
-    }
-    return reply.condition == IMAP_COND_OK || refused(o, &reply);
-}
-
-static bool sign_in(struct opening *o)
-{
-    struct imap_session *session = o->session;
-
-    if (!ask_capabilities(o))
-        return false;
-    if (o->server->tls != IMAP_TLS_NONE && !imap_stream_is_secure(session->stream))
-        return fail(o, IMAP_ERROR_TLS, "%s: no TLS, so nobody is signed in", o->server->host);
-    const struct imap_mechanism *mechanism =
-        imap_mechanism_pick(o->login, &session->capabilities, o->server->host, o->error);
-    if (!mechanism)
-        return false;
-    imap_stream_hide(session->stream, o->login->secret);
-    session->capabilities.known = false;
-    bool done = mechanism->command ? login_command(o) : authenticate(o, mechanism);
-    imap_stream_hide(session->stream, NULL);
-    return done;
 }
 
 /* ---- after it ---------------------------------------------------------------------------------
@@ -489,7 +347,7 @@ static bool ask(struct opening *o, unsigned asks, unsigned has)
         imap_tag_next(tags[i]);
         g_string_append_printf(lines, "%s %s\r\n", tags[i], texts[i]);
     }
-    say(o, lines->str, lines->len, NULL);
+    imap_opening_say(o, lines->str, lines->len, NULL);
     while (pending) {
         if (!next_reply(o, &reply))
             return false;
@@ -528,7 +386,7 @@ static bool compress(struct opening *o)
     if (!answered || reply.condition != IMAP_COND_OK)
         return answered;
     return imap_stream_compress(session->stream) ||
-           fail(o, IMAP_ERROR_LOST, "%s: no memory for compression", o->server->host);
+           imap_opening_fail(o, IMAP_ERROR_LOST, "%s: no memory for compression", o->server->host);
 }
 
 /* ---- all of it --------------------------------------------------------------------------------
@@ -548,9 +406,34 @@ static bool opening_run(struct opening *o)
         return false;
     if (o->server->tls == IMAP_TLS_STARTTLS && !starttls(o))
         return false;
-    if (!o->preauth && !sign_in(o))
+    if (!o->preauth && !(ask_capabilities(o) && imap_opening_sign_in(o)))
         return false;
     return introduce(o) && compress(o);
+}
+
+static bool opening_try(struct opening *o)
+{
+    const struct imap_limits limits = {.literal_max = o->server->literal_max};
+
+    o->session = imap_session_new();
+    o->session->parser = imap_parser_new(&limits);
+    if (opening_run(o))
+        return true;
+    g_clear_pointer(&o->session, imap_session_free);
+    return false;
+}
+
+/* Signing in without binding to TLS would be what somebody between wants, so that is for the user
+ * to say. */
+static void unbound_refused(struct opening *o)
+{
+    GError *error = *o->error;
+    g_autofree char *plain = g_ascii_strdown(o->unbound, -1), *message = error->message;
+
+    *strstr(plain, "-plus") = '\0';
+    error->message = g_strdup_printf("%s; auth=%s signs in without binding to TLS", message, plain);
+    if (error->code != IMAP_ERROR_LOST)
+        error->code = IMAP_ERROR_MECHANISM;
 }
 
 struct imap_session *imap_session_open(const struct imap_server *server,
@@ -558,15 +441,20 @@ struct imap_session *imap_session_open(const struct imap_server *server,
                                        GError **error)
 {
     GError *failure = NULL;
-    struct opening o = {
-        .server = server, .login = login, .session = imap_session_new(), .error = &failure};
-    struct imap_limits limits = {.literal_max = server->literal_max};
+    struct opening o = {.server = server, .login = login, .error = &failure};
 
-    o.session->parser = imap_parser_new(&limits);
     imap_wait_start(&o.wait, server->host, server->timeout_s, cancel);
-    if (opening_run(&o))
+    if (opening_try(&o))
         return o.session;
-    imap_session_free(o.session);
+    if (o.unbound) { /* once more, on a new connection (RFC 5929, RFC 9266: there are two ways) */
+        g_clear_error(&failure);
+        o.other_binding = true;
+        o.unbound = NULL;
+        if (opening_try(&o))
+            return o.session;
+    }
+    if (o.unbound)
+        unbound_refused(&o);
     g_propagate_error(error, failure);
     return NULL;
 }

@@ -270,6 +270,11 @@ unsigned imap_session_capabilities(const struct imap_session *session)
     return session->capabilities.flags;
 }
 
+const char *imap_session_mechanism(const struct imap_session *session)
+{
+    return session->mechanism;
+}
+
 const char *imap_session_server_name(const struct imap_session *session)
 {
     return session->server_name;

@@ -11,7 +11,8 @@
 struct imap_session {
     /* since it was opened */
     unsigned number;
-    char *server_name; /* greeting, or the ID's name; not NULL */
+    char *server_name;     /* greeting, or the ID's name; not NULL */
+    const char *mechanism; /* that signed in, static; NULL: PREAUTH */
     struct imap_stream *stream;
     struct imap_parser *parser;
     struct imap_capabilities capabilities;

@@ -1,6 +1,7 @@
 #include "imap/stream.h"
 
 #include "imap/deflate.h"
+#include "imap/layer.h"
 #include "imap/tls.h"
 #include "imap/transcript.h"
 
@@ -23,6 +24,7 @@ struct imap_stream {
     /* to be written: bytes[start .. end) of size */
     char *bytes;
     size_t start, end, size;
+    struct imap_layer *layer; /* NULL: none */
     /* compression; deflate is NULL: none */
     struct imap_deflate *deflate;
     GByteArray *packed; /* bytes[start .. start + packing), compressed; sent up to packed_at */
@@ -56,6 +58,7 @@ void imap_stream_free(struct imap_stream *stream)
     if (stream->bytes)
         explicit_bzero(stream->bytes, stream->size);
     g_free(stream->bytes);
+    imap_layer_free(stream->layer);
     imap_deflate_free(stream->deflate);
     if (stream->packed)
         g_byte_array_unref(stream->packed);
@@ -87,6 +90,16 @@ bool imap_stream_is_secure(const struct imap_stream *stream)
     return stream->tls != NULL;
 }
 
+GBytes *imap_stream_binding(const struct imap_stream *stream, bool other, const char **name)
+{
+    return stream->tls ? imap_tls_binding(stream->tls, other, name) : NULL;
+}
+
+void imap_stream_protect(struct imap_stream *stream, struct imap_auth *auth)
+{
+    stream->layer = imap_layer_new(auth);
+}
+
 bool imap_stream_compress(struct imap_stream *stream)
 {
     stream->deflate = imap_deflate_new(0);
@@ -102,6 +115,11 @@ bool imap_stream_is_compressed(const struct imap_stream *stream)
 void imap_stream_hide(struct imap_stream *stream, const char *secret)
 {
     imap_transcriber_hide(stream->transcriber, secret);
+}
+
+void imap_stream_hush(struct imap_stream *stream, bool hush)
+{
+    imap_transcriber_hush(stream->transcriber, hush);
 }
 
 /* As imap_tls_read() and _write(), with or without TLS. */
@@ -120,11 +138,11 @@ static ssize_t secure_result(struct imap_stream *stream, ssize_t n, short *wants
     if (n == 0)
         *wants = imap_tls_wants(stream->tls);
     else if (n < 0)
-        stream->reason = "the server closed the connection";
+        stream->reason = imap_tls_reason(stream->tls);
     return n;
 }
 
-static ssize_t wire_read(struct imap_stream *stream, void *buffer, size_t size)
+static ssize_t raw_read(struct imap_stream *stream, void *buffer, size_t size)
 {
     ssize_t n;
 
@@ -137,7 +155,7 @@ static ssize_t wire_read(struct imap_stream *stream, void *buffer, size_t size)
     return n;
 }
 
-static ssize_t wire_write(struct imap_stream *stream, const void *bytes, size_t length)
+static ssize_t raw_write(struct imap_stream *stream, const void *bytes, size_t length)
 {
     ssize_t n;
 
@@ -148,6 +166,47 @@ static ssize_t wire_write(struct imap_stream *stream, const void *bytes, size_t 
     if (n > 0)
         stream->bytes_out += (uint64_t)n;
     return n;
+}
+
+/* Through the security layer, if there is one. */
+static ssize_t wire_read(struct imap_stream *stream, void *buffer, size_t size)
+{
+    ssize_t n = stream->layer ? imap_layer_read(stream->layer, buffer, size) : 0;
+
+    if (!stream->layer)
+        return raw_read(stream, buffer, size);
+    if (n == 0) {
+        char raw[16 * 1024];
+        ssize_t received = raw_read(stream, raw, sizeof(raw));
+        if (received <= 0)
+            return received;
+        imap_layer_received(stream->layer, raw, (size_t)received);
+        n = imap_layer_read(stream->layer, buffer, size);
+    }
+    if (n < 0)
+        stream->reason = "the server broke the security layer";
+    return n;
+}
+
+/* A packet counts when all of it is sent. */
+static ssize_t wire_write(struct imap_stream *stream, const void *bytes, size_t length)
+{
+    const char *sealed;
+    size_t left;
+
+    if (!stream->layer)
+        return raw_write(stream, bytes, length);
+    if (!imap_layer_seal(stream->layer, bytes, length)) {
+        stream->reason = "the security layer broke";
+        return -1;
+    }
+    while ((left = imap_layer_sealed(stream->layer, &sealed)) > 0) {
+        ssize_t n = raw_write(stream, sealed, left);
+        if (n <= 0)
+            return n;
+        imap_layer_sent(stream->layer, (size_t)n);
+    }
+    return (ssize_t)imap_layer_unsealed(stream->layer);
 }
 
 /* Receives once at most, so that data that inflate to nothing hold nobody up. */
@@ -301,6 +360,8 @@ GIOCondition imap_stream_condition(const struct imap_stream *stream)
 bool imap_stream_pending(const struct imap_stream *stream)
 {
     if (stream->deflate && imap_deflate_pending(stream->deflate))
+        return true;
+    if (stream->layer && imap_layer_pending(stream->layer))
         return true;
     return stream->tls && imap_tls_pending(stream->tls);
 }

@@ -1,8 +1,9 @@
-/* A connection's bytes: TCP, TLS on it, deflate in that, a buffer of what is yet to be written, the
- * transcript.
+/* A connection's bytes: TCP, TLS on it or a SASL security layer, deflate in that, a buffer of what
+ * is yet to be written, the transcript.
  * Never blocks, except in the three functions that take a struct imap_wait. Private to imap/. */
 #pragma once
 
+#include "imap/auth.h"
 #include "imap/dial.h"
 #include "imap/imap.h"
 
@@ -20,12 +21,21 @@ void imap_stream_free(struct imap_stream *stream);
 bool imap_stream_secure(struct imap_stream *stream, const struct imap_server *server,
                         struct imap_wait *wait, GError **error);
 bool imap_stream_is_secure(const struct imap_stream *stream);
+/* What a SASL mechanism can bind to (RFC 5929, RFC 9266), and its registered name: in the usual way
+ * of this version of TLS, or in the other one. NULL: nothing, as without TLS. The caller's. */
+GBytes *imap_stream_binding(const struct imap_stream *stream, bool other, const char **name);
+/* Everything from here on goes through the security layer of `auth`, which is referenced; nothing
+ * must be queued or compressed yet. */
+void imap_stream_protect(struct imap_stream *stream, struct imap_auth *auth);
 /* Everything from here on is compressed, both ways; nothing must be queued, and nothing read of
  * what the server compressed. False: no memory. */
 bool imap_stream_compress(struct imap_stream *stream);
 bool imap_stream_is_compressed(const struct imap_stream *stream);
 /* A secret that the server might repeat: replaced in the transcript. Borrowed; NULL ends it. */
 void imap_stream_hide(struct imap_stream *stream, const char *secret);
+
+/* Whether what the server asks while signing in is left out of the transcript. */
+void imap_stream_hush(struct imap_stream *stream, bool hush);
 
 /* Reads up to `size` bytes: their number; 0: none now; -1: the connection is over, see
  * imap_stream_reason(). */
@@ -52,6 +62,6 @@ bool imap_stream_wait(struct imap_stream *stream, const struct imap_wait *wait, 
 size_t imap_stream_queued(const struct imap_stream *stream);
 uint64_t imap_stream_handed(const struct imap_stream *stream);
 
-/* Bytes received, and sent, so far: compressed, before TLS. */
+/* Bytes received, and sent, so far: compressed and sealed, before TLS. */
 uint64_t imap_stream_bytes_in(const struct imap_stream *stream);
 uint64_t imap_stream_bytes_out(const struct imap_stream *stream);

@@ -17,7 +17,8 @@ struct imap_tls_layer {
     int fd;
     SSL *ssl;
     short wants;
-    char *host; /* for messages */
+    const char *reason; /* static: why the connection is over */
+    char *host;         /* for messages */
     uint16_t port;
     bool pinned; /* `fingerprint` instead of chain and name */
     uint8_t fingerprint[SHA256_BYTES];
@@ -252,6 +253,39 @@ static gpointer library_start(gpointer data)
     return NULL;
 }
 
+/* A passphrase is never asked for. */
+static int passphrase_none(char *buffer, int size, int writing, void *data)
+{
+    return 0;
+}
+
+/* Our own certificate; NULL, or what is wrong. */
+static const char *identity_load(SSL_CTX *context, const struct imap_server *server)
+{
+    const char *key = server->key_file ? server->key_file : server->cert_file;
+
+    SSL_CTX_set_default_passwd_cb(context, passphrase_none);
+    if (SSL_CTX_use_certificate_chain_file(context, server->cert_file) != 1)
+        return "cannot read a certificate (PEM) from tls_cert=";
+    if (SSL_CTX_use_PrivateKey_file(context, key, SSL_FILETYPE_PEM) != 1)
+        return ERR_GET_REASON(ERR_peek_last_error()) == X509_R_KEY_VALUES_MISMATCH
+                   ? "the key does not belong to the certificate in tls_cert="
+                   : "cannot read a key (PEM, without passphrase) from tls_key=";
+    return NULL;
+}
+
+static bool identity_use(SSL_CTX *context, const struct imap_server *server, GError **error)
+{
+    const char *wrong = server->cert_file ? identity_load(context, server) : NULL;
+
+    ERR_clear_error();
+    if (wrong)
+        g_set_error(error, IMAP_ERROR, IMAP_ERROR_CERTIFICATE, "%s: %s%s", server->host, wrong,
+                    server->key_file && strstr(wrong, "key") ? server->key_file
+                                                             : server->cert_file);
+    return !wrong;
+}
+
 static SSL_CTX *context_new(const struct imap_server *server, GError **error)
 {
     static GOnce once = G_ONCE_INIT;
@@ -290,6 +324,10 @@ struct imap_tls_layer *imap_tls_new(int fd, const struct imap_server *server, GE
     SSL_CTX *context = context_new(server, error);
     if (!context)
         return NULL;
+    if (!identity_use(context, server, error)) {
+        SSL_CTX_free(context);
+        return NULL;
+    }
 
     struct imap_tls_layer *tls = g_new0(struct imap_tls_layer, 1);
     tls->fd = fd;
@@ -330,11 +368,37 @@ void imap_tls_free(struct imap_tls_layer *tls)
 /* ---- bytes ------------------------------------------------------------------------------------
  */
 
+/* In TLS 1.3 a server tells only after the handshake what it thinks of our certificate (RFC 8446,
+ * 6.2). */
+static const struct alert {
+    int reason;
+    const char *words;
+} ALERTS[] = {
+    {SSL_R_TLSV13_ALERT_CERTIFICATE_REQUIRED, "the server wants a client certificate (tls_cert=)"},
+    {SSL_R_SSLV3_ALERT_BAD_CERTIFICATE, "the server refused the client certificate"},
+    {SSL_R_SSLV3_ALERT_UNSUPPORTED_CERTIFICATE, "the server refused the client certificate"},
+    {SSL_R_SSLV3_ALERT_CERTIFICATE_REVOKED, "the client certificate was revoked"},
+    {SSL_R_SSLV3_ALERT_CERTIFICATE_EXPIRED, "the client certificate has expired"},
+    {SSL_R_SSLV3_ALERT_CERTIFICATE_UNKNOWN, "the server refused the client certificate"},
+    {SSL_R_TLSV1_ALERT_UNKNOWN_CA, "the server does not know who issued the client certificate"},
+    {SSL_R_TLSV1_ALERT_ACCESS_DENIED, "the server refused the client certificate"},
+};
+
+static const char *alert_words(unsigned long code)
+{
+    for (size_t i = 0; i < G_N_ELEMENTS(ALERTS) && ERR_GET_LIB(code) == ERR_LIB_SSL; i++)
+        if (ERR_GET_REASON(code) == ALERTS[i].reason)
+            return ALERTS[i].words;
+    return NULL;
+}
+
 /* 0: wait for `wants`; -1: the connection is over. */
 static int io_failed(struct imap_tls_layer *tls, int rc)
 {
     int reason = SSL_get_error(tls->ssl, rc);
+    const char *alert = alert_words(ERR_peek_last_error());
 
+    tls->reason = alert ? alert : "the server closed the connection";
     tls->wants = reason == SSL_ERROR_WANT_WRITE ? POLLOUT : POLLIN;
     return reason == SSL_ERROR_WANT_READ || reason == SSL_ERROR_WANT_WRITE ? 0 : -1;
 }
@@ -357,6 +421,11 @@ ssize_t imap_tls_write(struct imap_tls_layer *tls, const void *bytes, size_t len
     ERR_clear_error();
     int rc = SSL_write_ex(tls->ssl, bytes, length, &done);
     return rc == 1 ? (ssize_t)done : io_failed(tls, rc);
+}
+
+const char *imap_tls_reason(const struct imap_tls_layer *tls)
+{
+    return tls->reason;
 }
 
 short imap_tls_wants(const struct imap_tls_layer *tls)
@@ -405,7 +474,8 @@ static void handshake_failed(struct imap_tls_layer *tls, GError **error)
                     "%s closed the connection at port %u before TLS was made", tls->host,
                     tls->port);
     } else {
-        const char *reason = code ? ERR_reason_error_string(code) : NULL;
+        const char *alert = alert_words(code);
+        const char *reason = alert ? alert : code ? ERR_reason_error_string(code) : NULL;
         g_set_error(error, IMAP_ERROR, IMAP_ERROR_TLS, "TLS with %s failed: %s", tls->host,
                     reason ? reason : "the connection was closed");
     }
@@ -422,4 +492,38 @@ int imap_tls_handshake(struct imap_tls_layer *tls, GError **error)
     handshake_failed(tls, error);
     ERR_clear_error();
     return -1;
+}
+
+/* ---- channel binding --------------------------------------------------------------------------
+ */
+
+static GBytes *binding_exporter(SSL *ssl)
+{
+    static const char LABEL[] = "EXPORTER-Channel-Binding";
+    uint8_t bytes[32];
+
+    if (SSL_export_keying_material(ssl, bytes, sizeof(bytes), LABEL, strlen(LABEL), NULL, 0, 0) !=
+        1)
+        return NULL;
+    return g_bytes_new(bytes, sizeof(bytes));
+}
+
+/* The first Finished message: ours, but the server's where a session was taken up again. */
+static GBytes *binding_unique(SSL *ssl)
+{
+    uint8_t bytes[EVP_MAX_MD_SIZE];
+    size_t length = SSL_session_reused(ssl) ? SSL_get_peer_finished(ssl, bytes, sizeof(bytes))
+                                            : SSL_get_finished(ssl, bytes, sizeof(bytes));
+
+    return length > 0 ? g_bytes_new(bytes, MIN(length, sizeof(bytes))) : NULL;
+}
+
+GBytes *imap_tls_binding(const struct imap_tls_layer *tls, bool other, const char **name)
+{
+    bool exporter = (SSL_version(tls->ssl) >= TLS1_3_VERSION) != other;
+
+    *name = exporter ? "tls-exporter" : "tls-unique";
+    GBytes *binding = exporter ? binding_exporter(tls->ssl) : binding_unique(tls->ssl);
+    ERR_clear_error();
+    return binding;
 }

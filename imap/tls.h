@@ -9,8 +9,10 @@
 struct imap_tls_layer;
 
 /* Prepares TLS 1.2 or newer on `fd`, which stays the caller's, for the host, CA file and
- * fingerprint of `server`. Returns NULL with `error` set (IMAP_ERROR_CERTIFICATE: ca_file cannot be
- * read, the fingerprint is not one). */
+ * fingerprint of `server`, and our own certificate if it names one. Returns NULL with `error` set
+ * (IMAP_ERROR_CERTIFICATE: a file cannot be read, the fingerprint is not one, the key does not
+ * fit).
+ */
 struct imap_tls_layer *imap_tls_new(int fd, const struct imap_server *server, GError **error);
 void imap_tls_free(struct imap_tls_layer *tls); /* says goodbye if the socket takes it */
 
@@ -27,3 +29,10 @@ ssize_t imap_tls_write(struct imap_tls_layer *tls, const void *bytes, size_t len
 short imap_tls_wants(const struct imap_tls_layer *tls);
 /* Whether bytes wait here that poll() on the socket does not show. */
 bool imap_tls_pending(const struct imap_tls_layer *tls);
+/* Why the last call returned -1. */
+const char *imap_tls_reason(const struct imap_tls_layer *tls);
+
+/* What a SASL mechanism can bind to after the handshake: tls-exporter (RFC 9266) in TLS 1.3 and
+ * tls-unique (RFC 5929) before, or with `other` the other way round. The caller's; NULL: there is
+ * none. `name` is set to its registered name. */
+GBytes *imap_tls_binding(const struct imap_tls_layer *tls, bool other, const char **name);

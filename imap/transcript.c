@@ -18,6 +18,7 @@ struct imap_transcriber {
     void *data;
     unsigned connection;
     const char *secret; /* borrowed, or NULL */
+    bool hush;
     struct half half[2];
 };
 
@@ -47,6 +48,12 @@ void imap_transcriber_hide(struct imap_transcriber *transcriber, const char *sec
 {
     if (transcriber)
         transcriber->secret = secret && *secret ? secret : NULL;
+}
+
+void imap_transcriber_hush(struct imap_transcriber *transcriber, bool hush)
+{
+    if (transcriber)
+        transcriber->hush = hush;
 }
 
 char *imap_text_safe(const char *text, size_t length, size_t max)
@@ -88,6 +95,10 @@ static void half_emit(struct imap_transcriber *transcriber, struct half *half, b
     g_autofree char *safe = imap_text_safe(half->line->str, half->line->len, SIZE_MAX);
 
     g_string_assign(line, safe);
+    if (from_server && transcriber->hush && line->len > 2 && g_str_has_prefix(safe, "+ ")) {
+        g_string_assign(line, "+ <challenge>");
+        half->length = half->line->len;
+    }
     if (transcriber->secret)
         g_string_replace(line, transcriber->secret, "<secret>", 0);
     if (half->length > half->line->len)

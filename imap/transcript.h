@@ -16,6 +16,10 @@ void imap_transcriber_free(struct imap_transcriber *transcriber);
  * call. */
 void imap_transcriber_hide(struct imap_transcriber *transcriber, const char *secret);
 
+/* Whether the server's challenges ("+ ...") are left out: with them a password can be guessed at
+ * leisure. */
+void imap_transcriber_hush(struct imap_transcriber *transcriber, bool hush);
+
 /* Bytes as they pass, cut anywhere; a line is handed on when it is whole. */
 void imap_transcriber_bytes(struct imap_transcriber *transcriber, bool from_server,
                             const void *bytes, size_t length);

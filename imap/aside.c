@@ -1,0 +1,57 @@
+#include "imap/aside.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+struct aside {
+    gint references; /* atomic */
+    int done_fd;     /* eventfd */
+    void (*work)(void *data);
+    void *data;
+    GDestroyNotify release;
+};
+
+static void aside_unref(struct aside *aside)
+{
+    if (!g_atomic_int_dec_and_test(&aside->references))
+        return;
+    aside->release(aside->data);
+    close(aside->done_fd);
+    g_free(aside);
+}
+
+static gpointer aside_run(gpointer data)
+{
+    struct aside *aside = data;
+
+    aside->work(aside->data);
+    if (eventfd_write(aside->done_fd, 1) < 0)
+        g_debug("eventfd: %s", g_strerror(errno));
+    aside_unref(aside);
+    return NULL;
+}
+
+bool imap_aside(void (*work)(void *data), void *data, GDestroyNotify release,
+                const struct imap_wait *wait, GError **error)
+{
+    struct aside *aside = g_new0(struct aside, 1);
+
+    aside->references = 2;
+    aside->work = work;
+    aside->data = data;
+    aside->release = release;
+    aside->done_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (aside->done_fd < 0) {
+        g_set_error(error, IMAP_ERROR, IMAP_ERROR_UNAVAILABLE, "%s: %s", wait->host,
+                    g_strerror(errno));
+        release(data);
+        g_free(aside);
+        return false;
+    }
+    g_thread_unref(g_thread_new("imap-aside", aside_run, aside));
+    bool done = imap_wait_ready(wait, aside->done_fd, POLLIN, error);
+    aside_unref(aside);
+    return done;
+}
