@@ -1,5 +1,14 @@
 #include "fs/account.h"
 
+bool account_needs_password(const struct account *account)
+{
+    static const char *const OTHERWISE[] = {"external", "gssapi", "gs2-krb5", NULL};
+
+    if (account->auth == NULL || g_str_equal(account->auth, "auto"))
+        return account->tls_cert == NULL;
+    return !g_strv_contains(OTHERWISE, account->auth);
+}
+
 void account_free(struct account *account)
 {
     if (account == NULL)
@@ -15,6 +24,8 @@ void account_free(struct account *account)
     g_free(account->auth);
     g_free(account->tls_ca);
     g_free(account->tls_fingerprint);
+    g_free(account->tls_cert);
+    g_free(account->tls_key);
     g_free(account->cache_dir);
     g_free(account->state_dir);
     g_free(account->trash);

@@ -28,6 +28,7 @@ struct account {
     char *netrc; /* NULL: ~/.netrc, if it is there */
     char *auth; /* "auto", "login", or a SASL mechanism */
     char *tls_ca, *tls_fingerprint;
+    char *tls_cert, *tls_key; /* our own certificate; tls_key NULL: in the same file */
     char *cache_dir, *state_dir;
     uint64_t cache_size;     /* bytes of content kept */
     char **folders;          /* patterns, "!" excludes; NULL: all */
@@ -48,6 +49,8 @@ struct account {
     mode_t umask; /* 077 */
 };
 
+/* Whether it signs in by a password (or token) rather than by certificate or Kerberos ticket. */
+bool account_needs_password(const struct account *account);
 void account_free(struct account *account);
 typedef struct account account; /* for g_autoptr() */
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(account, account_free)

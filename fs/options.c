@@ -6,7 +6,16 @@
 #include <string.h>
 #include <unistd.h>
 
-static const struct option_choice AUTHS[] = {{"auto", 0}, {"login", 0}, {"plain", 0}, {NULL, 0}};
+static const struct option_choice AUTHS[] = {{"auto", 0},          {"login", 0},
+                                             {"plain", 0},         {"external", 0},
+                                             {"gssapi", 0},        {"gs2-krb5", 0},
+                                             {"scram-sha-512", 0}, {"scram-sha-512-plus", 0},
+                                             {"scram-sha-384", 0}, {"scram-sha-384-plus", 0},
+                                             {"scram-sha-256", 0}, {"scram-sha-256-plus", 0},
+                                             {"scram-sha-1", 0},   {"scram-sha-1-plus", 0},
+                                             {"otp", 0},           {"cram-md5", 0},
+                                             {"digest-md5", 0},    {"oauthbearer", 0},
+                                             {"xoauth2", 0},       {NULL, 0}};
 static const struct option_choice TLS[] = {{"implicit", ACCOUNT_TLS_IMPLICIT},
                                            {"starttls", ACCOUNT_TLS_STARTTLS},
                                            {"none", ACCOUNT_TLS_NONE},
@@ -38,14 +47,18 @@ const struct option OPTIONS[] = {
      "its first line is the password; only the user may read it"},
     {"netrc", OPTION_PATH, ANYWHERE, FIELD(netrc), "FILE", NULL,
      "has a password for the host (default ~/.netrc, if it is there)"},
-    {"auth", OPTION_WORD, ANYWHERE, FIELD(auth), "auto|login|plain", "auto",
-     "how to sign in", .choices = AUTHS},
+    {"auth", OPTION_WORD, ANYWHERE, FIELD(auth), "MECHANISM", "auto",
+     "how to sign in: auto, login, or a SASL mechanism such as scram-sha-256", .choices = AUTHS},
     {"tls", OPTION_CHOICE, ANYWHERE, FIELD(tls), "implicit|starttls|none", NULL,
      "default by SOURCE; none only for imap://", .choices = TLS},
     {"tls_ca", OPTION_PATH, ANYWHERE, FIELD(tls_ca), "FILE", NULL,
      "trust the CAs in this file (PEM) instead of the system's"},
     {"tls_fingerprint", OPTION_FINGERPRINT, ANYWHERE, FIELD(tls_fingerprint), "SHA256", NULL,
      "trust exactly this certificate"},
+    {"tls_cert", OPTION_PATH, ANYWHERE, FIELD(tls_cert), "FILE", NULL,
+     "our own certificate (PEM), to show to the server"},
+    {"tls_key", OPTION_PATH, ANYWHERE, FIELD(tls_key), "FILE", NULL,
+     "its key (PEM), if that is not in the same file"},
     {"cache_dir", OPTION_PATH, ANYWHERE, FIELD(cache_dir), "DIR", NULL,
      "where the cache lives (default $XDG_CACHE_HOME/mailmount)"},
     {"cache_size", OPTION_BYTES, ANYWHERE, FIELD(cache_size), "BYTES", "1G",
@@ -138,8 +151,11 @@ static const struct option_choice *choice_find(const struct option *option, cons
     for (const struct option_choice *choice = option->choices; choice->word != NULL; choice++)
         if (g_ascii_strcasecmp(choice->word, value) == 0)
             return choice;
+    g_autoptr(GString) words = g_string_new(NULL);
+    for (const struct option_choice *choice = option->choices; choice->word != NULL; choice++)
+        g_string_append_printf(words, "%s%s", words->len > 0 ? ", " : "", choice->word);
     g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE, "option %s: not one of %s",
-                option->name, option->value);
+                option->name, option->kind == OPTION_WORD ? words->str : option->value);
     return NULL;
 }
 

@@ -67,7 +67,8 @@ static const size_t ACCOUNT_STRINGS[] = {
     offsetof(struct account, auth),          offsetof(struct account, password_command),
     offsetof(struct account, tls_ca),        offsetof(struct account, tls_fingerprint),
     offsetof(struct account, netrc),         offsetof(struct account, token_command),
-    offsetof(struct account, password_file),
+    offsetof(struct account, password_file), offsetof(struct account, tls_cert),
+    offsetof(struct account, tls_key),
 };
 
 static char **account_string(struct account *account, size_t i)
@@ -127,6 +128,8 @@ static void opening_try(struct opening *opening)
         .tls = TLS[account->tls],
         .ca_file = account->tls_ca,
         .fingerprint = account->tls_fingerprint,
+        .cert_file = account->tls_cert,
+        .key_file = account->tls_key,
         .timeout_s = account->timeout_s,
         .transcript = opening->transcript ? opening_transcript : NULL,
     };

@@ -41,7 +41,7 @@ static void test_values_good(void)
     static const char *const FINGERPRINT =
         "0011223344556677889900AABBCCDDEEFF00112233445566778899aabbccddee";
     static const char *const CASES[][2] = {{"user", "al,ice"},
-                                           {"auth", "PLAIN"},
+                                           {"auth", "SCRAM-SHA-256-Plus"},
                                            {"tls", "none"},
                                            {"cache_size", "16M"},
                                            {"view", "messages"},
@@ -57,7 +57,9 @@ static void test_values_good(void)
                                            {"gid", "0"},
                                            {"ro", NULL},
                                            {"folders", " INBOX; Work/*;;!Junk "},
-                                           {"tls_ca", "/etc/ca.pem"}};
+                                           {"tls_ca", "/etc/ca.pem"},
+                                           {"tls_cert", "/etc/alice.pem"},
+                                           {"tls_key", "/etc/alice.key"}};
 
     for (size_t i = 0; i < G_N_ELEMENTS(CASES); i++) {
         g_autoptr(GError) error = NULL;
@@ -65,7 +67,7 @@ static void test_values_good(void)
         g_assert_no_error(error);
     }
     g_assert_cmpstr(account->user, ==, "al,ice");
-    g_assert_cmpstr(account->auth, ==, "plain");
+    g_assert_cmpstr(account->auth, ==, "scram-sha-256-plus");
     g_assert_cmpint(account->tls, ==, ACCOUNT_TLS_NONE);
     g_assert_cmpuint(account->cache_size, ==, 16 << 20);
     g_assert_cmpint(account->view, ==, ACCOUNT_VIEW_MESSAGES);
@@ -114,7 +116,7 @@ static void test_values_bad(void)
         {"user", "a\nb"},
         {"user", "\377"},
         {"password_command", ""},
-        {"auth", "xoauth2"},
+        {"auth", "scram-md5"},
         {"delete", "never"},
         {"trash", ""},
         {"tls", "maybe"},
