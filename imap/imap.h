@@ -372,6 +372,14 @@ bool imap_session_compressed(const struct imap_session *session);
 /* LIST of every mailbox, RETURN (SUBSCRIBED SPECIAL-USE [STATUS ...]) as far as offered; with
  * `status` and without LIST-STATUS no STATUS comes. */
 void imap_send_list(struct imap_session *session, bool status, imap_done done, void *data);
+/* The namespaces (RFC 2342) that LIST "" "*" leaves out, by their prefixes (wire names, at most
+ * 32), as the last imap_send_list() of this session found or as the session was told; free with
+ * g_strfreev(). These are listed beside "*", in the same write. Of others it shows only when "*" is
+ * answered that they must be listed by themselves, which costs a round trip: so they are worth
+ * keeping for the next session. Prefixes that are not the session's are passed over. A mailbox that
+ * both lists name comes twice. */
+char **imap_session_apart(const struct imap_session *session);
+void imap_session_set_apart(struct imap_session *session, const char *const *prefixes);
 void imap_send_status(struct imap_session *session, const char *mailbox, imap_done done,
                       void *data);
 /* EXAMINE (read-only), with CONDSTORE where offered. While it is in flight and when it failed,

@@ -12,7 +12,8 @@ struct imap_listing {
     bool status;         /* STATUS is wanted */
     bool extended;       /* the LIST in flight has RETURN (...) */
     bool subscribed_too; /* LSUB was sent beside it: replies are collected */
-    uint32_t seen;       /* bit i: a reply lay in the session's namespace i */
+    uint32_t seen;       /* bit i: a reply to "*" lay in the session's namespace i */
+    uint32_t asked;      /* bit i: namespace i was asked for by itself */
     GPtrArray *entries;  /* of struct imap_list, owned, in the server's order */
     GHashTable *by_wire; /* const char * to struct imap_list, borrowed */
 };
@@ -94,31 +95,56 @@ static void send_lsub(struct imap_session *session, struct imap_request *request
     send_line(session, request, &LSUB, "LSUB \"\" \"*\"");
 }
 
-/* LIST of the namespaces that no reply lay in: some servers hide those of other users, or the
- * shared ones, from "*". */
-static void send_namespaces(struct imap_session *session, struct imap_request *request)
+/* LIST of one namespace. At most 32 are told apart, see imap_read_namespace(). */
+static void send_namespace(struct imap_session *session, struct imap_request *request, guint i)
 {
     struct imap_listing *listing = request->listing;
     g_autofree char *options = return_options(session, listing->status);
+    g_autofree char *pattern = g_strconcat(session->namespaces[i], "*", NULL);
+    g_autoptr(GString) text = g_string_new("LIST \"\" ");
 
-    for (guint i = 0; session->namespaces && session->namespaces[i]; i++) {
-        const char *prefix = session->namespaces[i];
-        g_autofree char *pattern = g_strconcat(prefix, "*", NULL);
-        g_autoptr(GString) text = g_string_new("LIST \"\" ");
-        if (*prefix == '\0' || listing->seen & 1U << i ||
-            !imap_write_quoted(text, pattern, session->utf8))
+    if (!imap_write_quoted(text, pattern, session->utf8))
+        return;
+    if (listing->extended)
+        g_string_append_printf(text, " RETURN (%s)", options);
+    listing->asked |= 1U << i;
+    send_line(session, request, &LIST_MORE, text->str);
+}
+
+static bool has_namespace(const struct imap_session *session, guint i)
+{
+    return session->namespaces && session->namespaces[i];
+}
+
+/* LIST of the namespaces that "*" is known to leave out: some servers hide those of other users, or
+ * the shared ones. */
+static void send_apart(struct imap_session *session, struct imap_request *request)
+{
+    for (guint i = 0; has_namespace(session, i); i++)
+        if (session->apart & 1U << i)
+            send_namespace(session, request, i);
+}
+
+/* LIST of those that it turned out to leave out. */
+static void send_namespaces(struct imap_session *session, struct imap_request *request)
+{
+    struct imap_listing *listing = request->listing;
+
+    session->apart = 0;
+    for (guint i = 0; has_namespace(session, i); i++) {
+        if (session->namespaces[i][0] == '\0' || listing->seen & 1U << i)
             continue;
-        if (listing->extended)
-            g_string_append_printf(text, " RETURN (%s)", options);
-        send_line(session, request, &LIST_MORE, text->str);
+        session->apart |= 1U << i;
+        if (!(listing->asked & 1U << i))
+            send_namespace(session, request, i);
     }
 }
 
-/* Notes which namespace a name lies in. At most 32 are told apart, see imap_read_namespace(). */
+/* Notes which namespace a name lies in. */
 static void note_namespace(const struct imap_session *session, struct imap_listing *listing,
                            const char *wire)
 {
-    for (guint i = 0; session->namespaces && session->namespaces[i]; i++)
+    for (guint i = 0; has_namespace(session, i); i++)
         if (session->namespaces[i][0] != '\0' && g_str_has_prefix(wire, session->namespaces[i]))
             listing->seen |= 1U << i;
 }
@@ -136,8 +162,27 @@ void imap_listing_start(struct imap_session *session, struct imap_request *reque
     } else {
         send_plain(session, request);
     }
+    send_apart(session, request);
     if (!(has & IMAP_CAP_LIST_EXTENDED))
         send_lsub(session, request);
+}
+
+char **imap_session_apart(const struct imap_session *session)
+{
+    g_autoptr(GStrvBuilder) prefixes = g_strv_builder_new();
+
+    for (guint i = 0; has_namespace(session, i); i++)
+        if (session->apart & 1U << i)
+            g_strv_builder_add(prefixes, session->namespaces[i]);
+    return g_strv_builder_end(prefixes);
+}
+
+void imap_session_set_apart(struct imap_session *session, const char *const *prefixes)
+{
+    session->apart = 0;
+    for (guint i = 0; has_namespace(session, i); i++)
+        if (session->namespaces[i][0] != '\0' && g_strv_contains(prefixes, session->namespaces[i]))
+            session->apart |= 1U << i;
 }
 
 /* ---- what comes back --------------------------------------------------------------------------
@@ -209,7 +254,7 @@ void imap_listing_reply(struct imap_session *session, const struct imap_list *li
         EMIT(session, list_news, list);
         return;
     }
-    if (command->kind != &LSUB)
+    if (command->kind == &LIST)
         note_namespace(session, listing, list->wire);
     if (!listing->subscribed_too)
         EMIT(session, list, list);
@@ -242,6 +287,7 @@ static void list_answered(struct imap_session *session, struct imap_command *com
     if (listing->extended && refused(result)) {
         g_debug("extended LIST was refused: %s", result->text);
         command->forgiven = true;
+        listing->asked = 0; /* refused as well */
         send_plain(session, request);
         send_lsub(session, request);
         return;

@@ -19,6 +19,7 @@ struct imap_session {
     bool utf8;         /* ENABLED: mailbox names are UTF-8 */
     bool qresync;      /* ENABLED: so it is */
     char **namespaces; /* prefixes of all namespaces (RFC 2342), wire names; NULL: not told */
+    uint32_t apart;    /* bit i: LIST "*" is known to leave namespace i out */
     GPtrArray *alerts; /* of char *: heard before there was anybody to tell */
     /* since imap_session_attach() */
     GSource *source; /* NULL: not attached */

@@ -442,6 +442,7 @@ static void folders_start(struct job *job)
     folders->stored = false;
     folders->begun_us = engine_now(job->engine);
     folders->polls = watch_polls(job->engine);
+    folders_know_apart(job->engine, job->line->session);
     job_send_list(job, STEP_LIST, true);
     folders_ask_quota(folders);
     unsigned capabilities = imap_session_capabilities(job->line->session);
@@ -511,6 +512,7 @@ static enum engine_error folders_listed(struct folders *folders, const struct im
     enum engine_error error = folders_store(job->engine, folders->entries, folders->ids);
     if (error != ENGINE_OK)
         return error;
+    folders_note_apart(job->engine, job->line->session);
     gint64 now = engine_now(job->engine);
     g_hash_table_insert(job->engine->fresh, FRESH_KEY, g_memdup2(&now, sizeof now));
     folders->stored = true;

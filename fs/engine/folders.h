@@ -44,3 +44,10 @@ GPtrArray *folders_tree(GPtrArray *entries, const struct account *account);
 bool folders_follow(struct cache_txn *txn, GPtrArray *nodes, GHashTable *ids);
 /* Keeps the ids, once the tree is stored. Returns whether that changed anything. */
 bool folders_note_ids(struct cache_txn *txn, GHashTable *ids);
+
+/* ---- folders-apart.c ---- */
+
+/* Tells a session which namespaces LIST "*" left out the last time, before it is asked to LIST. */
+void folders_know_apart(struct engine *engine, struct imap_session *session);
+/* Keeps which it left out this time. */
+void folders_note_apart(struct engine *engine, const struct imap_session *session);

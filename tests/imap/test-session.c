@@ -52,6 +52,13 @@ static void ask_list_behind(struct client *client)
     imap_send_list(client->session, true, client_done, client_note(client, "list"));
 }
 
+static void ask_list_apart(struct client *client)
+{
+    static const char *const prefixes[] = {"#s/", "#elsewhere/", "", NULL};
+    imap_session_set_apart(client->session, prefixes);
+    ask_list(client);
+}
+
 static void ask_status(struct client *client)
 {
     imap_send_status(client->session, "Entw\"\xc3\xbcrfe", client_done,
@@ -199,6 +206,33 @@ static const struct dialogue DIALOGUES[] = {
                       "S:* LIST () \".\" A\r\n$2 OK\r\n$3 OK\r\n$4 OK", "C:LIST \"\" \"#s.*\"",
                       "S:$5 NO not for you", NULL},
      "noop", "list A\nlist ok \nnoop ok \n"},
+    {"a namespace that LIST is known to leave out", ask_list_apart,
+     (const char *[]){HELLO_("NAMESPACE LIST-EXTENDED"), "C:NAMESPACE",
+                      "S:* NAMESPACE ((\"\" \"/\")) ((\"#u/\" \"/\")) ((\"#s/\" \"/\"))\r\n$1 OK",
+                      "C:LIST \"\" \"*\" RETURN (SUBSCRIBED CHILDREN)",
+                      "C:LIST \"\" \"#s/*\" RETURN (SUBSCRIBED CHILDREN)", "C:NOOP",
+                      "S:* LIST () \"/\" A\r\n* LIST () \"/\" #u/B\r\n$2 OK\r\n"
+                      "* LIST () \"/\" #s/C\r\n$3 OK more\r\n$4 OK",
+                      NULL},
+     "noop", "list A\nlist #u/B\nlist #s/C\nlist ok more\nnoop ok \n"},
+    {"one of two is known, and answered first", ask_list_apart,
+     (const char *[]){HELLO_("NAMESPACE"), "C:NAMESPACE",
+                      "S:* NAMESPACE ((\"\" \"/\")) ((\"#u/\" \"/\")) ((\"#s/\" \"/\"))\r\n$1 OK",
+                      "C:LIST \"\" \"*\"", "C:LIST \"\" \"#s/*\"", "C:LSUB \"\" \"*\"", "C:NOOP",
+                      "S:* LIST () \"/\" #s/C\r\n$3 OK\r\n* LIST () \"/\" A\r\n$2 OK\r\n"
+                      "* LSUB () \"/\" #s/C\r\n$4 OK\r\n$5 OK",
+                      "C:LIST \"\" \"#u/*\"", "S:* LIST () \"/\" #u/B\r\n$6 OK", NULL},
+     "noop", "list #s/C subscribed\nlist A\nlist #u/B\nlist ok \nnoop ok \n"},
+    {"extended LIST is refused beside a namespace", ask_list_apart,
+     (const char *[]){HELLO_("NAMESPACE LIST-EXTENDED"), "C:NAMESPACE",
+                      "S:* NAMESPACE ((\"\" \"/\")) NIL ((\"#s/\" \"/\"))\r\n$1 OK",
+                      "C:LIST \"\" \"*\" RETURN (SUBSCRIBED CHILDREN)",
+                      "C:LIST \"\" \"#s/*\" RETURN (SUBSCRIBED CHILDREN)", "C:NOOP",
+                      "S:$2 BAD what?\r\n$3 BAD what?\r\n$4 OK", "C:LIST \"\" \"*\"",
+                      "C:LSUB \"\" \"*\"",
+                      "S:* LIST () \"/\" A\r\n$5 OK listed\r\n* LSUB () \"/\" A\r\n$6 OK",
+                      "C:LIST \"\" \"#s/*\"", "S:* LIST () \"/\" #s/C\r\n$7 OK more", NULL},
+     "noop", "list A subscribed\nlist #s/C\nlist ok more\nnoop ok \n"},
     {"XLIST", ask_list,
      (const char *[]){HELLO_("XLIST"), "C:XLIST \"\" \"*\"", "C:LSUB \"\" \"*\"", "C:NOOP",
                       "S:* XLIST (\\Trash) \"/\" Bin\r\n$1 OK\r\n* LSUB () \"/\" Bin\r\n$2 OK",
@@ -325,6 +359,57 @@ static void test_state(void)
 }
 
 /* A set of 4,000 single UIDs needs several commands, and `done` once. */
+static void check_apart(const struct client *client, const char *expected)
+{
+    g_auto(GStrv) prefixes = imap_session_apart(client->session);
+    g_autofree char *text = g_strjoinv(" ", prefixes);
+
+    g_assert_cmpstr(text, ==, expected);
+}
+
+static void list_again(struct client *client, const char *name)
+{
+    g_autofree char *last = g_strconcat(name, " ok", NULL);
+
+    imap_send_list(client->session, false, client_done, client_note(client, name));
+    client_until(client, last);
+}
+
+/* What LIST leaves out is found by the first and asked for by the second, until it is named. */
+static void test_apart(void)
+{
+    static const char *const steps[] = {
+        HELLO_("NAMESPACE SPECIAL-USE LIST-EXTENDED"),
+        "C:NAMESPACE",
+        "S:* NAMESPACE ((\"\" \"/\")) ((\"#u/\" \"/\")) ((\"#s/\" \"/\"))\r\n$$ OK",
+        "C:LIST \"\" \"*\" RETURN (SUBSCRIBED CHILDREN SPECIAL-USE)",
+        "S:* LIST () \"/\" A\r\n$$ OK",
+        "C:LIST \"\" \"#u/*\" RETURN (SUBSCRIBED CHILDREN SPECIAL-USE)",
+        "C:LIST \"\" \"#s/*\" RETURN (SUBSCRIBED CHILDREN SPECIAL-USE)",
+        "S:* LIST () \"/\" #u/B\r\n$3 OK\r\n$4 OK",
+        "C:LIST \"\" \"*\" RETURN (SUBSCRIBED CHILDREN SPECIAL-USE)",
+        "C:LIST \"\" \"#u/*\" RETURN (SUBSCRIBED CHILDREN SPECIAL-USE)",
+        "C:LIST \"\" \"#s/*\" RETURN (SUBSCRIBED CHILDREN SPECIAL-USE)",
+        "S:* LIST () \"/\" A\r\n* LIST () \"/\" #u/B\r\n$5 OK\r\n* LIST () \"/\" #u/B\r\n"
+        "$6 OK\r\n$7 OK",
+        "C:LIST \"\" \"*\" RETURN (SUBSCRIBED CHILDREN SPECIAL-USE)",
+        "C:LIST \"\" \"#s/*\" RETURN (SUBSCRIBED CHILDREN SPECIAL-USE)",
+        "S:* LIST () \"/\" A\r\n* LIST () \"/\" #u/B\r\n$8 OK\r\n$9 OK",
+        NULL};
+    struct client client;
+
+    client_init(&client, steps, NULL);
+    client_open(&client);
+    check_apart(&client, "");
+    list_again(&client, "one");
+    check_apart(&client, "#u/ #s/");
+    list_again(&client, "two");
+    check_apart(&client, "#s/");
+    list_again(&client, "three");
+    check_apart(&client, "#s/");
+    client_end(&client, true);
+}
+
 static void test_split(void)
 {
     static const char *const steps[] = {HELLO,
@@ -503,6 +588,7 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/imap/session/dialogues", test_dialogues);
     g_test_add_func("/imap/session/state", test_state);
+    g_test_add_func("/imap/session/apart", test_apart);
     g_test_add_func("/imap/session/split", test_split);
     g_test_add_func("/imap/session/freed-inside", test_freed_inside);
     g_test_add_func("/imap/session/ask-after-end", test_ask_after_end);
