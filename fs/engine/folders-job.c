@@ -6,6 +6,7 @@
 #include "fs/engine/prefetch.h"
 #include "fs/engine/push.h"
 #include "fs/engine/remade.h"
+#include "fs/engine/sync.h"
 #include "fs/engine/watch.h"
 
 #define ENTRIES_MAX 100000
@@ -457,6 +458,14 @@ static void folders_list(struct job *job, const struct imap_list *list)
         g_ptr_array_add(folders->entries, folder_entry_new(list));
 }
 
+static void folder_note_status(struct engine *engine, const struct imap_status *status)
+{
+    g_autoptr(cache_txn) txn = cache_txn_read(engine->cache);
+    struct cache_mailbox mailbox;
+    if (cache_mailbox_by_wire(txn, status->wire, &mailbox) == CACHE_OK)
+        sync_note_status(engine, status, &mailbox);
+}
+
 static void folders_status(struct job *job, const struct imap_status *status)
 {
     struct folders *folders = (struct folders *)job;
@@ -464,6 +473,7 @@ static void folders_status(struct job *job, const struct imap_status *status)
         return;
     struct folder_count count = {.wire = g_strdup(status->wire), .status = *status};
     g_array_append_val(folders->counts, count);
+    folder_note_status(job->engine, status);
     if (status->mailboxid != NULL)
         g_hash_table_replace(folders->ids, g_strdup(status->wire), g_strdup(status->mailboxid));
 }
@@ -498,6 +508,7 @@ static void folders_freshen(struct folders *folders)
             g_array_append_val(changed, mailbox.slot);
     }
     cache_txn_end(txn);
+    g_array_set_size(folders->counts, 0);
     for (guint i = 0; i < changed->len; i++)
         watch_sync(engine, g_array_index(changed, uint32_t, i));
 }
@@ -543,6 +554,8 @@ static void folders_answered(struct job *job, unsigned step, const struct imap_r
         job_end(job, error);
         return;
     }
+    if (step == STEP_LIST)
+        folders_freshen(folders); /* by what came with it: who lists one next need not ask */
     /* who waits for the list does not wait for every STATUS */
     if (step == STEP_LIST && job->in_flight > 0)
         job_answer_early(job, ENGINE_OK);

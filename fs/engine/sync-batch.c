@@ -226,25 +226,39 @@ bool sync_batch_answered(struct sync *sync, unsigned step, const struct imap_res
 
 #define WALK_MOST 1000
 
-/* Looks at some records from `from` on: those not listed are removed later, those that are listed
- * are left out of `missing`. Returns where to go on, 0: at the end. */
-static uint32_t records_walk(struct sync *sync, uint32_t from, GArray *gone, GArray *there)
+/* Looks at some records from `from` up to `last`: those that are not in `kept` are put into `gone`,
+ * those that are appended to `there`. Returns where to go on, 0: at the end. */
+static uint32_t records_walk(struct sync *sync, const struct imap_uidset *kept, uint32_t from,
+                             uint32_t last, GArray *gone, GArray *there)
 {
     g_autoptr(cache_txn) txn = cache_txn_read(sync->job.engine->cache);
     struct cache_message message;
     g_array_set_size(gone, 0);
     for (guint i = 0; i < WALK_MOST; i++) {
-        if (cache_message_next(txn, sync->messages, from, &message) != CACHE_OK)
+        if (cache_message_next(txn, sync->messages, from, &message) != CACHE_OK ||
+            message.uid > last)
             return 0;
-        if (imap_uidset_contains(sync->listed, message.uid))
-            g_array_append_val(there, message.uid);
-        else
+        if (!imap_uidset_contains(kept, message.uid))
             g_array_append_val(gone, message.uid);
+        else if (there != NULL)
+            g_array_append_val(there, message.uid);
         if (message.uid == UINT32_MAX)
             return 0;
         from = message.uid + 1;
     }
     return from;
+}
+
+void sync_remove_others(struct sync *sync, const struct imap_uidset *kept, uint32_t last,
+                        GArray *there)
+{
+    g_autoptr(GArray) gone = g_array_new(FALSE, FALSE, sizeof(uint32_t));
+    uint32_t from = 1;
+    while (from != 0) {
+        from = records_walk(sync, kept, from, last, gone, there);
+        for (guint i = 0; i < gone->len; i++)
+            mirror_remove(sync->mirror, g_array_index(gone, uint32_t, i));
+    }
 }
 
 /* All UIDs of `listed` that `there` (ascending) lacks. */
@@ -274,13 +288,7 @@ enum engine_error sync_reconcile(struct sync *sync)
     if (imap_uidset_count(sync->listed) > LISTED_MAX)
         return ENGINE_BROKEN;
     g_autoptr(GArray) there = g_array_new(FALSE, FALSE, sizeof(uint32_t));
-    g_autoptr(GArray) gone = g_array_new(FALSE, FALSE, sizeof(uint32_t));
-    uint32_t from = 1;
-    while (from != 0) {
-        from = records_walk(sync, from, gone, there);
-        for (guint i = 0; i < gone->len; i++)
-            mirror_remove(sync->mirror, g_array_index(gone, uint32_t, i));
-    }
+    sync_remove_others(sync, sync->listed, UINT32_MAX, there);
     enum engine_error error = mirror_flush(sync->mirror);
     if (error != ENGINE_OK)
         return error;

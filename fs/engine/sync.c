@@ -252,6 +252,7 @@ static void sync_finish(struct sync *sync)
         job_end(&sync->job, error);
         return;
     }
+    sync_memory(engine, sync->job.folder)->lacks = false;
     gint64 now = engine_now(engine);
     g_hash_table_insert(engine->fresh, GUINT_TO_POINTER(sync->job.folder),
                         g_memdup2(&now, sizeof now));
@@ -270,7 +271,10 @@ static void sync_reset(struct sync *sync)
     sync_batch_clear(sync);
     sync_bind_clear(sync);
     g_clear_pointer(&sync->listed, imap_uidset_free);
+    g_clear_pointer(&sync->left, imap_uidset_free);
     g_clear_pointer(&sync->mirror, mirror_free);
+    sync->ask_left = false;
+    sync->news = 0;
     sync->examined = sync->stale = sync->flags_unknown = sync->reconciled = false;
     sync->resyncing = sync->flags_partly = sync->sealed = sync->looking = false;
     sync->refusals = 0;
@@ -309,6 +313,8 @@ static void sync_start(struct job *job)
     if (sync->last > 0 && sync->tier != SYNC_QRESYNC)
         sync_ask_flags(sync);
     sync_ask_news(sync);
+    if (sync->last > 0 && sync->tier != SYNC_QRESYNC)
+        sync_ask_gone(sync);
 }
 
 /* ---- answers --------------------------------------------------------------------------------- */
@@ -398,6 +404,7 @@ static bool sync_fetch(struct job *job, const struct imap_fetch *fetch)
     GBytes *header = sync_header(fetch, &there);
     if (sync->complete && fetch->uid > sync->last && sync_is_whole(fetch) && !sync->looking) {
         mirror_add(sync->mirror, fetch, header);
+        sync->news++;
         return true;
     }
     if ((fetch->items & IMAP_ITEM_FLAGS) == 0 || fetch->body_count > 0)
@@ -411,12 +418,13 @@ static void sync_search(struct job *job, const struct imap_uidset *uids)
     struct sync *sync = (struct sync *)job;
     if (!sync->examined || sync->stale)
         return;
-    if (sync->listed == NULL)
-        sync->listed = imap_uidset_new();
+    struct imap_uidset **into = sync->ask_left ? &sync->left : &sync->listed;
+    if (*into == NULL)
+        *into = imap_uidset_new();
     const struct imap_range *ranges;
     size_t count = imap_uidset_ranges(uids, &ranges);
     for (size_t i = 0; i < count; i++)
-        imap_uidset_add(sync->listed, ranges[i].first, ranges[i].last);
+        imap_uidset_add(*into, ranges[i].first, ranges[i].last);
 }
 
 /* The list by UID SEARCH is there: makes batches of what is missing. */
@@ -471,8 +479,10 @@ static void sync_next(struct sync *sync)
     }
     enum engine_error error = ENGINE_OK;
     sync->exactly = true;
-    if (sync->complete && !sync->stale)
+    if (sync->complete && !sync->stale) {
+        sync_take_gone(sync);
         error = sync_seal(sync);
+    }
     if (error != ENGINE_OK)
         job_end(&sync->job, error);
     else if (sync->sealed)
@@ -519,6 +529,8 @@ static void sync_answered(struct job *job, unsigned step, const struct imap_resu
         sync_flags_answered(sync, result);
     else if (step == SYNC_SEARCH)
         sync_search_answered(sync, result);
+    else if (step == SYNC_GONE)
+        sync_gone_answered(sync, result);
     else if (step == SYNC_LOOK && result->error != IMAP_OK)
         job_end(job, ENGINE_OK);
     else if (step >= SYNC_BATCH && !sync_batch_answered(sync, step, result))

@@ -7,6 +7,9 @@
  *      tier 2, CONDSTORE   EXAMINE, UID FETCH 1:max (FLAGS) (CHANGEDSINCE m), the same
  *      tier 3, plain       EXAMINE, UID FETCH of the newest (FLAGS),          the same
  *
+ * and in tiers 2 and 3 UID SEARCH 1:max behind it, if it is known that messages are gone
+ * (sync-gone.c).
+ *
  * Afterwards the number of records must be EXISTS. Where it is not, whatever the reason, UID SEARCH
  * says which are gone and which are missing, and the missing are fetched: so a list heals itself.
  * Only then is it written down as complete, with the HIGHESTMODSEQ that EXAMINE told, in the same
@@ -33,6 +36,7 @@ enum sync_step {
     SYNC_SEARCH,
     SYNC_RIGHTS,
     SYNC_LOOK,  /* a part of what nobody waits for */
+    SYNC_GONE,  /* the old ones that are still there */
     SYNC_BIND,  /* headers of messages that may be known */
     SYNC_BATCH, /* and above: one number a batch */
 };
@@ -44,6 +48,7 @@ enum sync_tier { SYNC_QRESYNC, SYNC_CONDSTORE, SYNC_PLAIN };
 struct sync_memory {
     enum sync_tier tier;     /* no better one */
     gint64 lowered_until_us; /* until then; monotonic */
+    bool lacks;              /* STATUS told that messages are gone */
     gint64 looked_us;        /* when all flags were last compared; monotonic, 0: not in this run */
     uint32_t look_next;      /* a comparison was interrupted here, 0: none */
 };
@@ -82,6 +87,9 @@ struct sync {
     uint32_t look_last;       /* up to this UID */
     uint64_t look_changes;
     struct imap_uidset *listed; /* the answer to UID SEARCH; NULL: none */
+    struct imap_uidset *left;   /* the same of those up to `last`, asked ahead; NULL: none */
+    bool ask_left;              /* it is on its way */
+    uint32_t news;              /* messages above `last` that came */
     struct mirror *mirror;
     GQueue todo, sent; /* struct batch */
     GArray *bindings;  /* what may be known, and its headers are asked for; NULL: none */
@@ -121,6 +129,17 @@ void sync_vanished(struct job *job, const struct imap_uidset *uids);
 /* Asks for flags as the tier does it. */
 void sync_ask_flags(struct sync *sync);
 
+/* ---- sync-gone.c ---- */
+
+/* STATUS of a mailbox, with its record: notes whether messages must be gone. */
+void sync_note_status(struct engine *engine, const struct imap_status *status,
+                      const struct cache_mailbox *mailbox);
+/* Asks which are left, if it was noted. The mailbox's list is complete and not empty. */
+void sync_ask_gone(struct sync *sync);
+void sync_gone_answered(struct sync *sync, const struct imap_result *result);
+/* All is answered: removes the records that are gone, if the answer makes sense. */
+void sync_take_gone(struct sync *sync);
+
 /* ---- sync-look.c ---- */
 
 /* The list is true and everybody has his answer: begins what is due beside that. False: nothing. */
@@ -147,6 +166,10 @@ GBytes *sync_header(const struct imap_fetch *fetch, bool *there);
 /* Whether a reply holds all of META. */
 bool sync_is_whole(const struct imap_fetch *fetch);
 
+/* Removes the records up to `last` that are not in `kept`. The UIDs of the others are appended to
+ * `there`, ascending; NULL: nowhere. */
+void sync_remove_others(struct sync *sync, const struct imap_uidset *kept, uint32_t last,
+                        GArray *there);
 /* Brings the records in line with `sync->listed`: removes what is not in it, queues batches for
  * what is missing. */
 enum engine_error sync_reconcile(struct sync *sync);

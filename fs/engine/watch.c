@@ -4,6 +4,7 @@
 
 #include "fs/engine/job.h"
 #include "fs/engine/mirror.h"
+#include "fs/engine/sync.h"
 
 #define SECOND ((gint64)G_USEC_PER_SEC)
 #define IN_USE_US (300 * SECOND)
@@ -188,8 +189,10 @@ void watch_status_news(struct imap_session *session, const struct imap_status *s
 {
     const struct line *line = data;
     struct cache_mailbox mailbox;
-    if (folder_by_wire(line->engine, status->wire, &mailbox) && !watch_fits(status, &mailbox))
-        watch_sync(line->engine, mailbox.slot);
+    if (!folder_by_wire(line->engine, status->wire, &mailbox) || watch_fits(status, &mailbox))
+        return;
+    sync_note_status(line->engine, status, &mailbox);
+    watch_sync(line->engine, mailbox.slot);
 }
 
 /* ---- the list of mailboxes --------------------------------------------------------------------

@@ -247,7 +247,7 @@ static const char *talk_search(struct talk *talk, bool extended)
     talk->imapd->searches++;
     g_string_append(talk->out, extended ? "* ESEARCH (TAG \"x\") UID" : "* SEARCH");
     unsigned count = 0;
-    for (guint i = 0; i < talk->box->messages->len; i++) {
+    for (guint i = talk->imapd->search_short; i < talk->box->messages->len; i++) {
         const struct imapd_message *message = talk->box->messages->pdata[i];
         if (talk->imapd->search_most > 0 && i >= talk->imapd->search_most)
             break;
@@ -256,6 +256,7 @@ static const char *talk_search(struct talk *talk, bool extended)
         else
             g_string_append_printf(talk->out, " %u", message->uid);
     }
+    talk->imapd->search_short = 0;
     g_string_append(talk->out, "\r\n");
     return "OK searched";
 }

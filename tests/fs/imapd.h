@@ -50,6 +50,7 @@ struct imapd {
     unsigned nil_bodies;   /* so many bodies come as NIL */
     bool no_partial;       /* ranges are ignored, origins not echoed */
     unsigned search_most;  /* UIDs that SEARCH and FETCH give at most (RFC 9738); 0: all */
+    unsigned search_short; /* so many of the first UIDs are left out of the next SEARCH, once */
     const char *throttle;  /* the next FETCH is answered NO with this, once */
     /* a command that begins so ("UID MOVE", "APPEND") gets these words, or, NULL, ends the
      * connection, or, "", is the last that is heard of the server (`stall`); before or after it was

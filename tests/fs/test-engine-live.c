@@ -114,6 +114,125 @@ static void test_tier(struct fixture *fixture, gconstpointer data)
                          fixture_inbox(fixture)->modseq);
 }
 
+#define LIST_STATUS " LIST-EXTENDED LIST-STATUS"
+
+/* What was asked behind EXAMINE to know which of 200 are gone; what was asked when the list did not
+ * fit. */
+#define AHEAD(fixture) imapd_count_lines((fixture)->imapd, "UID SEARCH RETURN (ALL) UID 1:200")
+#define BEHIND(fixture) imapd_count_lines((fixture)->imapd, "UID SEARCH RETURN (ALL) UID 1:*")
+
+static void poll_and_list(struct fixture *fixture)
+{
+    const struct engine_wish folders = {.want = ENGINE_FOLDERS, .anew = true};
+    fixture_pass(3);
+    g_assert_cmpint(fixture_ask(fixture, &folders), ==, ENGINE_OK);
+    g_assert_cmpint(fixture_list(fixture, "INBOX"), ==, ENGINE_OK);
+}
+
+static const struct tier_case TOLD[] = {
+    {"qresync", QRESYNC LIST_STATUS, 2, 0, 1},
+    {"condstore", "CONDSTORE ESEARCH" LIST_STATUS, 2, 1, 0},
+    {"plain", "ESEARCH" LIST_STATUS, 2, 1, 0},
+};
+
+/* With STATUS in the list it is known that messages are gone, and asked at once which. */
+static void test_told(struct fixture *fixture, gconstpointer data)
+{
+    const struct tier_case *tier = data;
+    start_listed(fixture, tier->capabilities, 200);
+    change_ten(fixture);
+    poll_and_list(fixture);
+    g_assert_cmpuint(count(fixture, &fixture->imapd->flights), <=, tier->flights);
+    g_assert_cmpuint(AHEAD(fixture), ==, tier->searches);
+    g_assert_cmpuint(BEHIND(fixture), ==, 0);
+    g_assert_cmpuint(records(fixture, "INBOX"), ==, 200);
+    g_assert_cmpuint(flags(fixture, 13), ==, CACHE_FLAG_SEEN);
+    g_assert_cmpint(g_atomic_int_get(&fixture->removed), ==, 3);
+    g_assert_cmpint(g_atomic_int_get(&fixture->arrived), ==, 3);
+    g_assert_cmpint(g_atomic_int_get(&fixture->flags_changed), ==, 4);
+    if (strstr(tier->capabilities, "CONDSTORE") != NULL)
+        g_assert_cmpuint(fixture_mailbox(fixture, "INBOX").highestmodseq, ==,
+                         fixture_inbox(fixture)->modseq);
+
+    imapd_forget_counts(fixture->imapd); /* nothing is gone: it is not asked again */
+    g_mutex_lock(&fixture->imapd->lock);
+    fill(fixture, "INBOX", 2);
+    g_mutex_unlock(&fixture->imapd->lock);
+    poll_and_list(fixture);
+    g_assert_cmpuint(records(fixture, "INBOX"), ==, 202);
+    g_assert_cmpuint(count(fixture, &fixture->imapd->searches), ==, 0);
+}
+
+/* All old ones are gone, and all. */
+static void test_told_none(struct fixture *fixture, gconstpointer data)
+{
+    start_listed(fixture, "CONDSTORE ESEARCH" LIST_STATUS, 200);
+    g_mutex_lock(&fixture->imapd->lock);
+    for (uint32_t uid = 1; uid <= 200; uid++)
+        imapd_remove(fixture_inbox(fixture), uid);
+    fill(fixture, "INBOX", 2);
+    g_mutex_unlock(&fixture->imapd->lock);
+    poll_and_list(fixture);
+    g_assert_cmpuint(AHEAD(fixture), ==, 1);
+    g_assert_cmpuint(BEHIND(fixture), ==, 0);
+    g_assert_cmpuint(records(fixture, "INBOX"), ==, 2);
+    g_mutex_lock(&fixture->imapd->lock);
+    imapd_remove(fixture_inbox(fixture), 201);
+    imapd_remove(fixture_inbox(fixture), 202);
+    g_mutex_unlock(&fixture->imapd->lock);
+    poll_and_list(fixture);
+    g_assert_cmpuint(BEHIND(fixture), ==, 0);
+    g_assert_cmpuint(records(fixture, "INBOX"), ==, 0);
+}
+
+/* An answer that does not make as many as there are removes nothing; nor does a refusal. */
+static void test_told_wrong(struct fixture *fixture, gconstpointer data)
+{
+    start_listed(fixture, "CONDSTORE ESEARCH" LIST_STATUS, 200);
+    change_ten(fixture);
+    g_mutex_lock(&fixture->imapd->lock);
+    fixture->imapd->search_short = 100;
+    g_mutex_unlock(&fixture->imapd->lock);
+    poll_and_list(fixture);
+    g_assert_cmpuint(AHEAD(fixture), ==, 1);
+    g_assert_cmpuint(BEHIND(fixture), ==, 1);
+    g_assert_cmpint(g_atomic_int_get(&fixture->removed), ==, 3);
+    g_assert_cmpuint(records(fixture, "INBOX"), ==, 200);
+
+    g_mutex_lock(&fixture->imapd->lock);
+    imapd_remove(fixture_inbox(fixture), 30);
+    fixture->imapd->flaw_words = "NO not now";
+    fixture->imapd->flaw_times = 1;
+    fixture->imapd->flaw_on = "UID SEARCH";
+    g_mutex_unlock(&fixture->imapd->lock);
+    poll_and_list(fixture);
+    g_assert_null(fixture->imapd->flaw_on);
+    g_assert_cmpuint(BEHIND(fixture), ==, 2);
+    g_assert_cmpint(g_atomic_int_get(&fixture->removed), ==, 4);
+    g_assert_cmpuint(records(fixture, "INBOX"), ==, 199);
+}
+
+/* Of another UIDVALIDITY: what was asked on the strength of the old one is not used. */
+static void test_told_other(struct fixture *fixture, gconstpointer data)
+{
+    start_listed(fixture, "CONDSTORE ESEARCH" LIST_STATUS, 200);
+    g_mutex_lock(&fixture->imapd->lock);
+    struct imapd_box *box = fixture_inbox(fixture);
+    for (uint32_t uid = 50; uid <= 200; uid++)
+        imapd_remove(box, uid);
+    set_flags(fixture, 7, "\\Flagged");
+    box->uidvalidity++;
+    box->uidnext = 50;
+    g_mutex_unlock(&fixture->imapd->lock);
+    poll_and_list(fixture);
+    g_assert_cmpuint(AHEAD(fixture), ==, 1);
+    g_assert_cmpuint(BEHIND(fixture), ==, 1);
+    g_assert_cmpuint(fixture_mailbox(fixture, "INBOX").uidvalidity, ==, box->uidvalidity);
+    g_assert_cmpuint(records(fixture, "INBOX"), ==, 49);
+    g_assert_cmpuint(flags(fixture, 7), ==, CACHE_FLAG_FLAGGED);
+    g_assert_cmpint(g_atomic_int_get(&fixture->removed), ==, 200);
+}
+
 /* QRESYNC that tells nothing: the count gives it away, and it is not asked again for a day. */
 static void test_lowered(struct fixture *fixture, gconstpointer data)
 {
@@ -400,6 +519,13 @@ int main(int argc, char **argv)
         g_autofree char *path = g_strconcat("/engine/live/tier-", TIERS[i].name, NULL);
         g_test_add(path, struct fixture, &TIERS[i], fixture_setup, test_tier, fixture_teardown);
     }
+    for (size_t i = 0; i < G_N_ELEMENTS(TOLD); i++) {
+        g_autofree char *path = g_strconcat("/engine/live/told-", TOLD[i].name, NULL);
+        g_test_add(path, struct fixture, &TOLD[i], fixture_setup, test_told, fixture_teardown);
+    }
+    ADD("/engine/live/told-none", test_told_none);
+    ADD("/engine/live/told-wrong", test_told_wrong);
+    ADD("/engine/live/told-other", test_told_other);
     ADD("/engine/live/lowered", test_lowered);
     ADD("/engine/live/audit", test_audit);
     ADD("/engine/live/modseq-back", test_modseq_back);

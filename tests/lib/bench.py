@@ -8,7 +8,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from lib import bench_changes, servers  # noqa: E402
+from lib import bench_changes, bench_trips, servers  # noqa: E402
 from lib.client import Client  # noqa: E402
 from lib.mount import Mount  # noqa: E402
 from lib.proxy import Proxy  # noqa: E402
@@ -158,8 +158,13 @@ def main():
     if sys.argv[1:2] == ["soak"]:
         soak(int(sys.argv[2]) if len(sys.argv) > 2 else 30)
         return
-    count = int(sys.argv[1]) if len(sys.argv) > 1 else 100_000
+    only = sys.argv[1:2] == ["trips"]
+    counts = sys.argv[2:] if only else sys.argv[1:]
+    count = int(counts[0]) if counts else 100_000
     with tempfile.TemporaryDirectory(prefix="mailmount-bench-") as folder:
+        bench_trips.bench(Path(folder) / "trips", count, fill, letter, row)
+        if only:
+            return
         bench(count, Path(folder))
         bench_changes.bench(Path(folder) / "changes", fill, row)
 
