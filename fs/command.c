@@ -156,7 +156,7 @@ static bool words_apply(struct command *command, const char *options, struct acc
 
 /* What GOptionContext fills. */
 struct line {
-    gboolean help, version, foreground, debug, fake, nothing;
+    gboolean help, version, foreground, debug, check, fake, nothing;
     char *namespace, *type;
     char **options, **words, **prefetch;
 };
@@ -183,6 +183,8 @@ static GOptionContext *context_new(struct line *line)
          "stay, and write the protocol to standard error", NULL},
         {"option", 'o', 0, G_OPTION_ARG_FILENAME_ARRAY, &line->options,
          "see below; \\, for a comma in a value", "OPTION[,OPTION...]"},
+        {"check", 0, 0, G_OPTION_ARG_NONE, &line->check,
+         "mount nothing; try SOURCE step by step and say what works", NULL},
         {"prefetch", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &line->prefetch,
          "mount nothing; have a running mount fetch all of FOLDER into its cache", "FOLDER"},
         {G_OPTION_REMAINING, 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &line->words, NULL, NULL},
@@ -264,10 +266,15 @@ static bool line_take(struct command *command, struct line *line, GError **error
 {
     g_autoptr(account) scratch = g_new0(struct account, 1);
 
-    if (line->words == NULL || g_strv_length(line->words) != 2)
+    guint words = line->words != NULL ? g_strv_length(line->words) : 0;
+
+    if (line->check && words != 1)
+        return command_refuse(error, "%s takes a SOURCE, and nothing else", "--check");
+    if (!line->check && words != 2)
         return command_refuse(error, "%s are needed, and nothing else", "SOURCE and MOUNTPOINT");
+    command->check = line->check;
     command->source = g_strdup(line->words[0]);
-    command->mountpoint = g_strdup(line->words[1]);
+    command->mountpoint = words == 2 ? g_strdup(line->words[1]) : NULL;
     for (char **options = line->options; options != NULL && *options != NULL; options++)
         if (!words_apply(command, *options, scratch, error))
             return false;
@@ -279,7 +286,7 @@ static bool line_take(struct command *command, struct line *line, GError **error
 static bool prefetch_take(struct command *command, struct line *line, GError **error)
 {
     guint words = line->words != NULL ? g_strv_length(line->words) : 0;
-    if (words > 1 || line->options != NULL || line->foreground || line->debug)
+    if (words > 1 || line->options != NULL || line->foreground || line->debug || line->check)
         return command_refuse(error, "%s takes a MOUNTPOINT, and nothing else", "--prefetch");
     command->prefetch = g_steal_pointer(&line->prefetch);
     command->mountpoint = words == 1 ? g_strdup(line->words[0]) : NULL;

@@ -15,6 +15,7 @@ struct command {
     bool fake;                 /* the helper's -f: check, mount nothing */
     char *namespace;           /* the helper's -N: a mount namespace's path or PID; or NULL */
     char *source, *mountpoint; /* with `prefetch` no source, and perhaps no mount point */
+    bool check;                /* try the accounts of `source`; no mount point */
     GStrv prefetch;            /* folders that a running mount is to fetch; NULL: mount */
     char *config;              /* NULL: the default file */
     bool has_run_as;           /* setuid= or uid=: who to be when started by root */

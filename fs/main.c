@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "fs/check-command.h"
 #include "fs/command.h"
 #include "fs/config.h"
 #include "fs/log.h"
@@ -339,6 +340,21 @@ static int program_prefetch(const struct command *command)
     return result == PREFETCH_OK ? 0 : program_fail(STATUS[result], error->message);
 }
 
+static int program_check(const struct command *command)
+{
+    static const int STATUS[] = {[CHECK_OK] = 0,
+                                 [CHECK_CONFIG] = EXIT_CONFIG,
+                                 [CHECK_NETWORK] = EXIT_NETWORK,
+                                 [CHECK_LOGIN] = EXIT_LOGIN,
+                                 [CHECK_INTERRUPTED] = EXIT_INTERRUPTED};
+
+    int status = identity_take(command);
+    if (status != 0)
+        return status;
+    process_harden(command->debug);
+    return STATUS[check_command(command)];
+}
+
 static void log_start(const struct command *command)
 {
     GLogLevelFlags most = G_LOG_LEVEL_WARNING;
@@ -361,6 +377,8 @@ static int program_run(struct program *program, int argc, char *const argv[])
     if (program->command.prefetch != NULL)
         return program_prefetch(&program->command);
     log_start(&program->command);
+    if (program->command.check)
+        return program_check(&program->command);
     int status = program_prepare(program);
     if (status != 0 || program->command.fake)
         return status;

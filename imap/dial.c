@@ -10,7 +10,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { TIMEOUT_DEFAULT_S = 30, SHARE_LEAST_US = G_USEC_PER_SEC };
+enum { TIMEOUT_DEFAULT_S = 30, SHARE_LEAST_US = G_USEC_PER_SEC, ADDRESSES_TOLD = 8 };
 
 /* Dead peers: asked after a minute of silence, given up when that, or data sent, stays unanswered
  * for 20 s. */
@@ -29,6 +29,12 @@ void imap_wait_progress(struct imap_wait *wait)
 {
     gint64 until = g_get_monotonic_time() + wait->timeout_s * G_USEC_PER_SEC;
     wait->until_us = MIN(until, wait->last_us);
+}
+
+void imap_wait_tell(const struct imap_wait *wait, enum imap_step step, const char *found)
+{
+    if (wait->server && wait->server->progress)
+        wait->server->progress(step, found, wait->server->progress_data);
 }
 
 /* 1: ready, 0: `until_us` has passed, -1: cancelled. */
@@ -229,11 +235,45 @@ static bool address_useless(int failure)
     return failure == ENETUNREACH || failure == EADDRNOTAVAIL || failure == EAFNOSUPPORT;
 }
 
+/* An address as numbers, the caller's. */
+static char *address_text(const struct addrinfo *address)
+{
+    char text[NI_MAXHOST];
+
+    int rc = getnameinfo(address->ai_addr, address->ai_addrlen, text, sizeof(text), NULL, 0,
+                         NI_NUMERICHOST);
+    return g_strdup(rc == 0 ? text : "an unknown address");
+}
+
+static void addresses_tell(const struct imap_wait *wait, const struct addrinfo *found)
+{
+    g_autoptr(GString) text = g_string_new(NULL);
+    unsigned count = 0;
+
+    for (const struct addrinfo *a = found; a && count < ADDRESSES_TOLD; a = a->ai_next, count++) {
+        g_autofree char *address = address_text(a);
+        g_string_append_printf(text, "%s%s", count ? ", " : "", address);
+    }
+    imap_wait_tell(wait, IMAP_STEP_RESOLVE, text->str);
+}
+
+static void connected_tell(const struct imap_wait *wait, const struct addrinfo *address,
+                           uint16_t port)
+{
+    g_autofree char *text = address_text(address);
+    g_autofree char *found = g_strdup_printf("%s, port %u", text, port);
+
+    imap_wait_tell(wait, IMAP_STEP_CONNECT, found);
+}
+
 int imap_dial(const char *host, uint16_t port, struct imap_wait *wait, GError **error)
 {
+    imap_wait_tell(wait, IMAP_STEP_RESOLVE, NULL);
     g_autoptr(lookup) lookup = resolve(host, port, wait, error);
     if (!lookup)
         return -1;
+    addresses_tell(wait, lookup->found);
+    imap_wait_tell(wait, IMAP_STEP_CONNECT, NULL);
 
     unsigned left = 0;
     int failure = ENETUNREACH;
@@ -244,6 +284,7 @@ int imap_dial(const char *host, uint16_t port, struct imap_wait *wait, GError **
         int fd = address_connect(a, wait, address_until(wait, left));
         if (fd >= 0) {
             imap_wait_progress(wait);
+            connected_tell(wait, a, port);
             return fd;
         }
         if (!address_useless(errno))

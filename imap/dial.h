@@ -11,6 +11,7 @@ struct imap_wait {
     unsigned timeout_s;   /* without progress */
     gint64 until_us;      /* the next progress must come before this, g_get_monotonic_time() */
     gint64 last_us;       /* nothing goes on beyond this, so that no peer can drip-feed us */
+    const struct imap_server *server; /* whose progress() is told; NULL: none */
 };
 
 /* Starts the clocks: timeout_s (0: 30) for each step, four times that for all of them. */
@@ -18,6 +19,8 @@ void imap_wait_start(struct imap_wait *wait, const char *host, unsigned timeout_
                      GCancellable *cancel);
 /* There was progress: the next step has timeout_s again. */
 void imap_wait_progress(struct imap_wait *wait);
+/* Tells the step: begun if `found` is NULL. */
+void imap_wait_tell(const struct imap_wait *wait, enum imap_step step, const char *found);
 /* Waits until `fd` is ready for `events` (of poll). Returns false with IMAP_ERROR_TIMEOUT or
  * IMAP_ERROR_CANCELLED set. */
 bool imap_wait_ready(const struct imap_wait *wait, int fd, short events, GError **error);

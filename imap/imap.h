@@ -95,6 +95,19 @@ enum imap_tls {
 typedef void (*imap_transcript)(unsigned connection, bool from_server, const char *line,
                                 void *data);
 
+/* The steps of opening a session, in the order in which they come as a rule. */
+enum imap_step {
+    IMAP_STEP_RESOLVE, /* the host's addresses */
+    IMAP_STEP_CONNECT,
+    IMAP_STEP_TLS,     /* handshake and certificate; with STARTTLS from the greeting on */
+    IMAP_STEP_SERVER,  /* greeting and capabilities */
+    IMAP_STEP_SIGN_IN, /* and what is asked right behind it */
+    IMAP_STEPS
+};
+/* Told when a step begins (`found` is NULL), and with what was found, one line in plain words, when
+ * it is done. An attempt that is made again tells its steps again. From the thread that opens. */
+typedef void (*imap_progress)(enum imap_step step, const char *found, void *data);
+
 struct imap_server {
     const char *host; /* name or address, as the user wrote it */
     uint16_t port;
@@ -110,6 +123,8 @@ struct imap_server {
     bool no_compression; /* do not ask for COMPRESS=DEFLATE (RFC 4978) */
     imap_transcript transcript; /* NULL: none */
     void *transcript_data;
+    imap_progress progress; /* NULL: nobody wants to know */
+    void *progress_data;
 };
 
 struct imap_login {

@@ -215,6 +215,22 @@ static bool first_line(struct opening *o)
     return true;
 }
 
+/* What the server is and how it lets people in. */
+static void server_tell(const struct opening *o)
+{
+    const struct imap_session *session = o->session;
+    const GPtrArray *mechanisms = session->capabilities.mechanisms;
+    g_autoptr(GString) text = g_string_new(session->server_name);
+    bool command = !(session->capabilities.flags & IMAP_CAP_LOGINDISABLED);
+
+    g_string_append(text, o->preauth ? "" : "; lets in by ");
+    g_string_append(text, command && !o->preauth ? "LOGIN command" : "");
+    for (guint i = 0; mechanisms && i < mechanisms->len; i++)
+        g_string_append_printf(text, "%s%s", i || command ? ", " : "",
+                               (const char *)mechanisms->pdata[i]);
+    imap_wait_tell(&o->wait, IMAP_STEP_SERVER, text->str);
+}
+
 static bool greeting(struct opening *o)
 {
     struct imap_reply reply;
@@ -249,6 +265,7 @@ static bool starttls(struct opening *o)
     struct imap_session *session = o->session;
     struct imap_reply reply;
 
+    imap_wait_tell(&o->wait, IMAP_STEP_TLS, NULL);
     if (o->preauth)
         return imap_opening_fail(o, IMAP_ERROR_TLS,
                                  "%s wants to skip TLS by signing us in unasked (PREAUTH)",
@@ -392,6 +409,15 @@ static bool compress(struct opening *o)
 /* ---- all of it --------------------------------------------------------------------------------
  */
 
+static void signed_in_tell(const struct opening *o)
+{
+    g_autofree char *text =
+        o->preauth ? g_strdup("the server knows who we are (PREAUTH)")
+                   : g_strdup_printf("as %s by %s", o->login->user, o->session->mechanism);
+
+    imap_wait_tell(&o->wait, IMAP_STEP_SIGN_IN, text);
+}
+
 static bool opening_run(struct opening *o)
 {
     struct imap_session *session = o->session;
@@ -402,13 +428,22 @@ static bool opening_run(struct opening *o)
     if (o->server->tls == IMAP_TLS_IMPLICIT &&
         !imap_stream_secure(session->stream, o->server, &o->wait, o->error))
         return false;
+    imap_wait_tell(&o->wait, IMAP_STEP_SERVER, NULL);
     if (!greeting(o))
         return false;
     if (o->server->tls == IMAP_TLS_STARTTLS && !starttls(o))
         return false;
-    if (!o->preauth && !(ask_capabilities(o) && imap_opening_sign_in(o)))
+    imap_wait_tell(&o->wait, IMAP_STEP_SERVER, NULL);
+    if (!o->preauth && !ask_capabilities(o))
         return false;
-    return introduce(o) && compress(o);
+    server_tell(o);
+    imap_wait_tell(&o->wait, IMAP_STEP_SIGN_IN, NULL);
+    if (!o->preauth && !imap_opening_sign_in(o))
+        return false;
+    if (!introduce(o) || !compress(o))
+        return false;
+    signed_in_tell(o);
+    return true;
 }
 
 static bool opening_try(struct opening *o)
@@ -444,6 +479,7 @@ struct imap_session *imap_session_open(const struct imap_server *server,
     struct opening o = {.server = server, .login = login, .error = &failure};
 
     imap_wait_start(&o.wait, server->host, server->timeout_s, cancel);
+    o.wait.server = server;
     if (opening_try(&o))
         return o.session;
     if (o.unbound) { /* once more, on a new connection (RFC 5929, RFC 9266: there are two ways) */

@@ -68,6 +68,7 @@ void imap_stream_free(struct imap_stream *stream)
 bool imap_stream_secure(struct imap_stream *stream, const struct imap_server *server,
                         struct imap_wait *wait, GError **error)
 {
+    imap_wait_tell(wait, IMAP_STEP_TLS, NULL);
     struct imap_tls_layer *tls = imap_tls_new(stream->fd, server, error);
     int done = tls ? 0 : -1;
 
@@ -81,6 +82,8 @@ bool imap_stream_secure(struct imap_stream *stream, const struct imap_server *se
         return false;
     }
     imap_wait_progress(wait);
+    g_autofree char *found = imap_tls_describe(tls);
+    imap_wait_tell(wait, IMAP_STEP_TLS, found);
     stream->tls = tls;
     return true;
 }

@@ -11,7 +11,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
-enum { FIRST_BYTES = 128, SHA256_BYTES = 32 };
+enum { FIRST_BYTES = 128, SHA256_BYTES = 32, NAME_MAX_BYTES = 200 };
 
 struct imap_tls_layer {
     int fd;
@@ -20,7 +20,8 @@ struct imap_tls_layer {
     const char *reason; /* static: why the connection is over */
     char *host;         /* for messages */
     uint16_t port;
-    bool pinned; /* `fingerprint` instead of chain and name */
+    char *ca_file; /* for messages; NULL: the system's authorities */
+    bool pinned;   /* `fingerprint` instead of chain and name */
     uint8_t fingerprint[SHA256_BYTES];
     /* the handshake */
     char first[FIRST_BYTES]; /* what the server sent first, before any decryption */
@@ -333,6 +334,7 @@ struct imap_tls_layer *imap_tls_new(int fd, const struct imap_server *server, GE
     tls->fd = fd;
     tls->host = g_strdup(server->host);
     tls->port = server->port;
+    tls->ca_file = g_strdup(server->ca_file);
     tls->pinned = server->fingerprint != NULL;
     if (tls->pinned)
         memcpy(tls->fingerprint, fingerprint, SHA256_BYTES);
@@ -360,6 +362,7 @@ void imap_tls_free(struct imap_tls_layer *tls)
     SSL_free(tls->ssl);
     ERR_clear_error();
     g_free(tls->host);
+    g_free(tls->ca_file);
     g_free(tls->verify_date);
     g_free(tls->leaf);
     g_free(tls);
@@ -479,6 +482,35 @@ static void handshake_failed(struct imap_tls_layer *tls, GError **error)
         g_set_error(error, IMAP_ERROR, IMAP_ERROR_TLS, "TLS with %s failed: %s", tls->host,
                     reason ? reason : "the connection was closed");
     }
+}
+
+/* A name of a certificate as text (RFC 4514), cut where it is long. The caller's. */
+static char *name_text(const X509_NAME *name)
+{
+    BIO *bio = BIO_new(BIO_s_mem());
+    char *bytes = NULL;
+
+    X509_NAME_print_ex(bio, name, 0, XN_FLAG_RFC2253 & ~(unsigned long)ASN1_STRFLGS_ESC_MSB);
+    long length = BIO_get_mem_data(bio, &bytes);
+    g_autofree char *raw = g_strndup(bytes, (gsize)MIN(length, NAME_MAX_BYTES));
+    BIO_free(bio);
+    return *raw ? g_utf8_make_valid(raw, -1) : g_strdup("no name");
+}
+
+char *imap_tls_describe(const struct imap_tls_layer *tls)
+{
+    X509 *leaf = SSL_get0_peer_certificate(tls->ssl);
+
+    if (!leaf)
+        return g_strdup(SSL_get_version(tls->ssl));
+    g_autofree char *subject = name_text(X509_get_subject_name(leaf));
+    g_autofree char *issuer = name_text(X509_get_issuer_name(leaf));
+    g_autofree char *end = time_text(X509_get0_notAfter(leaf));
+    g_autofree char *trust = tls->pinned    ? g_strdup("it is the one that tls_fingerprint= names")
+                             : tls->ca_file ? g_strdup_printf("trusted by tls_ca=%s", tls->ca_file)
+                                            : g_strdup("trusted by this system's authorities");
+    return g_strdup_printf("%s; certificate of %s from %s, until %s; %s", SSL_get_version(tls->ssl),
+                           subject, issuer, end, trust);
 }
 
 int imap_tls_handshake(struct imap_tls_layer *tls, GError **error)

@@ -21,6 +21,10 @@ void imap_tls_free(struct imap_tls_layer *tls); /* says goodbye if the socket ta
  * _LOST, or _NOT_IMAP if whoever answers speaks no TLS). */
 int imap_tls_handshake(struct imap_tls_layer *tls, GError **error);
 
+/* What the handshake found, in plain words: version, certificate, why it is trusted. The caller's.
+ */
+char *imap_tls_describe(const struct imap_tls_layer *tls);
+
 /* As read() and write(): bytes moved, 0: wait for imap_tls_wants(), -1: the connection is over.
  * Reading and writing may each wait for either direction. */
 ssize_t imap_tls_read(struct imap_tls_layer *tls, void *buffer, size_t size);

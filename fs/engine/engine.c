@@ -364,7 +364,7 @@ static const struct {
     {IMAP_ERROR_CERTIFICATE, ENGINE_START_TLS},
 };
 
-static enum engine_start_reason engine_reason(const GError *error)
+enum engine_start_reason engine_reason(const GError *error)
 {
     for (size_t i = 0; i < G_N_ELEMENTS(REASONS); i++)
         if (g_error_matches(error, IMAP_ERROR, REASONS[i].imap))

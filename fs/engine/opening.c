@@ -119,9 +119,10 @@ static const enum imap_tls TLS[] = {
     [ACCOUNT_TLS_NONE] = IMAP_TLS_NONE,
 };
 
-static void opening_try(struct opening *opening)
+struct imap_session *opening_session(const struct account *account, const struct secret *with,
+                                     const struct opening_watch *watch, GCancellable *cancel,
+                                     GError **error)
 {
-    const struct account *account = &opening->account;
     const struct imap_server server = {
         .host = account->host,
         .port = account->port,
@@ -131,17 +132,27 @@ static void opening_try(struct opening *opening)
         .cert_file = account->tls_cert,
         .key_file = account->tls_key,
         .timeout_s = account->timeout_s,
-        .transcript = opening->transcript ? opening_transcript : NULL,
+        .transcript = watch->transcript ? opening_transcript : NULL,
+        .progress = watch->progress,
+        .progress_data = watch->data,
     };
-    const char *secret = opening->secret != NULL ? secret_text(opening->secret) : NULL;
+    const char *secret = with != NULL ? secret_text(with) : NULL;
     const struct imap_login login = {
         .user = account->user,
         .secret = account->token_command == NULL ? secret : NULL,
         .token = account->token_command != NULL ? secret : NULL,
         .auth = account->auth != NULL ? account->auth : "auto",
     };
+    return imap_session_open(&server, &login, cancel, error);
+}
+
+static void opening_try(struct opening *opening)
+{
+    const struct opening_watch watch = {.transcript = opening->transcript};
+
     g_clear_error(&opening->error);
-    opening->session = imap_session_open(&server, &login, opening->cancel, &opening->error);
+    opening->session = opening_session(&opening->account, opening->secret, &watch, opening->cancel,
+                                       &opening->error);
 }
 
 /* Gets a secret anew. False if there is none, or if it is the one that was refused. */

@@ -38,5 +38,16 @@ struct opening *opening_start(const struct account *account, struct secret *secr
                               struct crew *crew, GMainContext *context, GSourceFunc ready,
                               void *owner);
 void opening_unref(struct opening *opening);
+
+/* Who looks on. */
+struct opening_watch {
+    bool transcript;        /* to the log */
+    imap_progress progress; /* NULL: nobody */
+    void *data;
+};
+/* One attempt, in this thread, as imap_session_open(); `secret` may be NULL. */
+struct imap_session *opening_session(const struct account *account, const struct secret *secret,
+                                     const struct opening_watch *watch, GCancellable *cancel,
+                                     GError **error);
 /* Ends the attempt and gives up the reference; `ready` may still come, if it was on its way. */
 void opening_abandon(struct opening *opening);

@@ -78,6 +78,9 @@ struct engine {
     struct identities *identities; /* what messages are known by */
 };
 
+/* What kind of failure an error of imap_session_open() is. */
+enum engine_start_reason engine_reason(const GError *error);
+
 static inline gint64 engine_now(const struct engine *engine)
 {
     return engine->clock->monotonic();

@@ -206,7 +206,8 @@ class Mounts:
         if isinstance(server, scripted.Scripted):
             options.setdefault("tls", "none")
             options["port"] = server.port
-            self.flags.setdefault(server, None)
+            if not writes:
+                self.flags.setdefault(server, None)
             server = None
         made = mount.Mount(self.folder / (name or "m%d" % len(self.made)), server, **options)
         self.made.append(made)
