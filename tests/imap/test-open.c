@@ -214,6 +214,38 @@ static void test_mechanism_names(void)
     }
 }
 
+static void on_progress(enum imap_step step, const char *found, void *data)
+{
+    g_string_append_printf(data, "%u%s ", step, found ? "!" : "");
+}
+
+/* Each step is begun before it is done, and the one that fails is begun only. */
+static void test_progress(void)
+{
+    static const struct {
+        const char *login, *told;
+    } CASES[] = {
+        {"S:$$ OK [CAPABILITY IMAP4rev1] in", "0 0! 1 1! 3 3 3! 4 4! "},
+        {"S:$$ NO [AUTHENTICATIONFAILED] out", "0 0! 1 1! 3 3 3! 4 "},
+    };
+
+    for (size_t i = 0; i < G_N_ELEMENTS(CASES); i++) {
+        const char *const steps[] = {GREET, PLAIN_IR, CASES[i].login, NULL};
+        g_autoptr(GString) told = g_string_new(NULL);
+        struct client client;
+
+        client_init(&client, steps, NULL);
+        client.login.auth = "auto";
+        client.login.secret = "sesame";
+        client.server.progress = on_progress;
+        client.server.progress_data = told;
+        client_open(&client);
+        g_assert_cmpstr(told->str, ==, CASES[i].told);
+        g_clear_pointer(&client.session, imap_session_free);
+        client_end(&client, client.error == NULL);
+    }
+}
+
 static void test_unknown_host(void)
 {
     struct imap_server server = {.host = "nowhere.invalid", .port = 993};
@@ -387,6 +419,7 @@ int main(int argc, char **argv)
     g_test_add_func("/imap/open/bad", test_bad);
     g_test_add_func("/imap/open/secret-hidden", test_secret_hidden);
     g_test_add_func("/imap/open/mechanism-names", test_mechanism_names);
+    g_test_add_func("/imap/open/progress", test_progress);
     g_test_add_func("/imap/open/unknown-host", test_unknown_host);
     g_test_add_func("/imap/open/refused", test_refused);
     g_test_add_func("/imap/open/second-address", test_second_address);
