@@ -257,8 +257,12 @@ void imap_sasl_start(struct imap_auth *auth)
         imap_auth_fail(auth, IMAP_AUTH_ABSENT, IMAP_ERROR_MECHANISM, "libsasl2 cannot be used");
         return;
     }
-    int rc = sasl_client_start(auth->sasl, sasl_bind(auth, list, sizeof(list)), NULL, &out, &length,
-                               NULL);
+    /* In the old ones the server speaks first. DIGEST-MD5 would take up an earlier sign-in with
+     * what it remembers of it (RFC 2831, 2.2), which fails where the server asks anew all the same.
+     */
+    bool first = !(auth->mechanism->flags & IMAP_MECH_HASH);
+    int rc = sasl_client_start(auth->sasl, sasl_bind(auth, list, sizeof(list)), NULL,
+                               first ? &out : NULL, first ? &length : NULL, NULL);
     if (rc == SASL_OK || rc == SASL_CONTINUE) {
         sasl_said(auth, rc, out, length);
         return;

@@ -93,6 +93,12 @@ static GString *own_buffer(const struct imap_auth *auth)
                               80);
 }
 
+static void asks_on(struct imap_auth *auth)
+{
+    imap_auth_fail(auth, IMAP_AUTH_FAILED, IMAP_ERROR_PROTOCOL, "it asks more than %s answers",
+                   auth->mechanism->name);
+}
+
 /* Our mechanisms make the server prove nothing; whether they have said all does not matter. */
 static void own_respond(struct imap_auth *auth)
 {
@@ -102,8 +108,7 @@ static void own_respond(struct imap_auth *auth)
         return;
     g_clear_pointer(&auth->out, imap_wipe_string);
     if (auth->state == IMAP_AUTH_DONE && auth->step > 0)
-        imap_auth_fail(auth, IMAP_AUTH_FAILED, IMAP_ERROR_PROTOCOL, "it asks more than %s answers",
-                       auth->mechanism->name);
+        asks_on(auth);
 }
 
 /* ---- challenges -------------------------------------------------------------------------------
@@ -164,7 +169,9 @@ static void answer_challenge(struct imap_auth *auth, const char *challenge)
     }
     if (!challenge_heed(auth, (const char *)raw, length))
         return;
-    if (auth->sasl)
+    if (auth->sasl && auth->state == IMAP_AUTH_DONE)
+        asks_on(auth);
+    else if (auth->sasl)
         imap_sasl_step(auth, (const char *)raw, length);
     else
         own_respond(auth);
