@@ -10,11 +10,15 @@ TIERS = {"qresync": ("COMPRESS",), "condstore": ("COMPRESS", "QRESYNC"),
 MOST = 2  # round trips after signing in, for an unchanged account or a mailbox that changed a little
 
 
+# Flights that nobody waits for: what begins to wait for changes, and, behind the answer, the flags of
+# older messages where there are no modification sequences.
+BEHIND = re.compile(rb"\w+ (IDLE|UID FETCH \d+:\d+ \(UID FLAGS\))\r\n")
+
+
 def after_login(flights):
-    """Without those that sign in and agree on extensions, and those that only begin to wait for
-    changes: nobody waits for their answer."""
+    """Without those that sign in and agree on extensions, and those that nobody waits for."""
     return [bytes(f) for f in flights if b"AUTHENTICATE" not in f and b" NAMESPACE" not in f
-            and not re.fullmatch(rb"\w+ IDLE\r\n", f)]
+            and not BEHIND.fullmatch(f)]
 
 
 def asked(said):
