@@ -539,6 +539,7 @@ struct engine *engine_new(const struct engine_config *config)
     engine->zero = g_hash_table_new(NULL, NULL);
     engine->partial = g_hash_table_new(NULL, NULL);
     engine->windows = g_hash_table_new(NULL, NULL);
+    engine->unlisted = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     engine->proofs = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL);
     engine->misfits = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL);
     watch_init(engine);
@@ -578,9 +579,10 @@ void engine_free(struct engine *engine)
     remade_clear(engine);
     prefetch_free(engine);
     identity_free(engine);
-    GHashTable *const tables[] = {engine->wishes,  engine->jobs,    engine->fresh,  engine->zero,
-                                  engine->partial, engine->windows, engine->proofs, engine->misfits,
-                                  engine->rights,  engine->syncs};
+    GHashTable *const tables[] = {engine->wishes, engine->jobs,    engine->fresh,
+                                  engine->zero,   engine->partial, engine->windows,
+                                  engine->proofs, engine->misfits, engine->rights,
+                                  engine->syncs,  engine->unlisted};
     for (size_t i = 0; i < G_N_ELEMENTS(tables); i++)
         g_hash_table_unref(tables[i]);
     g_main_context_unref(engine->context);

@@ -7,6 +7,7 @@
 #include "fs/engine/push.h"
 #include "fs/engine/remade.h"
 #include "fs/engine/sync.h"
+#include "fs/engine/unlisted.h"
 #include "fs/engine/watch.h"
 
 #define ENTRIES_MAX 100000
@@ -18,13 +19,14 @@
 /* STATUS of so many mailboxes in one poll, where they must be asked one by one. */
 #define STATUS_MOST 1000
 
-enum { STEP_LIST, STEP_QUOTA, STEP_STATUS };
+enum { STEP_LIST, STEP_QUOTA, STEP_STATUS, STEP_MISSING };
 
 struct folders {
     struct job job;
     GPtrArray *entries;
     GArray *counts;  /* struct folder_count: what LIST-STATUS, or STATUS, says */
     GHashTable *ids; /* wire -> MAILBOXID, as LIST-STATUS says */
+    struct unlisted unlisted;
     gint64 begun_us;
     bool polls, stored;
 };
@@ -39,31 +41,6 @@ static void folder_count_clear(struct folder_count *count)
 }
 
 /* ---- to the cache ---------------------------------------------------------------------------- */
-
-static const struct {
-    unsigned imap, cache;
-} FLAGS[] = {
-    {IMAP_LIST_NOSELECT, CACHE_MAILBOX_NOSELECT},
-    {IMAP_LIST_NOINFERIORS, CACHE_MAILBOX_NOINFERIORS},
-    {IMAP_LIST_SUBSCRIBED, CACHE_MAILBOX_SUBSCRIBED},
-    {IMAP_LIST_ALL, CACHE_MAILBOX_ALL},
-    {IMAP_LIST_ARCHIVE, CACHE_MAILBOX_ARCHIVE},
-    {IMAP_LIST_DRAFTS, CACHE_MAILBOX_DRAFTS},
-    {IMAP_LIST_FLAGGED, CACHE_MAILBOX_FLAGGED},
-    {IMAP_LIST_JUNK, CACHE_MAILBOX_JUNK},
-    {IMAP_LIST_SENT, CACHE_MAILBOX_SENT},
-    {IMAP_LIST_TRASH, CACHE_MAILBOX_TRASH},
-    {IMAP_LIST_IMPORTANT, CACHE_MAILBOX_IMPORTANT},
-};
-
-static uint32_t folder_flags(unsigned imap)
-{
-    uint32_t flags = 0;
-    for (size_t i = 0; i < G_N_ELEMENTS(FLAGS); i++)
-        if ((imap & FLAGS[i].imap) != 0)
-            flags |= FLAGS[i].cache;
-    return flags;
-}
 
 /* What LIST does not say. */
 #define KEPT_FLAGS ((uint32_t)CACHE_MAILBOX_COMPLETE | (uint32_t)CACHE_MAILBOX_READONLY)
@@ -154,7 +131,7 @@ static uint32_t store_node(struct store *store, const struct folder_node *node, 
     mailbox.wire = node->wire;
     mailbox.name = node->name;
     mailbox.delimiter = node->delimiter;
-    mailbox.flags = folder_flags(node->flags) | (old.flags & KEPT_FLAGS);
+    mailbox.flags = folder_cache_flags(node->flags) | (old.flags & KEPT_FLAGS);
     g_autofree char *rights = g_strdup(old.rights);
     mailbox.rights = rights;
     if (known && mailbox_same(&old, &mailbox))
@@ -386,6 +363,7 @@ static void folders_clear(struct job *job)
     g_clear_pointer(&folders->entries, g_ptr_array_unref);
     g_clear_pointer(&folders->counts, g_array_unref);
     g_clear_pointer(&folders->ids, g_hash_table_unref);
+    unlisted_clear(&folders->unlisted);
 }
 
 /* Once a minute; the answer goes to the status. */
@@ -469,6 +447,7 @@ static void folder_note_status(struct engine *engine, const struct imap_status *
 static void folders_status(struct job *job, const struct imap_status *status)
 {
     struct folders *folders = (struct folders *)job;
+    unlisted_told(&folders->unlisted, status->wire);
     if (folders->counts->len >= ENTRIES_MAX)
         return;
     struct folder_count count = {.wire = g_strdup(status->wire), .status = *status};
@@ -513,13 +492,10 @@ static void folders_freshen(struct folders *folders)
         watch_sync(engine, g_array_index(changed, uint32_t, i));
 }
 
-static enum engine_error folders_listed(struct folders *folders, const struct imap_result *result)
+static enum engine_error folders_take(struct folders *folders)
 {
     struct job *job = &folders->job;
-    if (result->error != IMAP_OK)
-        return job_error_of(result);
-    if (folders->entries->len == 0) /* INBOX is always there: this is no list */
-        return ENGINE_BROKEN;
+    unlisted_keep(job->engine, &folders->unlisted, folders->entries);
     enum engine_error error = folders_store(job->engine, folders->entries, folders->ids);
     if (error != ENGINE_OK)
         return error;
@@ -530,36 +506,80 @@ static enum engine_error folders_listed(struct folders *folders, const struct im
     return ENGINE_OK;
 }
 
+/* Asks for the list again, in another session if this one tells none that is true. */
+static void folders_again(struct job *job, bool elsewhere)
+{
+    job->lost = true;
+    if (elsewhere)
+        pool_doom(job->line, IMAP_OK);
+}
+
 /* Whether the list lacks what we have just changed ourselves: then it is asked for again. */
 static bool folders_doubt(struct folders *folders)
 {
     struct job *job = &folders->job;
     enum remade_doubt doubt =
         remade_doubt(job->engine, folders->entries, folders->begun_us, job->line->opened_us);
-    job->lost = doubt != REMADE_NONE;
-    if (doubt == REMADE_STALE)
-        pool_doom(job->line, IMAP_OK);
-    return job->lost;
+    if (doubt != REMADE_NONE)
+        folders_again(job, doubt == REMADE_STALE);
+    return doubt != REMADE_NONE;
+}
+
+/* What the list lacks is asked for by name; the list is taken when that is answered. */
+static void folders_ask_missing(struct folders *folders)
+{
+    struct job *job = &folders->job;
+    struct unlisted *unlisted = &folders->unlisted;
+    unlisted_find(job->engine, folders->entries, unlisted);
+    unlisted->asked = unlisted->missing->len;
+    for (guint i = 0; i < unlisted->asked; i++)
+        imap_send_status(job->line->session, unlisted->missing->pdata[i], job_done,
+                         job_ticket(job, STEP_MISSING, 0));
+}
+
+static enum engine_error folders_heard(struct folders *folders, unsigned step,
+                                       const struct imap_result *result)
+{
+    struct job *job = &folders->job;
+    struct unlisted *unlisted = &folders->unlisted;
+    if (step != STEP_LIST && (step != STEP_MISSING || --unlisted->asked > 0))
+        return ENGINE_OK;
+    if (step == STEP_LIST)
+        folder_entries_settle(folders->entries);
+    if (step == STEP_LIST && result->error != IMAP_OK)
+        return job_error_of(result);
+    if (step == STEP_LIST && folders->entries->len == 0) /* INBOX is always there: no list */
+        return ENGINE_BROKEN;
+    if (step == STEP_LIST && folders_doubt(folders))
+        return ENGINE_OK;
+    if (step == STEP_LIST)
+        folders_ask_missing(folders);
+    if (unlisted->asked > 0)
+        return ENGINE_OK;
+    if (step == STEP_MISSING && folders_doubt(folders)) /* we have changed something since */
+        return ENGINE_OK;
+    if (unlisted_doubt(job->engine, unlisted)) {
+        folders_again(job, true);
+        return ENGINE_OK;
+    }
+    enum engine_error error = folders_take(folders);
+    if (error == ENGINE_OK)
+        folders_freshen(folders); /* by what came with it: who lists one next need not ask */
+    /* who waits for the list does not wait for every STATUS */
+    if (error == ENGINE_OK && job->in_flight > 0)
+        job_answer_early(job, ENGINE_OK);
+    return error;
 }
 
 static void folders_answered(struct job *job, unsigned step, const struct imap_result *result)
 {
     struct folders *folders = (struct folders *)job;
-    if (step == STEP_LIST)
-        folder_entries_settle(folders->entries);
-    if (step == STEP_LIST && result->error == IMAP_OK && folders_doubt(folders))
-        return;
-    enum engine_error error = step == STEP_LIST ? folders_listed(folders, result) : ENGINE_OK;
+    enum engine_error error = folders_heard(folders, step, result);
     if (error != ENGINE_OK) {
         job_end(job, error);
         return;
     }
-    if (step == STEP_LIST)
-        folders_freshen(folders); /* by what came with it: who lists one next need not ask */
-    /* who waits for the list does not wait for every STATUS */
-    if (step == STEP_LIST && job->in_flight > 0)
-        job_answer_early(job, ENGINE_OK);
-    if (job->in_flight > 0 || !folders->stored)
+    if (job->lost || job->in_flight > 0 || !folders->stored)
         return;
     watch_polled(job->engine);
     folders_freshen(folders);

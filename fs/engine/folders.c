@@ -54,6 +54,40 @@ void folder_entries_settle(GPtrArray *entries)
     g_ptr_array_set_size(entries, (gint)kept);
 }
 
+static const struct {
+    unsigned imap, cache;
+} FLAGS[] = {
+    {IMAP_LIST_NOSELECT, CACHE_MAILBOX_NOSELECT},
+    {IMAP_LIST_NOINFERIORS, CACHE_MAILBOX_NOINFERIORS},
+    {IMAP_LIST_SUBSCRIBED, CACHE_MAILBOX_SUBSCRIBED},
+    {IMAP_LIST_ALL, CACHE_MAILBOX_ALL},
+    {IMAP_LIST_ARCHIVE, CACHE_MAILBOX_ARCHIVE},
+    {IMAP_LIST_DRAFTS, CACHE_MAILBOX_DRAFTS},
+    {IMAP_LIST_FLAGGED, CACHE_MAILBOX_FLAGGED},
+    {IMAP_LIST_JUNK, CACHE_MAILBOX_JUNK},
+    {IMAP_LIST_SENT, CACHE_MAILBOX_SENT},
+    {IMAP_LIST_TRASH, CACHE_MAILBOX_TRASH},
+    {IMAP_LIST_IMPORTANT, CACHE_MAILBOX_IMPORTANT},
+};
+
+uint32_t folder_cache_flags(unsigned imap)
+{
+    uint32_t flags = 0;
+    for (size_t i = 0; i < G_N_ELEMENTS(FLAGS); i++)
+        if ((imap & FLAGS[i].imap) != 0)
+            flags |= FLAGS[i].cache;
+    return flags;
+}
+
+unsigned folder_list_flags(uint32_t cached)
+{
+    unsigned flags = 0;
+    for (size_t i = 0; i < G_N_ELEMENTS(FLAGS); i++)
+        if ((cached & FLAGS[i].cache) != 0)
+            flags |= FLAGS[i].imap;
+    return flags;
+}
+
 static char **folder_levels(const char *text, char delimiter)
 {
     /* without a delimiter the name is flat; g_strsplit() wants some separator, which it then does

@@ -19,6 +19,9 @@ void folder_entry_free(struct folder_entry *entry);
  * deletion is told amid the answer counts for what was said before (RFC 5465, 5.4), and a level
  * that is only above others (RFC 5258, 3) is made from these. */
 void folder_entries_settle(GPtrArray *entries);
+/* enum imap_list_flag as enum cache_mailbox_flag, and back: what both know. */
+uint32_t folder_cache_flags(unsigned imap);
+unsigned folder_list_flags(uint32_t cached);
 
 /* One directory of the tree that LIST makes. */
 struct folder_node {

@@ -64,7 +64,7 @@ static void append_not_now(struct push *push, guint index)
     GPtrArray *one = push_entries_new();
     struct journal_entry *entry = push_entry(push, index);
     push->batch->pdata[index] = NULL;
-    entry->step = JOURNAL_QUEUED;
+    push_entry_undone(entry);
     g_ptr_array_add(one, entry);
     journal_update(engine->journal, one);
     push_put_off(engine, one, 0);

@@ -39,7 +39,8 @@ static void mailbox_refuse(struct push *push, enum engine_error error, const cha
 static void mailbox_not_now(struct push *push)
 {
     struct engine *engine = push->job.engine;
-    push_entry(push, 0)->step = JOURNAL_QUEUED;
+    if (push->round == 0) /* else it may be done by what was sent before */
+        push_entry(push, 0)->step = JOURNAL_QUEUED;
     journal_update(engine->journal, push->batch);
     push_put_off(engine, g_steal_pointer(&push->batch), 0);
     push_next(push);
@@ -142,10 +143,14 @@ static void rename_made(struct push *push)
     mailbox_done(push);
 }
 
+static void rename_look(struct push *push);
+
 static void rename_done(struct push *push)
 {
     if (push->refusal.imap == IMAP_OK)
         rename_made(push);
+    else if (push->round == 1 && !push->refusal.passing)
+        rename_look(push); /* what was sent before was done only now */
     else
         mailbox_refused(push);
 }
@@ -160,22 +165,57 @@ static void rename_send(struct push *push)
     push_await(push, mailbox_heard, rename_done);
 }
 
-static void rename_listed(struct push *push)
+enum { RENAME_OLD = PUSH_CHANGE, RENAME_NEW };
+
+static void rename_heard(struct push *push, unsigned step, const struct imap_result *result)
+{
+    if (step == RENAME_OLD)
+        push->agreed = result->error == IMAP_OK;
+    else if (step == RENAME_NEW)
+        push->told = result->error == IMAP_OK;
+    else
+        push_note(push, result);
+}
+
+/* STATUS is believed before LIST, which may be old (unlisted.h); of mere places only LIST knows. */
+static bool rename_has_old(const struct push *push, const char *wire)
+{
+    const struct folder_entry *listed = mailbox_listed(push, wire);
+    bool place = (listed != NULL && (listed->flags & IMAP_LIST_NOSELECT) != 0) ||
+                 mailbox_has_children(push, wire);
+    return push->agreed || (place && !push->told);
+}
+
+static void rename_looked(struct push *push)
 {
     const struct journal_entry *entry = push_entry(push, 0);
-    bool old = mailbox_listed(push, entry->message.mailbox) != NULL ||
-               mailbox_has_children(push, entry->message.mailbox);
-    bool new = mailbox_listed(push, entry->target) != NULL;
+    bool old = rename_has_old(push, entry->message.mailbox);
+    bool new = push->told || mailbox_listed(push, entry->target) != NULL;
     if (push->refusal.imap != IMAP_OK)
         mailbox_refused(push);
     else if (new && !old)
         rename_made(push);
-    else if (old && !new)
+    else if (old && !new && push->round == 1)
         rename_send(push);
+    else if (old && !new)
+        mailbox_refuse(push, ENGINE_REFUSED, "the server does not rename the mailbox");
     else if (new)
         mailbox_refuse(push, ENGINE_EXISTS, "a mailbox of this name exists");
     else
         mailbox_refuse(push, ENGINE_GONE, "the mailbox is not there any more");
+}
+
+/* Whether a RENAME that was sent before is done. */
+static void rename_look(struct push *push)
+{
+    const struct journal_entry *entry = push_entry(push, 0);
+    struct imap_session *session = push->job.line->session;
+    push->round++;
+    push->agreed = push->told = false;
+    mailbox_ask_list(push);
+    imap_send_status(session, entry->message.mailbox, job_done, push_ticket(push, RENAME_OLD));
+    imap_send_status(session, entry->target, job_done, push_ticket(push, RENAME_NEW));
+    push_await(push, rename_heard, rename_looked);
 }
 
 /* The mailbox must be selected nowhere: servers end connections, or lose track. */
@@ -207,8 +247,7 @@ void push_rename(struct push *push)
         rename_send(push);
         return;
     }
-    mailbox_ask_list(push);
-    push_await(push, mailbox_heard, rename_listed);
+    rename_look(push);
 }
 
 /* ---- DELETE ---------------------------------------------------------------------------------- */
@@ -233,7 +272,7 @@ static void delete_looked(struct push *push)
         mailbox_refused(push);
     else if (mailbox_has_children(push, entry->message.mailbox))
         mailbox_refuse(push, ENGINE_NOT_EMPTY, "the mailbox holds other mailboxes");
-    else if (listed == NULL)
+    else if (listed == NULL && !push->target_told)
         mailbox_done(push);
     else if (!place && (!push->target_told || push->status.messages != 0))
         mailbox_refuse(push, ENGINE_NOT_EMPTY, "the mailbox holds messages");

@@ -40,7 +40,7 @@ static void move_heard(struct push *push, unsigned step, const struct imap_resul
 {
     push_note(push, result);
     if (result->copied != NULL) {
-        push->told = true;
+        push->told = push->job.engine->push->tells = true;
         push_raise_target(push, result->copied);
         move_take_uids(push, result->copied, move_step(push));
     } else {
@@ -74,7 +74,7 @@ static void move_halve(struct push *push)
     GPtrArray *second = push_entries_new();
     guint half = push->batch->len / 2;
     for (guint i = 0; i < push->batch->len; i++)
-        push_entry(push, i)->step = JOURNAL_QUEUED;
+        push_entry_undone(push_entry(push, i));
     while (push->batch->len > half)
         g_ptr_array_insert(second, 0, g_ptr_array_steal_index(push->batch, push->batch->len - 1));
     push_add_work(push, second);
@@ -89,7 +89,7 @@ static void move_refused(struct push *push)
                push->refusal.imap == IMAP_ERROR_CANNOT;
     if (push->refusal.passing) {
         for (guint i = 0; i < push->batch->len; i++)
-            push_entry(push, i)->step = JOURNAL_QUEUED;
+            push_entry_undone(push_entry(push, i));
         journal_update(engine->journal, push->batch);
         push_put_off(engine, g_steal_pointer(&push->batch), 0);
         push_next(push);
@@ -116,7 +116,7 @@ static void move_checked(struct push *push)
     GPtrArray *again = push_entries_new();
     while (push->batch->len > 0) {
         struct journal_entry *entry = g_ptr_array_steal_index(push->batch, 0);
-        entry->step = JOURNAL_QUEUED;
+        push_entry_undone(entry);
         if (looked_find(push->sources, entry->message.uid) != NULL) {
             g_ptr_array_add(again, entry);
             continue;

@@ -5,7 +5,9 @@
  *      there    has it      the copy is done; a MOVE goes on with removing the source
  *      there    has not     nothing was done: queued again
  *      gone     has it      done
- *      gone     has not     a MOVE: done, and taken further by others; a COPY: gone before it
+ *      gone     has not     a MOVE: done, and taken further by others; a COPY: gone before it.
+ *                           A MOVE that was answered OK without COPYUID, by a server that says
+ *                           it: gone before it too, and what is to follow with it
  */
 #include "fs/engine/push.h"
 
@@ -30,6 +32,8 @@ static enum journal_step recover_step(const struct push *push, struct journal_en
         entry->target_uidvalidity = imap_session_state(push->job.line->session)->uidvalidity;
         return move && source != NULL ? JOURNAL_COPIED : JOURNAL_PLACED;
     }
+    if (source == NULL && push->agreed && push->job.engine->push->tells)
+        return JOURNAL_SENT;
     if (source == NULL)
         return move ? JOURNAL_PLACED : JOURNAL_SENT;
     if (push->agreed && !move) /* it said OK: sent again, it would be two */

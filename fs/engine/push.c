@@ -131,14 +131,25 @@ bool push_may_split(const struct push *push)
            push->refusal.imap != IMAP_ERROR_NOPERM;
 }
 
+/* Where a new message can lie. One that was sent before, over a connection that was cut, may be
+ * done only now: it can lie where it could then. */
+static void push_note_target(const struct push *push, struct journal_entry *entry)
+{
+    uint32_t uidvalidity = push->target_told ? push->status.uidvalidity : 0;
+    uint32_t uidnext = push->target_told ? push->status.uidnext : 0;
+    if (uidvalidity == entry->target_uidvalidity && entry->target_uidnext != 0)
+        uidnext = MIN(uidnext, entry->target_uidnext);
+    entry->target_uidvalidity = uidvalidity;
+    entry->target_uidnext = uidnext;
+}
+
 bool push_mark_sent(struct push *push)
 {
     for (guint i = 0; i < push->batch->len; i++) {
         struct journal_entry *entry = push_entry(push, i);
         entry->step = JOURNAL_SENT;
         entry->target_uid = 0;
-        entry->target_uidvalidity = push->target_told ? push->status.uidvalidity : 0;
-        entry->target_uidnext = push->target_told ? push->status.uidnext : 0;
+        push_note_target(push, entry);
     }
     int rc = journal_update(push->job.engine->journal, push->batch);
     if (rc == CACHE_OK)

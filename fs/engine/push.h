@@ -101,6 +101,13 @@ static inline struct journal_entry *push_entry(const struct push *push, guint i)
     return push->batch->pdata[i];
 }
 
+/* The server says that it has not done it: it is sent as if for the first time. */
+static inline void push_entry_undone(struct journal_entry *entry)
+{
+    entry->step = JOURNAL_QUEUED;
+    entry->target_uidnext = 0;
+}
+
 /* What the engine remembers between pushes. */
 struct pusher {
     struct job *job; /* the push; its own until it ends; NULL: none */
@@ -110,6 +117,7 @@ struct pusher {
     bool wanted;               /* there may be something to send */
     bool unsettled;            /* placed entries may wait for a list */
     bool no_move;              /* the server has MOVE and refuses it */
+    bool tells;                /* it has said COPYUID: where it says none, it has moved nothing */
     unsigned losses;           /* lines lost in a row */
     gint64 gather_us, rest_us; /* not to begin before, unless somebody waits; at all */
     unsigned waiters;          /* PUSHED jobs */

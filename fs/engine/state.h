@@ -66,6 +66,7 @@ struct engine {
     GHashTable *proofs;        /* objects whose RFC822.SIZE was right */
     GHashTable *misfits;       /* and was wrong: some of the first ones of each */
     GQueue remade;             /* struct remade */
+    GHashTable *unlisted;      /* wire names that STATUS knew and the last LIST did not */
     GQueue ledger;             /* facts of bodies read, written together: see reader.c */
     GThreadPool *parsers;      /* take whole messages apart; made when first needed */
     GSource *timer;            /* 250 ms while wishes or connections exist */

@@ -34,6 +34,12 @@ const char *talk_flaw(struct talk *talk, const char *line, bool done)
         return NULL;
     }
     const char *words = imapd->flaw_words;
+    if (imapd->flaw_late) {
+        g_free(imapd->late);
+        imapd->late = g_strdup(talk_after(line, "UID"));
+        imapd->late_box = talk->box;
+        imapd->flaw_late = false;
+    }
     if (imapd->flaw_twice || imapd->flaw_arrival != NULL) {
         struct imapd_box *archive = talk_box(talk, "Archive");
         const char *bytes = imapd->flaw_arrival != NULL ? imapd->flaw_arrival : talk->literal->str;
@@ -209,10 +215,25 @@ static const char *talk_append(struct talk *talk, const char *rest)
 
 /* ---- mailboxes ------------------------------------------------------------------------------- */
 
+/* What a connection that was cut had sent: other sessions are not told of it. */
+static void talk_do_late(struct talk *talk)
+{
+    struct imapd_box *box = talk->box;
+    gsize length = talk->out->len;
+    g_autofree char *late = g_steal_pointer(&talk->imapd->late);
+    if (late == NULL)
+        return;
+    talk->box = talk->imapd->late_box;
+    talk_change_uid(talk, late);
+    g_string_truncate(talk->out, length);
+    talk->box = box;
+}
+
 static const char *talk_status(struct talk *talk, const char *rest)
 {
     const char *at = rest;
     g_autofree char *name = word_take(&at);
+    talk_do_late(talk);
     const struct imapd_box *box = talk_box(talk, name);
     if (box == NULL)
         return "NO [NONEXISTENT] no such mailbox";

@@ -12,6 +12,7 @@ struct talk {
     GString *out;
     GString *literal; /* the last of the line; NULL: none */
     bool over;
+    bool blind;     /* LIST tells it of INBOX alone */
     bool mute;      /* reads and says nothing more */
     char *idle;     /* the tag of the IDLE that it is in; NULL: in none */
     uint64_t known; /* QRESYNC: changes since this modification sequence are told */

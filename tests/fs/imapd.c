@@ -313,8 +313,14 @@ static const char *talk_list(struct talk *talk, bool status)
 {
     struct imapd *imapd = talk->imapd;
     imapd->lists++;
+    if (imapd->list_blind > 0 && !talk->blind) {
+        imapd->list_blind--;
+        talk->blind = true;
+    }
     for (guint i = 0; i < imapd->boxes->len; i++) {
         const struct imapd_box *box = imapd->boxes->pdata[i];
+        if (talk->blind && strcmp(box->name, "INBOX") != 0)
+            continue;
         g_string_append_printf(talk->out, "* LIST (%s) \"/\" \"%s\"\r\n", box->list_flags,
                                box->name);
         if (status)
@@ -610,6 +616,7 @@ void imapd_stop(struct imapd *imapd)
     g_ptr_array_unref(imapd->talks);
     g_ptr_array_unref(imapd->lines);
     g_mutex_clear(&imapd->lock);
+    g_free(imapd->late);
     g_free(imapd);
 }
 

@@ -58,11 +58,15 @@ struct imapd {
     const char *flaw_on, *flaw_words;
     bool flaw_done;
     unsigned flaw_times, flaw_skip;
-    bool flaw_twice;          /* the APPEND that is cut is done twice */
+    bool flaw_twice;     /* the APPEND that is cut is done twice */
+    bool flaw_late;      /* the UID MOVE that is cut before it is done is done when STATUS comes */
+    unsigned list_blind; /* so many sessions are told by LIST of INBOX alone, from now on */
     const char *flaw_arrival; /* a message that another stores in its mailbox when it is cut */
     int64_t cut_literal;      /* the next literal is cut off after so many octets; -1: none */
     const char *read_box;     /* SELECTed READ-ONLY */
     bool resync_silent;       /* QRESYNC is agreed to, and what it would tell is not told */
+    char *late;               /* that UID MOVE; NULL: none */
+    struct imapd_box *late_box;
     /* counted */
     uint64_t signed_in, flights, examines, lists, searches, fetches, structures, bodies, noops;
     uint64_t body_bytes;

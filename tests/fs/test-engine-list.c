@@ -144,6 +144,110 @@ static void test_folders(struct fixture *fixture, gconstpointer data)
     g_assert_cmpint(cache_mailbox_by_wire(txn, "Sent", &gone), ==, CACHE_OK);
 }
 
+/* ---- lists that lack what is there ----------------------------------------------------------- */
+
+static void list_again(struct fixture *fixture)
+{
+    const struct engine_wish folders = {.want = ENGINE_FOLDERS};
+    fixture_pass(2);
+    g_assert_cmpint(fixture_ask(fixture, &folders), ==, ENGINE_OK);
+}
+
+static bool is_known(struct fixture *fixture, const char *mailbox)
+{
+    g_autoptr(cache_txn) txn = cache_txn_read(fixture->cache);
+    struct cache_mailbox found;
+    return cache_mailbox_by_wire(txn, mailbox, &found) == CACHE_OK;
+}
+
+static void start_with_boxes(struct fixture *fixture)
+{
+    imapd_add_box(fixture->imapd, "Trash", "\\Trash");
+    imapd_add_box(fixture->imapd, "Work/Deep", "");
+    fixture_start(fixture);
+    imapd_forget_counts(fixture->imapd);
+}
+
+static void set_blind(struct fixture *fixture, unsigned sessions)
+{
+    g_mutex_lock(&fixture->imapd->lock);
+    fixture->imapd->list_blind = sessions;
+    g_mutex_unlock(&fixture->imapd->lock);
+}
+
+static void remove_box(struct fixture *fixture, const char *name)
+{
+    g_mutex_lock(&fixture->imapd->lock);
+    g_ptr_array_remove(fixture->imapd->boxes, imapd_box(fixture->imapd, name));
+    g_mutex_unlock(&fixture->imapd->lock);
+}
+
+/* One session tells of INBOX alone, for ever; another is asked, and nothing is seen of it. */
+static void test_blind_session(struct fixture *fixture, gconstpointer data)
+{
+    start_with_boxes(fixture);
+    uint32_t slot = fixture_mailbox(fixture, "Work/Deep").slot;
+    gint before = g_atomic_int_get(&fixture->folders_changed);
+    set_blind(fixture, 1);
+    list_again(fixture);
+    g_assert_cmpuint(fixture_mailbox(fixture, "Work/Deep").slot, ==, slot);
+    g_assert_cmpint(g_atomic_int_get(&fixture->folders_changed), ==, before);
+    g_assert_cmpuint(imapd_count_lines(fixture->imapd, "LIST"), ==, 2);
+    list_again(fixture); /* that session is not asked any more */
+    g_assert_cmpuint(imapd_count_lines(fixture->imapd, "LIST"), ==, 3);
+}
+
+/* All sessions do: what STATUS knows stays, as it was, and not every list costs a session. */
+static void test_blind_server(struct fixture *fixture, gconstpointer data)
+{
+    start_with_boxes(fixture);
+    gint before = g_atomic_int_get(&fixture->folders_changed);
+    set_blind(fixture, 1000);
+    for (unsigned i = 0; i < 4; i++)
+        list_again(fixture);
+    g_assert_true(is_known(fixture, "Work/Deep"));
+    g_assert_cmpuint(fixture_mailbox(fixture, "Trash").flags & CACHE_MAILBOX_TRASH, !=, 0);
+    g_assert_cmpint(g_atomic_int_get(&fixture->folders_changed), ==, before);
+    g_assert_cmpuint(imapd_count_lines(fixture->imapd, "LIST"), ==, 5);
+    remove_box(fixture, "Work/Deep"); /* by another client */
+    list_again(fixture);
+    g_assert_false(is_known(fixture, "Work/Deep"));
+    g_assert_false(is_known(fixture, "Work")); /* a mere place */
+    g_assert_true(is_known(fixture, "Trash"));
+}
+
+/* What is gone goes, at once, for one question more in the same session. */
+static void test_gone_at_once(struct fixture *fixture, gconstpointer data)
+{
+    start_with_boxes(fixture);
+    remove_box(fixture, "Work/Deep");
+    list_again(fixture);
+    g_assert_false(is_known(fixture, "Work/Deep"));
+    g_assert_cmpuint(imapd_count_lines(fixture->imapd, "LIST"), ==, 1);
+    g_assert_cmpuint(imapd_count_lines(fixture->imapd, "STATUS"), ==, 1);
+    list_again(fixture);
+    g_assert_cmpuint(imapd_count_lines(fixture->imapd, "STATUS"), ==, 1);
+}
+
+/* More of them than are asked for one by one. */
+static void test_many_gone(struct fixture *fixture, gconstpointer data)
+{
+    for (unsigned i = 0; i < 300; i++) {
+        g_autofree char *name = g_strdup_printf("Old %u", i);
+        imapd_add_box(fixture->imapd, name, "");
+    }
+    start_with_boxes(fixture);
+    for (unsigned i = 0; i < 300; i++) {
+        g_autofree char *name = g_strdup_printf("Old %u", i);
+        remove_box(fixture, name);
+    }
+    list_again(fixture);
+    g_assert_false(is_known(fixture, "Old 0"));
+    g_assert_false(is_known(fixture, "Old 299"));
+    g_assert_true(is_known(fixture, "Work/Deep"));
+    g_assert_cmpuint(imapd_count_lines(fixture->imapd, "STATUS"), <=, 100);
+}
+
 /* ---- message lists --------------------------------------------------------------------------- */
 
 static void fill(struct fixture *fixture, unsigned count)
@@ -372,6 +476,10 @@ int main(int argc, char **argv)
     g_test_add_func("/engine/folders/tree", test_tree);
     g_test_add_func("/engine/folders/nonexistent", test_nonexistent);
     ADD("/engine/folders/list", test_folders);
+    ADD("/engine/folders/blind-session", test_blind_session);
+    ADD("/engine/folders/blind-server", test_blind_server);
+    ADD("/engine/folders/gone-at-once", test_gone_at_once);
+    ADD("/engine/folders/many-gone", test_many_gone);
     ADD("/engine/list/first", test_first);
     ADD("/engine/list/condstore", test_condstore);
     ADD("/engine/list/plain", test_plain);

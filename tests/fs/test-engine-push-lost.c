@@ -11,6 +11,7 @@
 #define PLAIN \
     "Subject: x\r\nFrom: a@example.org\r\nDate: Fri, 20 Nov 2026 10:00:00 +0000\r\n\r\nhello\r\n"
 #define DATE 1795000000
+#define NOON 1795176000 /* what imapd says of each message */
 
 static void setup(struct fixture *fixture, gconstpointer data)
 {
@@ -209,6 +210,110 @@ static void test_end(struct fixture *fixture, gconstpointer data)
     fixture_start(fixture);
     wait_settled(fixture);
     check_outcome(fixture, cut->kind);
+}
+
+/* ---- where it lies then ---------------------------------------------------------------------- */
+
+static void move_and_delete(struct fixture *fixture)
+{
+    const struct journal_entry move = {
+        .kind = JOURNAL_MOVE,
+        .message = {"INBOX", fixture_inbox(fixture)->uidvalidity, 2},
+        .target = "Archive",
+        .size = imapd_message(fixture_inbox(fixture), 2)->bytes->len,
+        .internaldate = NOON,
+    };
+    const struct journal_entry delete = {.kind = JOURNAL_EXPUNGE,
+                                         .source = fixture_add(fixture, &move)};
+    engine_push(fixture->engine);
+    while (imapd_count_lines(fixture->imapd, "UID MOVE") == 0) /* else the two become one */
+        g_usleep(500);
+    fixture_add(fixture, &delete);
+    engine_push(fixture->engine);
+    wait_settled(fixture);
+}
+
+/* What was sent over a connection that was cut is done only when it is about to be sent again: then
+ * the answer says nothing, and the message is found, and what is to follow is done to it. */
+static void test_late(struct fixture *fixture, gconstpointer data)
+{
+    start_listed(fixture);
+    set_flaw(fixture, "UID MOVE", false);
+    fixture->imapd->flaw_late = true;
+    move_and_delete(fixture);
+    g_assert_cmpuint(imapd_count_lines(fixture->imapd, "UID MOVE"), ==, 2);
+    g_assert_cmpint(g_atomic_int_get(&fixture->refused), ==, 0);
+    g_assert_cmpuint(held(fixture, "INBOX"), ==, 3);
+    g_assert_cmpuint(held(fixture, "Archive"), ==, 1);
+    check_no_blind_expunge(fixture);
+}
+
+/* Another client has taken the message away before: nothing is said to have been done, and nothing
+ * that has come to the target is touched. */
+static void test_taken(struct fixture *fixture, gconstpointer data)
+{
+    start_listed(fixture);
+    entry_add(fixture, JOURNAL_MOVE, NULL); /* COPYUID is heard */
+    engine_push(fixture->engine);
+    wait_settled(fixture);
+    const struct journal_entry move = {
+        .kind = JOURNAL_MOVE,
+        .message = {"INBOX", fixture_inbox(fixture)->uidvalidity, 3},
+        .target = "Archive",
+    };
+    g_mutex_lock(&fixture->imapd->lock);
+    imapd_remove(fixture_inbox(fixture), 3);
+    g_mutex_unlock(&fixture->imapd->lock);
+    fixture_add(fixture, &move);
+    engine_push(fixture->engine);
+    wait_settled(fixture);
+    g_assert_cmpint(g_atomic_int_get(&fixture->refused), ==, 1);
+    g_assert_cmpuint(held(fixture, "INBOX"), ==, 2);
+    g_assert_cmpuint(held(fixture, "Archive"), ==, 2);
+    check_no_blind_expunge(fixture);
+}
+
+/* ---- lists that are old ---------------------------------------------------------------------- */
+
+/* The answer to a RENAME is lost, and the sessions that are asked afterwards tell of INBOX alone.
+ */
+static void rename_blindly(struct fixture *fixture, bool done)
+{
+    imapd_add_box(fixture->imapd, "Empty", "");
+    start_listed(fixture);
+    set_flaw(fixture, "RENAME", done);
+    g_mutex_lock(&fixture->imapd->lock);
+    fixture->imapd->list_blind = 1000;
+    g_mutex_unlock(&fixture->imapd->lock);
+    entry_add(fixture, JOURNAL_RENAME, NULL);
+    engine_push(fixture->engine);
+    wait_settled(fixture);
+    check_outcome(fixture, JOURNAL_RENAME);
+    g_assert_cmpuint(imapd_count_lines(fixture->imapd, "RENAME"), ==, done ? 1 : 2);
+}
+
+static void test_rename_done(struct fixture *fixture, gconstpointer data)
+{
+    rename_blindly(fixture, true);
+}
+
+static void test_rename_undone(struct fixture *fixture, gconstpointer data)
+{
+    rename_blindly(fixture, false);
+}
+
+/* A list that lacks it is no proof that it is removed. */
+static void test_remove_unlisted(struct fixture *fixture, gconstpointer data)
+{
+    imapd_add_box(fixture->imapd, "Empty", "");
+    start_listed(fixture);
+    g_mutex_lock(&fixture->imapd->lock);
+    fixture->imapd->list_blind = 1000;
+    g_mutex_unlock(&fixture->imapd->lock);
+    entry_add(fixture, JOURNAL_REMOVE, NULL);
+    engine_push(fixture->engine);
+    wait_settled(fixture);
+    check_outcome(fixture, JOURNAL_REMOVE);
 }
 
 /* ---- appends --------------------------------------------------------------------------------- */
@@ -436,6 +541,11 @@ int main(int argc, char **argv)
         g_test_add(cut, struct fixture, &CUTS[i], setup, test_cut, fixture_teardown);
         g_test_add(end, struct fixture, &CUTS[i], setup, test_end, fixture_teardown);
     }
+    ADD("/engine/push/move/late", test_late);
+    ADD("/engine/push/move/taken", test_taken);
+    ADD("/engine/push/rename/blind-done", test_rename_done);
+    ADD("/engine/push/rename/blind-undone", test_rename_undone);
+    ADD("/engine/push/remove/blind", test_remove_unlisted);
     ADD("/engine/push/append/known", test_append_known);
     ADD("/engine/push/append/plain", test_append_plain);
     ADD("/engine/push/append/half", test_append_half);

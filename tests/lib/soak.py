@@ -271,8 +271,20 @@ class Worker(Actor):
             super().act(name)
         except OSError as problem:
             self.errors[errno.errorcode.get(problem.errno, str(problem.errno))] += 1
-            if problem.errno not in ALLOWED:
+            if problem.errno not in ALLOWED or self.is_strange(name, problem):
                 self.soak.problem("%s, %s: %s" % (self.name, name, problem))
+
+    def is_strange(self, name, problem):
+        """Whether it says that something is gone which nobody else takes away: a folder that stays,
+        or this worker's own; what is saved is new."""
+        if problem.errno not in (errno.ENOENT, errno.ESTALE):
+            return False
+        if name == "save" or not problem.filename:  # without: a file that was open, and was moved
+            return name == "save"
+        path = Path(problem.filename)
+        others = path.parent == self.root and path.name.startswith("Folder")
+        return (path.parent == self.root and not others) or (
+            path in (self.root, *(self.root / f for f in FIXED)))
 
     def own(self, number):
         return number % 4 == 2 and number // 4 % WORKERS == self.index
@@ -351,7 +363,7 @@ class Worker(Actor):
     def save(self):
         mine = [n for n, place in list(self.ledger.place.items()) if self.own(n) and place]
         if len(mine) > MOST:
-            return self.remove()
+            return self.act("remove")
         number = self.new_number()
         folder = self.chance.choice([*FIXED, *([self.home] if self.home else [])])
         self.ledger.unsure.add(number)

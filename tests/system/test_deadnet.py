@@ -225,9 +225,12 @@ def test_stalled_readers_and_cached_reads(far):
     proxy.cut()
 
 
-def test_a_server_that_is_stopped(messages, mounts, user):
-    """SIGSTOP for longer than the deadline, and on again: all goes on."""
-    with servers.Dovecot() as server:
+@pytest.mark.parametrize("kind", [servers.Dovecot, servers.Cyrus])
+def test_a_server_that_is_stopped(messages, mounts, user, kind):
+    """SIGSTOP for longer than the deadline, and on again: all goes on. MAILMOUNT_TEST_STOP: for so
+    many seconds."""
+    with kind() as server:
+        server.add_user(user)
         letters = [m for m in messages if m.mailbox == "INBOX"][:6]
         with server.client(user) as client:
             mail.deliver(client, letters)
