@@ -29,6 +29,7 @@ struct account {
     char *auth; /* "auto", "login", or a SASL mechanism */
     char *tls_ca, *tls_fingerprint;
     char *tls_cert, *tls_key; /* our own certificate; tls_key NULL: in the same file */
+    char *mountpoint; /* where it is mounted if the command line does not say */
     char *cache_dir, *state_dir;
     uint64_t cache_size;     /* bytes of content kept */
     char **folders;          /* patterns, "!" excludes; NULL: all */

@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "fs/source.h"
+
 /* False, for the caller to return. */
 #define command_refuse(error, format, ...)                                                       \
     (g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_FAILED, format " (see mailmount --help)", \
@@ -172,7 +174,7 @@ static void line_clear(struct line *line)
 typedef struct line line;
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(line, line_clear)
 
-static GOptionContext *context_new(struct line *line)
+static GOptionEntry *entries_new(struct line *line)
 {
     const GOptionEntry entries[] = {
         {"help", 'h', 0, G_OPTION_ARG_NONE, &line->help, "show this", NULL},
@@ -189,7 +191,23 @@ static GOptionContext *context_new(struct line *line)
          "mount nothing; have a running mount fetch all of FOLDER into its cache", "FOLDER"},
         {G_OPTION_REMAINING, 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &line->words, NULL, NULL},
         {NULL}};
-    GOptionContext *context = g_option_context_new("SOURCE MOUNTPOINT");
+    return g_memdup2(entries, sizeof(entries));
+}
+
+const GOptionEntry *command_entries(void)
+{
+    static struct line nobodys;
+    static GOptionEntry *entries;
+
+    if (entries == NULL)
+        entries = entries_new(&nobodys);
+    return entries;
+}
+
+static GOptionContext *context_new(struct line *line)
+{
+    g_autofree GOptionEntry *entries = entries_new(line);
+    GOptionContext *context = g_option_context_new("SOURCE [MOUNTPOINT]");
 
     g_option_context_set_help_enabled(context, FALSE);
     g_option_context_add_main_entries(context, entries, NULL);
@@ -267,10 +285,11 @@ static bool line_take(struct command *command, struct line *line, GError **error
     g_autoptr(account) scratch = g_new0(struct account, 1);
 
     guint words = line->words != NULL ? g_strv_length(line->words) : 0;
+    bool alone = words == 1 && !command->helper && !source_is_url(line->words[0]);
 
     if (line->check && words != 1)
         return command_refuse(error, "%s takes a SOURCE, and nothing else", "--check");
-    if (!line->check && words != 2)
+    if (!line->check && words != 2 && !alone)
         return command_refuse(error, "%s are needed, and nothing else", "SOURCE and MOUNTPOINT");
     command->check = line->check;
     command->source = g_strdup(line->words[0]);
@@ -336,7 +355,8 @@ char *command_help(void)
     g_option_context_set_summary(
         context, "Mounts mail as files. SOURCE is imaps://[USER@]HOST[:PORT] (TLS),\n"
                  "imap://[USER@]HOST[:PORT] (STARTTLS), or in the configuration the NAME of an\n"
-                 "account, NAME,NAME or all. A @ in USER is written %40.");
+                 "account, NAME,NAME or all. A @ in USER is written %40. Without MOUNTPOINT an\n"
+                 "account is mounted where the configuration says, or at ~/Mail/NAME.");
     g_option_context_set_description(context, options);
     return g_option_context_get_help(context, TRUE, NULL);
 }

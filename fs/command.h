@@ -10,16 +10,17 @@
 
 struct command {
     bool help, version;
-    bool foreground, debug;    /* -d implies -f */
-    bool helper;               /* called as mount.mailmount: mount(8)'s flags and statuses */
-    bool fake;                 /* the helper's -f: check, mount nothing */
-    char *namespace;           /* the helper's -N: a mount namespace's path or PID; or NULL */
-    char *source, *mountpoint; /* with `prefetch` no source, and perhaps no mount point */
-    bool check;                /* try the accounts of `source`; no mount point */
-    GStrv prefetch;            /* folders that a running mount is to fetch; NULL: mount */
-    char *config;              /* NULL: the default file */
-    bool has_run_as;           /* setuid= or uid=: who to be when started by root */
-    bool has_setuid;           /* it was setuid=, which only root may set to another than oneself */
+    bool foreground, debug; /* -d implies -f */
+    bool helper;            /* called as mount.mailmount: mount(8)'s flags and statuses */
+    bool fake;              /* the helper's -f: check, mount nothing */
+    char *namespace;        /* the helper's -N: a mount namespace's path or PID; or NULL */
+    char *source;           /* NULL with `prefetch` */
+    char *mountpoint;       /* NULL: as the configuration says; with `prefetch`, none was given */
+    bool check;             /* try the accounts of `source`; no mount point */
+    GStrv prefetch;         /* folders that a running mount is to fetch; NULL: mount */
+    char *config;           /* NULL: the default file */
+    bool has_run_as;        /* setuid= or uid=: who to be when started by root */
+    bool has_setuid;        /* it was setuid=, which only root may set to another than oneself */
     uid_t run_as;
     bool nonempty;
     GPtrArray *settings; /* struct setting: what changes accounts, in order */
@@ -32,6 +33,10 @@ bool command_parse(int argc, char *const argv[], struct command *command, GError
 void command_clear(struct command *command);
 typedef struct command command; /* for g_auto() */
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(command, command_clear)
+
+/* The command's own flags as --help has them, up to a row without a name; for who writes of them.
+ */
+const GOptionEntry *command_entries(void);
 
 /* The text of --help, the caller's. */
 char *command_help(void);

@@ -1,7 +1,10 @@
 #include "fs/log.h"
 
+#include <inttypes.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <syslog.h>
 #include <unistd.h>
 
@@ -75,11 +78,24 @@ static const struct log_level *level_find(GLogLevelFlags level)
     return &LEVELS[G_N_ELEMENTS(LEVELS) - 1];
 }
 
+bool log_is_journal(int fd, const char *stream)
+{
+    uintmax_t device, inode;
+    struct stat st;
+    int end = 0;
+
+    return stream != NULL &&
+           sscanf(stream, "%" SCNuMAX ":%" SCNuMAX "%n", &device, &inode, &end) == 2 &&
+           stream[end] == '\0' && fstat(fd, &st) == 0 && st.st_dev == device && st.st_ino == inode;
+}
+
 /* One write(), so that lines of several threads do not mix. */
 static void line_to_stderr(const struct log_level *level, const char *domain, const char *text)
 {
     g_autoptr(GString) line = g_string_new("mailmount: ");
 
+    if (log_is_journal(STDERR_FILENO, g_getenv("JOURNAL_STREAM")))
+        g_string_printf(line, "<%d>", level->priority);
     g_string_append_printf(line, "%s%s%s%s\n", level->word, domain, *domain ? ": " : "", text);
     for (size_t done = 0; done < line->len;) {
         ssize_t n = write(STDERR_FILENO, line->str + done, line->len - done);
@@ -106,6 +122,14 @@ static GLogWriterOutput log_write(GLogLevelFlags level, const GLogField *fields,
     else
         line_to_stderr(row, domain, text);
     return G_LOG_WRITER_HANDLED;
+}
+
+void log_end(const char *why)
+{
+    static const struct log_level END = {G_LOG_LEVEL_CRITICAL, LOG_ERR, ""};
+    g_autofree char *text = log_escape(why);
+
+    line_to_stderr(&END, "", text);
 }
 
 void log_open(bool to_syslog, GLogLevelFlags most)

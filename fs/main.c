@@ -68,9 +68,7 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(program, program_clear)
 
 static int program_fail(int status, const char *message)
 {
-    g_autofree char *line = log_escape(message);
-
-    fprintf(stderr, "mailmount: %s\n", line);
+    log_end(message);
     return status;
 }
 
@@ -179,6 +177,22 @@ static int folders_check(const struct program *program)
     return 0;
 }
 
+/* Where it is to be mounted; if the command line does not say, the folder is made. NULL with
+ * `error` set. */
+static char *mountpoint_find(const struct program *program, GError **error)
+{
+    const struct account *first = g_ptr_array_index(program->accounts, 0);
+    bool alone = !program->several;
+
+    if (program->command.mountpoint != NULL)
+        return g_strdup(program->command.mountpoint);
+    g_autofree char *path =
+        alone && first->mountpoint != NULL
+            ? g_strdup(first->mountpoint)
+            : g_build_filename(g_get_home_dir(), "Mail", alone ? first->name : NULL, NULL);
+    return mountpoint_make(path, error) ? g_steal_pointer(&path) : NULL;
+}
+
 /* 0, or the exit status after a message. */
 static int program_prepare(struct program *program)
 {
@@ -193,7 +207,9 @@ static int program_prepare(struct program *program)
     if (program->accounts == NULL)
         return program_fail(error->domain == G_OPTION_ERROR ? EXIT_USAGE : EXIT_CONFIG,
                             error->message);
-    program->mountpoint = mountpoint_check(command->mountpoint, command->nonempty, &error);
+    g_autofree char *mountpoint = mountpoint_find(program, &error);
+    if (mountpoint != NULL)
+        program->mountpoint = mountpoint_check(mountpoint, command->nonempty, &error);
     if (program->mountpoint == NULL)
         return program_fail(EXIT_MOUNT, error->message);
     return folders_check(program);

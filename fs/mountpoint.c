@@ -311,6 +311,14 @@ bool path_is_below(const char *path, const char *folder)
     return strncmp(inner, outer, length) == 0 && (inner[length] == '/' || inner[length] == '\0');
 }
 
+static void path_go_up(char **path)
+{
+    char *parent = g_path_get_dirname(*path);
+
+    g_free(*path);
+    *path = parent;
+}
+
 bool path_is_remote(const char *path)
 {
     static const guint32 REMOTE[] = {NFS_SUPER_MAGIC, SMB_SUPER_MAGIC, CIFS_SUPER_MAGIC,
@@ -318,13 +326,49 @@ bool path_is_remote(const char *path)
     g_autofree char *at = g_canonicalize_filename(path, NULL);
     struct statfs st = {0};
 
-    while (statfs(at, &st) != 0 && !g_str_equal(at, "/")) {
-        char *parent = g_path_get_dirname(at);
-        g_free(at);
-        at = parent;
-    }
+    while (statfs(at, &st) != 0 && !g_str_equal(at, "/"))
+        path_go_up(&at);
     for (size_t i = 0; i < G_N_ELEMENTS(REMOTE); i++)
         if ((guint32)st.f_type == REMOTE[i])
             return true;
+    return false;
+}
+
+/* ---- making --------------------------------------------------------------------------------- */
+
+/* Whether what is made at `path` is made in a mount of ours. */
+static bool path_is_in_ours(const char *path)
+{
+    g_autofree char *at = g_canonicalize_filename(path, NULL);
+    g_auto(mount_row) row = {0};
+    char *resolved;
+
+    while ((resolved = realpath(at, NULL)) == NULL && !g_str_equal(at, "/"))
+        path_go_up(&at);
+    g_free(at);
+    at = g_strdup(resolved != NULL ? resolved : "/");
+    free(resolved);
+    while (!row_read(at, &row) && !g_str_equal(at, "/")) {
+        mount_row_clear(&row);
+        path_go_up(&at);
+    }
+    return row.type != NULL && g_str_equal(row.type, "fuse.mailmount");
+}
+
+bool mountpoint_make(const char *path, GError **error)
+{
+    g_autofree char *parent = g_path_get_dirname(path);
+    struct stat st;
+
+    if (lstat(path, &st) == 0 || path_is_dead(path))
+        return true; /* what is there is mountpoint_check()'s business */
+    if (path_is_in_ours(parent)) {
+        mountpoint_refuse(error, path, "would be a folder in another mount of mail");
+        return false;
+    }
+    if (g_mkdir_with_parents(parent, 0700) == 0 && mkdir(path, 0700) == 0)
+        return true;
+    g_set_error(error, G_IO_ERROR, G_IO_ERROR_FAILED, "the mount point %s cannot be made: %s", path,
+                g_strerror(errno));
     return false;
 }

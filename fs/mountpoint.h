@@ -18,6 +18,10 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(mount_row, mount_row_clear)
 /* The uppermost mount at exactly `path`, in a mountinfo's text. False: none. */
 bool mount_row_find(const char *mountinfo, const char *path, struct mount_row *row);
 
+/* Makes the folder `path` and those above it, 0700, if nothing is there; not in a mount of ours,
+ * where it would be made on the server. False with `error` set, one line. */
+bool mountpoint_make(const char *path, GError **error);
+
 /* Makes sure that `path` is a directory that nothing is mounted on (autofs apart) and, unless
  * `nonempty`, has nothing in it. A dead mount of ours there is detached first. Returns its absolute
  * path without symbolic links, the caller's; NULL with `error` set, one line that says what to do.

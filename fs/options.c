@@ -59,6 +59,7 @@ const struct option OPTIONS[] = {
      "our own certificate (PEM), to show to the server"},
     {"tls_key", OPTION_PATH, ANYWHERE, FIELD(tls_key), "FILE", NULL,
      "its key (PEM), if that is not in the same file"},
+    {"mountpoint", OPTION_PATH, OPTION_IN_FILE, FIELD(mountpoint), "DIR"},
     {"cache_dir", OPTION_PATH, ANYWHERE, FIELD(cache_dir), "DIR", NULL,
      "where the cache lives (default $XDG_CACHE_HOME/mailmount)"},
     {"cache_size", OPTION_BYTES, ANYWHERE, FIELD(cache_size), "BYTES", "1G",

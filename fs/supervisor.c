@@ -5,19 +5,17 @@
 #include <glib.h>
 #include <poll.h>
 #include <signal.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "fs/log.h"
 #include "fs/mountpoint.h"
+#include "fs/systemd.h"
 
 /* How often a worker that serves is looked at. */
 #define LOOK_MS 5000
@@ -27,6 +25,14 @@ static void fd_clear(int *fd)
     if (*fd >= 0)
         close(*fd);
     *fd = -1;
+}
+
+static int cannot_start(void)
+{
+    g_autofree char *why = g_strdup_printf("cannot start: %s", g_strerror(errno));
+
+    log_end(why);
+    return SUPERVISOR_CRASHED;
 }
 
 static void terminal_leave(void)
@@ -67,28 +73,6 @@ static int worker_run(const struct supervisor *supervisor, bool again, int ready
     return supervisor->work(again, supervisor->data);
 }
 
-/* ---- systemd -------------------------------------------------------------------------------- */
-
-/* sd_notify(3), Type=notify. */
-static void systemd_notify(const char *state)
-{
-    const char *path = getenv("NOTIFY_SOCKET");
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    size_t length = path != NULL ? strlen(path) : 0;
-
-    if (length < 2 || length >= sizeof(address.sun_path) || (*path != '/' && *path != '@'))
-        return;
-    memcpy(address.sun_path, path, length);
-    if (*path == '@')
-        address.sun_path[0] = '\0';
-    int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    if (fd < 0)
-        return;
-    sendto(fd, state, strlen(state), MSG_NOSIGNAL | MSG_DONTWAIT, (struct sockaddr *)&address,
-           (socklen_t)(offsetof(struct sockaddr_un, sun_path) + length));
-    close(fd);
-}
-
 /* ---- the supervisor ------------------------------------------------------------------------- */
 
 struct watch {
@@ -123,7 +107,8 @@ static void ready_take(struct watch *watch)
     if (n != sizeof(watch->device))
         return;
     watch->usable = true;
-    systemd_notify("READY=1");
+    g_autofree char *status = g_strconcat("Mounted at ", watch->supervisor->mountpoint, NULL);
+    systemd_notify("READY=1", status);
     if (watch->launcher >= 0) {
         log_open(true, G_LOG_LEVEL_MESSAGE);
         terminal_leave();
@@ -188,7 +173,7 @@ static bool signal_take(struct watch *watch, int *status)
         return false;
     if (info.ssi_signo == SIGCHLD)
         return waitpid(watch->worker, status, WNOHANG) == watch->worker;
-    systemd_notify("STOPPING=1");
+    systemd_notify("STOPPING=1", "Unmounting; what waits is sent, or kept");
     worker_stop(watch);
     return false;
 }
@@ -224,7 +209,6 @@ static int worker_watch(struct watch *watch)
 static int worker_bury(struct watch *watch, int status)
 {
     ready_take(watch);
-    systemd_notify("STOPPING=1");
     if (watch->usable || !WIFEXITED(status))
         mountpoint_detach(watch->supervisor->mountpoint, watch->usable ? watch->device : 0);
     if (WIFEXITED(status))
@@ -255,8 +239,7 @@ static int worker_start(struct watch *watch, bool again, const sigset_t *before,
 
     watch->usable = false;
     if (pipe2(ready, O_CLOEXEC) != 0 || (watch->worker = fork()) < 0) {
-        dprintf(STDERR_FILENO, "mailmount: cannot start: %s\n", g_strerror(errno));
-        return SUPERVISOR_CRASHED;
+        return cannot_start();
     }
     if (watch->worker == 0) {
         *child = true;
@@ -289,6 +272,7 @@ static int supervise(const struct supervisor *supervisor, int launcher)
     sigprocmask(SIG_BLOCK, &watched, &before);
     watch.signals = signalfd(-1, &watched, SFD_CLOEXEC);
     do {
+        systemd_notify("", again ? "Starting again after a crash" : "Connecting and signing in");
         result = worker_start(&watch, again, &before, &child);
         if (child || result != 0)
             return result;
@@ -297,6 +281,7 @@ static int supervise(const struct supervisor *supervisor, int launcher)
         status = worker_watch(&watch);
         result = worker_bury(&watch, status);
     } while (worker_crashed(status) && !watch.stopped && !again && (again = true));
+    systemd_notify("STOPPING=1", NULL);
     launcher_tell(&watch, result);
     return result;
 }
@@ -325,8 +310,7 @@ int supervisor_run(const struct supervisor *supervisor)
         return SUPERVISOR_CRASHED;
     pid_t pid = fork();
     if (pid < 0) {
-        dprintf(STDERR_FILENO, "mailmount: cannot start: %s\n", g_strerror(errno));
-        return SUPERVISOR_CRASHED;
+        return cannot_start();
     }
     if (pid == 0) {
         close(status[0]);

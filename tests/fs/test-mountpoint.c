@@ -119,6 +119,26 @@ static void test_check(struct fixture *fixture, const void *data)
     g_assert_true(g_str_has_suffix(by_link, "/empty"));
 }
 
+static void test_make(struct fixture *fixture, const void *data)
+{
+    g_autofree char *upper = g_build_filename(fixture->empty, "upper", NULL);
+    g_autofree char *lower = g_build_filename(upper, "lower", NULL);
+    g_autofree char *below_file = g_build_filename(fixture->file, "x", NULL);
+    g_autoptr(GError) error = NULL;
+    struct stat st;
+
+    g_assert_true(mountpoint_make(fixture->full, NULL));
+    g_assert_true(mountpoint_make(fixture->file, NULL)); /* for mountpoint_check() to refuse */
+    g_assert_true(mountpoint_make(lower, NULL));
+    g_assert_true(mountpoint_make(lower, NULL));
+    g_assert_cmpint(lstat(lower, &st), ==, 0);
+    g_assert_cmpuint(st.st_mode, ==, S_IFDIR | 0700);
+    g_assert_false(mountpoint_make(below_file, &error));
+    g_assert_nonnull(strstr(error->message, "cannot be made"));
+    g_rmdir(lower);
+    g_rmdir(upper);
+}
+
 static void test_below(struct fixture *fixture, const void *data)
 {
     g_autofree char *deep = g_build_filename(fixture->empty, "not/yet/there", NULL);
@@ -152,6 +172,8 @@ int main(int argc, char *argv[])
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/mountpoint/rows", test_rows);
     g_test_add("/mountpoint/check", struct fixture, NULL, fixture_set_up, test_check,
+               fixture_tear_down);
+    g_test_add("/mountpoint/make", struct fixture, NULL, fixture_set_up, test_make,
                fixture_tear_down);
     g_test_add("/mountpoint/below", struct fixture, NULL, fixture_set_up, test_below,
                fixture_tear_down);

@@ -210,6 +210,15 @@ static void test_command_good(void)
                     "default_permissions ro");
 }
 
+static void test_command_name_alone(void)
+{
+    g_auto(command) command = {0};
+
+    g_assert_true(parse("mailmount -f -- work", &command, NULL));
+    g_assert_cmpstr(command.source, ==, "work");
+    g_assert_null(command.mountpoint);
+}
+
 static void test_command_identity(void)
 {
     static const char *const CASES[] = {"mailmount -d a b -o uid=7", "mailmount -d a b -o setuid=7",
@@ -243,7 +252,9 @@ static void test_command_bad(void)
         const char *line, *part;
     } CASES[] = {
         {"mailmount", "SOURCE and MOUNTPOINT"},
-        {"mailmount a", "SOURCE and MOUNTPOINT"},
+        {"mailmount imaps://a", "SOURCE and MOUNTPOINT"},
+        {"mount.mailmount a", "SOURCE and MOUNTPOINT"},
+        {"mailmount a b -o mountpoint=/c", "mountpoint"},
         {"mailmount a b c", "SOURCE and MOUNTPOINT"},
         {"mailmount -x a b", "-x"},
         {"mailmount a b -o", "-o"},
@@ -360,6 +371,7 @@ int main(int argc, char *argv[])
     g_test_add_func("/options/values-bad", test_values_bad);
     g_test_add_func("/command/split", test_split);
     g_test_add_func("/command/good", test_command_good);
+    g_test_add_func("/command/name-alone", test_command_name_alone);
     g_test_add_func("/command/identity", test_command_identity);
     g_test_add_func("/command/helper", test_command_helper);
     g_test_add_func("/command/bad", test_command_bad);

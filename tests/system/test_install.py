@@ -12,6 +12,7 @@ from lib.mount import BINARY, SLOW, TOP, wait_for
 
 PAGES = ("man1/mailmount.1", "man5/mailmount.conf.5", "man7/mailmount-tree.7")
 HELPERS = ("mount.mailmount", "mount.fuse.mailmount")
+UNIT = "lib/systemd/user/mailmount@.service"
 
 
 def install(build, *options, destdir=None):
@@ -30,7 +31,8 @@ def install(build, *options, destdir=None):
 def check_installed(top, prefix):
     """All files of a prefix below `top`, and nothing else."""
     files = {"bin/mailmount", "share/doc/mailmount/LICENSE", "share/doc/mailmount/README.md",
-             *("sbin/" + name for name in HELPERS), *("share/man/" + page for page in PAGES)}
+             *("sbin/" + name for name in HELPERS), *("share/man/" + page for page in PAGES),
+             UNIT}
     found = {str(p.relative_to(top)) for p in top.rglob("*") if p.is_symlink() or not p.is_dir()}
     assert found == files
     for name in HELPERS:
@@ -40,6 +42,7 @@ def check_installed(top, prefix):
         assert (top / "share/man" / page).read_bytes() == (
             TOP / "man" / os.path.basename(page)).read_bytes()
     assert (top / "share/doc/mailmount/LICENSE").read_bytes() == (TOP / "LICENSE").read_bytes()
+    assert "\nExecStart=%s/bin/mailmount -f -- %%i\n" % prefix in (top / UNIT).read_text()
 
 
 @pytest.fixture(scope="module")
@@ -61,6 +64,12 @@ def test_with_a_prefix(folder):
     check_installed(folder / "here", str(folder / "here"))
     done = subprocess.run([folder / "here/bin/mailmount", "--version"], capture_output=True)
     assert done.returncode == 0 and done.stdout.startswith(b"mailmount ")
+    unit = folder / "mailmount@work.service"
+    shutil.copy(folder / "here" / UNIT, unit)
+    done = subprocess.run(["systemd-analyze", "--user", "--man=no", "verify", unit],
+                          capture_output=True, text=True, env={
+                              **os.environ, "XDG_RUNTIME_DIR": str(folder)})
+    assert done.returncode == 0 and not done.stderr, done.stderr
 
 
 # ---- mount(8)
