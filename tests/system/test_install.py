@@ -13,6 +13,9 @@ from lib.mount import BINARY, SLOW, TOP, wait_for
 PAGES = ("man1/mailmount.1", "man5/mailmount.conf.5", "man7/mailmount-tree.7")
 HELPERS = ("mount.mailmount", "mount.fuse.mailmount")
 UNIT = "lib/systemd/user/mailmount@.service"
+# made by the build that made the program, as it is: where in share/, and its name there
+COMPLETIONS = {"mailmount": "bash-completion/completions", "_mailmount": "zsh/site-functions",
+               "mailmount.fish": "fish/vendor_completions.d"}
 
 
 def install(build, *options, destdir=None):
@@ -23,6 +26,8 @@ def install(build, *options, destdir=None):
     for command in (["setup", *options, build, TOP], ["install", "-C", build, "--no-rebuild"]):
         if command[0] == "install":
             shutil.copy(BINARY, build / "mailmount")
+            for name in COMPLETIONS:
+                shutil.copy(BINARY.parent / "dist" / name, build / "dist")
         done = subprocess.run(["meson", *map(str, command)], env=environment, capture_output=True,
                               text=True, stdin=subprocess.DEVNULL)
         assert done.returncode == 0, done.stdout + done.stderr
@@ -32,7 +37,7 @@ def check_installed(top, prefix):
     """All files of a prefix below `top`, and nothing else."""
     files = {"bin/mailmount", "share/doc/mailmount/LICENSE", "share/doc/mailmount/README.md",
              *("sbin/" + name for name in HELPERS), *("share/man/" + page for page in PAGES),
-             UNIT}
+             UNIT, *("share/%s/%s" % (place, name) for name, place in COMPLETIONS.items())}
     found = {str(p.relative_to(top)) for p in top.rglob("*") if p.is_symlink() or not p.is_dir()}
     assert found == files
     for name in HELPERS:
