@@ -1,8 +1,9 @@
-/* .mailmount/prefetch: how far the mailboxes are that are fetched whole. */
+/* .mailmount/prefetch and long listings: how far what takes long is. */
 #include <inttypes.h>
 
 #include "fs/control.h"
 #include "fs/error.h"
+#include "fs/json.h"
 #include "fs/progress.h"
 
 /* The path of a mailbox in the mount; NULL if it is not there any more. The caller's. */
@@ -87,4 +88,59 @@ void control_prefetch_status(const struct mounted *mounted, const struct mounted
                              GString *text)
 {
     prefetch_each(mounted, mine, status_line, text);
+}
+
+static void json_row(const struct progress *progress, GString *out)
+{
+    json_open(out, NULL, '{');
+    json_string(out, "folder", progress->folder);
+    json_string(out, "state", progress_word(progress->state));
+    json_number(out, "messages", (int64_t)progress->messages);
+    json_number(out, "messages_done", (int64_t)progress->messages_done);
+    json_number(out, "bytes", (int64_t)progress->bytes);
+    json_number(out, "bytes_done", (int64_t)progress->bytes_done);
+    json_string(out, "why", progress->why[0] != '\0' ? progress->why : NULL);
+    json_close(out, '}');
+}
+
+void control_prefetch_json(const struct mounted *mounted, const struct mounted_account *mine,
+                           GString *out)
+{
+    json_open(out, "prefetch", '[');
+    prefetch_each(mounted, mine, json_row, out);
+    json_close(out, ']');
+}
+
+/* ---- lists that are fetched for the first time ----------------------------------------------- */
+
+static void listing_clear(void *data)
+{
+    g_free(((struct control_listing *)data)->folder);
+}
+
+/* How many of its messages are in the cache already. */
+static uint64_t listing_done(const struct mounted_account *mine, uint32_t folder)
+{
+    g_autoptr(cache_txn) txn = cache_txn_read(mine->cache);
+    struct cache_mailbox mailbox;
+    if (cache_mailbox_get(txn, folder, &mailbox) != CACHE_OK || mailbox.messages == 0)
+        return 0;
+    return cache_message_count(txn, mailbox.messages);
+}
+
+GArray *control_listings(const struct mounted *mounted, const struct mounted_account *mine)
+{
+    g_autoptr(GArray) all = engine_listings_read(mine->engine);
+    GArray *listings = g_array_new(FALSE, FALSE, sizeof(struct control_listing));
+    g_array_set_clear_func(listings, listing_clear);
+    for (guint i = 0; i < all->len; i++) {
+        const struct engine_listing *shown = &g_array_index(all, struct engine_listing, i);
+        struct control_listing listing = {.folder = mailbox_path(mounted, mine, shown->folder),
+                                          .messages = shown->messages};
+        if (listing.folder == NULL)
+            continue;
+        listing.messages_done = MIN(listing_done(mine, shown->folder), listing.messages);
+        g_array_append_val(listings, listing);
+    }
+    return listings;
 }

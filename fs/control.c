@@ -65,7 +65,19 @@ static void status_state(const struct engine_status *status, GString *text)
     g_string_append_c(text, '\n');
 }
 
-static void status_account(const struct mounted_account *mine, GString *text)
+static void status_listings(const struct mounted *mounted, const struct mounted_account *mine,
+                            GString *text)
+{
+    g_autoptr(GArray) listings = control_listings(mounted, mine);
+    for (guint i = 0; i < listings->len; i++) {
+        const struct control_listing *listing = &g_array_index(listings, struct control_listing, i);
+        g_string_append_printf(text, "listing: %s: %" PRIu64 " of %" PRIu64 " messages\n",
+                               listing->folder, listing->messages_done, listing->messages);
+    }
+}
+
+static void status_account(const struct mounted *mounted, const struct mounted_account *mine,
+                           GString *text)
 {
     static const char *const SIZES[] = {
         [ENGINE_SIZES_UNPROVED] = "not compared with messages yet",
@@ -95,6 +107,7 @@ static void status_account(const struct mounted_account *mine, GString *text)
     g_string_append_printf(text, "content cache: %s of %s\n", used, limit);
     if (mine->journal != NULL)
         status_changes(mine, &status, text);
+    status_listings(mounted, mine, text);
     if (status.mailboxes_incomplete > 0)
         g_string_append_printf(text, "folders of which the server shows only a part: %" PRIu64 "\n",
                                status.mailboxes_incomplete);
@@ -105,7 +118,7 @@ GBytes *control_status(const struct mounted *mounted)
     GString *text = g_string_new("mailmount " MAILMOUNT_VERSION "\n");
     for (unsigned i = 0; i < mounted->count; i++) {
         g_string_append_c(text, '\n');
-        status_account(&mounted->accounts[i], text);
+        status_account(mounted, &mounted->accounts[i], text);
         control_prefetch_status(mounted, &mounted->accounts[i], text);
     }
     return g_string_free_to_bytes(text);
@@ -119,24 +132,49 @@ const struct control_entry CONTROL_ENTRIES[] = {
     {"control", NODE_REQUESTS, PLACE_REQUESTS, control_requests},
     {"events", NODE_EVENTS, PLACE_EVENTS, NULL},
     {"prefetch", NODE_PREFETCH, PLACE_PREFETCH, control_prefetch},
+    {"status.json", NODE_STATUS_JSON, PLACE_STATUS_JSON, control_status_json},
     {NULL},
 };
+
+static GBytes *mark_text(const struct mounted *mounted)
+{
+    return g_bytes_new_static("", 0);
+}
+
+static const struct control_entry MARKS[] = {
+    {".trackerignore", NODE_TRACKERIGNORE, PLACE_MARK, mark_text},
+    {".nomedia", NODE_NOMEDIA, PLACE_MARK, mark_text},
+    {".metadata_never_index", NODE_NEVER_INDEX, PLACE_MARK, mark_text},
+    {NULL},
+};
+
+const struct control_entry *control_mark(const char *name)
+{
+    for (const struct control_entry *mark = MARKS; mark->name != NULL; mark++)
+        if (g_str_equal(mark->name, name))
+            return mark;
+    return NULL;
+}
 
 const struct control_entry *control_entry(uint16_t node)
 {
     for (const struct control_entry *entry = CONTROL_ENTRIES; entry->name != NULL; entry++)
         if (entry->node == node)
             return entry;
+    for (const struct control_entry *mark = MARKS; mark->name != NULL; mark++)
+        if (mark->node == node)
+            return mark;
     return NULL;
 }
 
-/* Kinds of places are shared with nothing else, so the node need not be looked at. */
+/* Kinds of places are shared with nothing else, so the node need not be looked at; and marks are
+ * all alike. */
 static const struct control_entry *entry_of(const struct place *place)
 {
     for (const struct control_entry *entry = CONTROL_ENTRIES; entry->name != NULL; entry++)
         if (entry->kind == place->kind)
             return entry;
-    return NULL;
+    return place->kind == PLACE_MARK ? MARKS : NULL;
 }
 
 bool control_is_text(const struct place *place)

@@ -13,7 +13,10 @@ struct control_entry {
     GBytes *(*text)(const struct mounted *mounted);
 };
 extern const struct control_entry CONTROL_ENTRIES[]; /* ends with a NULL name */
-/* The entry with this number, NULL: there is none. */
+/* The mark of this name: an empty file in the root, there by name only, by which indexers and media
+ * libraries know that they are to stay away. NULL: there is none. */
+const struct control_entry *control_mark(const char *name);
+/* The entry or mark with this number, NULL: there is none. */
 const struct control_entry *control_entry(uint16_t node);
 /* Whether a place is one of these files, and its text. */
 bool control_is_text(const struct place *place);
@@ -21,8 +24,19 @@ GBytes *control_text(const struct mounted *mounted, const struct place *place);
 
 /* The text of .mailmount/status, and of .mailmount/prefetch (fs/progress.h). */
 GBytes *control_status(const struct mounted *mounted);
+/* The same facts for programs, an object on one line; mailmount-tree(7) tells its names. */
+GBytes *control_status_json(const struct mounted *mounted);
 GBytes *control_prefetch(const struct mounted *mounted);
 /* An account's lines on prefetching in the status, appended. */
+void control_prefetch_json(const struct mounted *mounted, const struct mounted_account *mine,
+                           GString *out);
+/* A folder that is listed for the first time. */
+struct control_listing {
+    char *folder; /* its path in the mount */
+    uint64_t messages, messages_done;
+};
+/* All of an account's (struct control_listing), the caller's. */
+GArray *control_listings(const struct mounted *mounted, const struct mounted_account *mine);
 void control_prefetch_status(const struct mounted *mounted, const struct mounted_account *mine,
                              GString *text);
 

@@ -198,11 +198,16 @@ static int lookup_view(struct finding *finding)
     return view_lookup(finding->parent, finding->name, &finding->node, finding->need);
 }
 
-/* .mailmount, in the root and in mailboxes. */
+/* .mailmount, in the root and in mailboxes; marks in the root. */
 static bool lookup_hidden(struct finding *finding)
 {
     const struct place *parent = finding->parent;
     bool root = node_inode(parent->node) == NODE_ROOT;
+    const struct control_entry *mark = root ? control_mark(finding->name) : NULL;
+    if (mark != NULL) {
+        finding->node = (struct node){.part = mark->node};
+        return true;
+    }
     if ((!root && parent->kind != PLACE_MAILBOX) || strcmp(finding->name, CONTROL_NAME) != 0)
         return false;
     finding->node = root ? (struct node){.part = NODE_CONTROL}

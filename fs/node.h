@@ -35,9 +35,14 @@ enum {
     NODE_CONTROL = 2,
     NODE_STATUS = 3,
     NODE_FAILED = 4,
-    NODE_REQUESTS = 5, /* .mailmount/control */
-    NODE_EVENTS = 6,   /* .mailmount/events */
-    NODE_PREFETCH = 7, /* .mailmount/prefetch */
+    NODE_REQUESTS = 5,    /* .mailmount/control */
+    NODE_EVENTS = 6,      /* .mailmount/events */
+    NODE_PREFETCH = 7,    /* .mailmount/prefetch */
+    NODE_STATUS_JSON = 8, /* .mailmount/status.json */
+    /* for indexers, in the root by name only */
+    NODE_TRACKERIGNORE = 9,
+    NODE_NOMEDIA = 10,
+    NODE_NEVER_INDEX = 11,
 };
 
 #define NODE_PART_REFUSED 8192   /* and up, with slot 0 */

@@ -54,6 +54,8 @@ bool place_is_directory(const struct place *place)
     case PLACE_REQUESTS:
     case PLACE_EVENTS:
     case PLACE_PREFETCH:
+    case PLACE_STATUS_JSON:
+    case PLACE_MARK:
     case PLACE_MESSAGE:
     case PLACE_HEADERS:
     case PLACE_PART:

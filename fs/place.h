@@ -56,20 +56,22 @@ void need_clear(struct need *need);
 void wish_ahead(struct engine *engine, const struct engine_wish *wish);
 
 enum place_kind {
-    PLACE_ROOT,     /* of several accounts */
-    PLACE_ACCOUNT,  /* top of one account's mailboxes */
-    PLACE_MAILBOX,  /* its children and messages */
-    PLACE_CONTROL,  /* .mailmount */
-    PLACE_STATUS,   /* .mailmount/status */
-    PLACE_REQUESTS, /* .mailmount/control */
-    PLACE_EVENTS,   /* .mailmount/events */
-    PLACE_PREFETCH, /* .mailmount/prefetch */
-    PLACE_MESSAGE,  /* NAME.eml */
-    PLACE_PARTS,    /* NAME/, or X/ of a part */
-    PLACE_HEADERS,  /* headers.txt in either */
-    PLACE_PART,     /* a leaf, or X.eml */
-    PLACE_DRAFT,    /* a local file (fs/draft.h) */
-    PLACE_GHOST,    /* NAME/ or, FILE, NAME.eml of a message that went (fs/trace.h) */
+    PLACE_ROOT,        /* of several accounts */
+    PLACE_ACCOUNT,     /* top of one account's mailboxes */
+    PLACE_MAILBOX,     /* its children and messages */
+    PLACE_CONTROL,     /* .mailmount */
+    PLACE_STATUS,      /* .mailmount/status */
+    PLACE_REQUESTS,    /* .mailmount/control */
+    PLACE_EVENTS,      /* .mailmount/events */
+    PLACE_PREFETCH,    /* .mailmount/prefetch */
+    PLACE_STATUS_JSON, /* .mailmount/status.json */
+    PLACE_MARK,        /* an empty file in the root that says: do not index */
+    PLACE_MESSAGE,     /* NAME.eml */
+    PLACE_PARTS,       /* NAME/, or X/ of a part */
+    PLACE_HEADERS,     /* headers.txt in either */
+    PLACE_PART,        /* a leaf, or X.eml */
+    PLACE_DRAFT,       /* a local file (fs/draft.h) */
+    PLACE_GHOST,       /* NAME/ or, FILE, NAME.eml of a message that went (fs/trace.h) */
     PLACE_GHOST_FILE,
     PLACE_FAILED,  /* .mailmount/failed */
     PLACE_REFUSED, /* a message in it */

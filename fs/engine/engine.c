@@ -587,6 +587,7 @@ void engine_free(struct engine *engine)
         g_hash_table_unref(tables[i]);
     g_main_context_unref(engine->context);
     g_clear_error(&engine->open_error);
+    g_clear_pointer(&engine->listings, g_array_unref);
     g_mutex_clear(&engine->lock);
     g_cond_clear(&engine->changed);
     g_free(engine);

@@ -208,6 +208,14 @@ struct engine_prefetch {
  */
 GArray *engine_prefetch_read(struct engine *engine);
 
+/* A mailbox whose messages are fetched into the list for the first time. */
+struct engine_listing {
+    uint32_t folder;
+    uint64_t messages; /* that it will have */
+};
+/* All of them (struct engine_listing), the caller's. Any thread. */
+GArray *engine_listings_read(struct engine *engine);
+
 /* A snapshot for .mailmount/status. */
 enum engine_live {
     ENGINE_LIVE_POLL,   /* changes are looked for every account.poll_s seconds only */

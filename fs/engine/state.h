@@ -41,6 +41,7 @@ struct engine {
     bool stopped; /* nothing more is taken */
     uint64_t last_id;
     struct engine_status status;
+    GArray *listings;   /* struct engine_listing; NULL: never any */
     GError *open_error; /* why the last attempt to connect failed */
 
     /* atomic */

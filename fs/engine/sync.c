@@ -253,6 +253,7 @@ static void sync_finish(struct sync *sync)
         return;
     }
     sync_memory(engine, sync->job.folder)->lacks = false;
+    sync_show_no_more(sync);
     gint64 now = engine_now(engine);
     g_hash_table_insert(engine->fresh, GUINT_TO_POINTER(sync->job.folder),
                         g_memdup2(&now, sizeof now));
@@ -268,6 +269,7 @@ static void sync_finish(struct sync *sync)
 
 static void sync_reset(struct sync *sync)
 {
+    sync_show_no_more(sync);
     sync_batch_clear(sync);
     sync_bind_clear(sync);
     g_clear_pointer(&sync->listed, imap_uidset_free);
@@ -436,6 +438,8 @@ static void sync_begin_batches(struct sync *sync)
         job_end(&sync->job, error);
         return;
     }
+    if (!sync->complete)
+        sync_show(sync, imap_uidset_count(sync->listed));
     /* a list that was never completed may have old flags */
     if (!sync->complete && sync->had > 0 && sync->last > 0) {
         sync->tier = SYNC_PLAIN;

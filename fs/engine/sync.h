@@ -114,6 +114,13 @@ bool sync_batch_fetch(struct sync *sync, const struct imap_fetch *fetch);
 bool sync_batch_answered(struct sync *sync, unsigned step, const struct imap_result *result);
 void sync_batch_clear(struct sync *sync);
 
+/* ---- sync-shown.c ---- */
+
+/* The first list of the mailbox is fetched, and will have so many messages: others see that until
+ * it is forgotten. */
+void sync_show(struct sync *sync, uint64_t messages);
+void sync_show_no_more(struct sync *sync);
+
 /* ---- sync-tier.c ---- */
 
 /* The mailbox's; made when first asked for. */

@@ -13,6 +13,11 @@ enum engine_sizes engine_sizes(struct engine *engine)
     return quiet_sizes;
 }
 
+GArray *engine_listings_read(struct engine *engine)
+{
+    return g_array_new(FALSE, FALSE, sizeof(struct engine_listing));
+}
+
 GArray *engine_prefetch_read(struct engine *engine)
 {
     return g_array_new(FALSE, FALSE, sizeof(struct engine_prefetch));

@@ -1,0 +1,118 @@
+""".mailmount/status.json says what .mailmount/status says, as JSON; marks for indexers."""
+import errno
+import json
+import os
+import re
+import subprocess
+
+import pytest
+
+from lib import plainserver
+from lib.mount import SLOW, wait_for
+
+HOSTILE = 'quo"te, back\\slash, \u202e\U0001f4a9 tab\there'
+MARKS = (".trackerignore", ".nomedia", ".metadata_never_index")
+
+
+def facts(mount):
+    text = (mount.path / ".mailmount/status.json").read_bytes()
+    assert text.endswith(b"}\n") and text.count(b"\n") == 1
+    return json.loads(text.decode("utf-8"))
+
+
+def lines(mount):
+    text = (mount.path / ".mailmount/status").read_text()
+    return dict(line.split(": ", 1) for line in text.splitlines() if ": " in line)
+
+
+def test_facts(dovecot_sample, mounts):
+    mount = mounts(dovecot_sample)
+    os.listdir(mount.path / "INBOX")
+    said, told = facts(mount), lines(mount)
+    assert set(said) == {"version", "accounts"}
+    assert (mount.path / ".mailmount/status").read_text().startswith(
+        "mailmount %s\n" % said["version"])
+    account, = said["accounts"]
+    assert set(account) == {
+        "account", "source", "online", "next_attempt_in", "told_by", "server", "last_error",
+        "connections", "connections_most", "waiting", "bytes_received", "commands", "sizes",
+        "cache_bytes", "cache_bytes_most", "changes", "folders_incomplete", "listings", "prefetch"}
+    assert account["account"] == told["account"] and account["source"] == told["source"]
+    assert account["online"] is True and account["next_attempt_in"] is None
+    assert account["told_by"] in ("poll", "idle", "notify")
+    assert account["connections_most"] == 4 and 1 <= account["connections"] <= 4
+    assert account["bytes_received"] > 100 and account["commands"] > 1
+    assert account["sizes"] in ("unproved", "right") and account["cache_bytes_most"] == 1 << 30
+    assert account["listings"] == account["prefetch"] == []
+    assert account["changes"] == {
+        "waiting": 0, "waiting_since": None, "marked_deleted": 0, "last_refusal": None,
+        "can_delete": True, "failed": []}
+
+
+def test_offline_and_read_only(dovecot_sample, mounts, through):
+    proxy = through(dovecot_sample)
+    mount = mounts(dovecot_sample, port=proxy.port, tls="none", options=["ro"])
+    assert facts(mount)["accounts"][0]["changes"] is None
+    proxy.go_away()
+    assert wait_for(lambda: not facts(mount)["accounts"][0]["online"])
+    account = facts(mount)["accounts"][0]
+    assert account["told_by"] is None and account["last_error"]
+    assert account["next_attempt_in"] is None or account["next_attempt_in"] >= 0
+
+
+def test_hostile_names(dovecot, user, mounts):
+    """A folder's name, and a subject in the name of what was not sent."""
+    dovecot.add_user(user)
+    mount = mounts(dovecot, user=user, writes=True)
+    (mount.path / HOSTILE.replace("\t", " ")).mkdir()
+    folder = next(name for name in os.listdir(mount.path) if "quo" in name)
+    with open(mount.path / ".mailmount/control", "w") as control:
+        control.write("prefetch %s\n" % folder)
+    assert wait_for(lambda: facts(mount)["accounts"][0]["prefetch"])
+    shown, = facts(mount)["accounts"][0]["prefetch"]
+    assert shown["folder"] == folder
+    assert set(shown) == {"folder", "state", "messages", "messages_done", "bytes", "bytes_done",
+                          "why"}
+
+
+def test_a_long_listing(mounts):
+    """How far the first list of a folder is, while the server is at it."""
+    many = {"INBOX": [b"Subject: %d\r\n\r\n" % n for n in range(5000)]}
+    with plainserver.PlainServer(many, plainserver.USUAL) as server:
+        mount = mounts(server, options=["timeout=10"])
+        assert facts(mount)["accounts"][0]["listings"] == []
+        server.fault("^UID FETCH .*INTERNALDATE", silent=True, nth=3, times=1)
+        reader = subprocess.Popen(["ls", mount.path / "INBOX"], stdout=subprocess.DEVNULL,
+                                  stderr=subprocess.DEVNULL)
+        seen = wait_for(lambda: facts(mount)["accounts"][0]["listings"], pause=0.001)
+        assert [(s["folder"], s["messages"]) for s in seen] == [("INBOX", 5000)]
+        assert 0 <= seen[0]["messages_done"] < 5000
+        assert re.fullmatch(r"INBOX: \d+ of 5000 messages", lines(mount)["listing"])
+        reader.wait(SLOW)
+        assert wait_for(lambda: try_list(mount) == 10000)
+        assert facts(mount)["accounts"][0]["listings"] == []
+        mount.unmount()
+
+
+def try_list(mount):
+    try:
+        return len(os.listdir(mount.path / "INBOX"))
+    except OSError:
+        return None
+
+
+def test_marks(dovecot_sample, mounts):
+    """There by name in the root, empty, not listed, and nothing can be done to them."""
+    mount = mounts(dovecot_sample)
+    for name in MARKS:
+        path = mount.path / name
+        assert path.read_bytes() == b"" and os.stat(path).st_size == 0
+        assert os.stat(path).st_mode == 0o100600
+        assert not (mount.path / "INBOX" / name).exists()
+        with pytest.raises(OSError):
+            path.unlink()
+        with pytest.raises(OSError) as refused:
+            path.write_bytes(b"x")
+        assert refused.value.errno in (errno.EACCES, errno.EPERM)
+    assert not set(MARKS) & set(os.listdir(mount.path))
+    assert len({os.stat(mount.path / name).st_ino for name in MARKS}) == len(MARKS)
