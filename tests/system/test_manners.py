@@ -171,8 +171,9 @@ def test_a_signal_unmounts_while_readers_wait(stalled):
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_signal_unmounts(dovecot_sample, mounts, number):
     mount = mounts(dovecot_sample)
+    worker = mount.worker()
     for pid in mount.processes():
-        if pid != mount.worker():
+        if pid != worker:
             os.kill(pid, number)
     assert wait_for(lambda: not mounted(mount.path))
     assert wait_for(lambda: not mount.processes())
