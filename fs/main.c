@@ -19,6 +19,7 @@
 #include "fs/config.h"
 #include "fs/log.h"
 #include "fs/mount.h"
+#include "fs/mounter.h"
 #include "fs/mountpoint.h"
 #include "fs/prefetch-command.h"
 #include "fs/secret.h"
@@ -74,14 +75,18 @@ static int program_fail(int status, const char *message)
 
 /* ---- who and where -------------------------------------------------------------------------- */
 
-/* HOME as inherited through su or mount(8) may be another user's; then the password database says
- * where home is. */
+/* HOME as inherited through su or mount(8) may be another user's or missing; then the password
+ * database says where home is, to the commands that are run too. */
 static void home_repair(void)
 {
+    const struct passwd *me = getpwuid(geteuid());
     const char *home = getenv("HOME");
 
-    if (home != NULL && (*home != '/' || access(home, X_OK) != 0))
-        unsetenv("HOME");
+    if (home != NULL && *home == '/' && access(home, X_OK) == 0)
+        return;
+    unsetenv("HOME");
+    if (me != NULL)
+        setenv("HOME", me->pw_dir, 1);
 }
 
 static void environment_enter(const struct passwd *user)
@@ -108,6 +113,8 @@ static const char *privileges_drop(const struct command *command)
     if (user == NULL)
         return "the user of setuid= or uid= does not exist";
     environment_enter(user);
+    if (command->mountpoint != NULL)
+        mounter_start(command->mountpoint, user, command->fuse);
     if (initgroups(user->pw_name, user->pw_gid) != 0 || setgid(user->pw_gid) != 0 ||
         setuid(user->pw_uid) != 0)
         return "cannot become the user of setuid= or uid=";

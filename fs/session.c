@@ -8,6 +8,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "fs/mounter.h"
 #include "fs/mountpoint.h"
 #include "fs/ops.h"
 
@@ -92,6 +93,16 @@ static struct fuse_session *fuse_new(GStrv options)
     return fuse;
 }
 
+/* By root where there is one (fs/mounter.h), else as libfuse does it. 0, an errno, or -1. */
+static int fuse_mount(struct fuse_session *fuse, const char *mountpoint, GStrv options)
+{
+    int fd = mounter_mount((const char *const *)options);
+    if (fd < 0)
+        return errno != 0 ? errno : fuse_session_mount(fuse, mountpoint);
+    g_autofree char *place = g_strdup_printf("/dev/fd/%d", fd);
+    return fuse_session_mount(fuse, place);
+}
+
 struct session *session_mount(const char *mountpoint, GStrv options, GError **error)
 {
     static const struct fuse_custom_io IO = {.read = io_read, .writev = io_writev};
@@ -99,11 +110,12 @@ struct session *session_mount(const char *mountpoint, GStrv options, GError **er
     said = words;
     fuse_set_log_func(hear);
     struct fuse_session *fuse = fuse_new(options);
-    bool mounted = fuse != NULL && fuse_session_mount(fuse, mountpoint) == 0;
+    int rc = fuse != NULL ? fuse_mount(fuse, mountpoint, options) : -1;
     said = NULL;
-    if (!mounted) {
+    if (rc != 0) {
+        const char *refusal = rc > 0 ? g_strerror(rc) : "FUSE refuses";
         g_set_error(error, G_FILE_ERROR, G_FILE_ERROR_FAILED, "cannot mount on %s: %s", mountpoint,
-                    words->len > 0 ? words->str : "FUSE refuses");
+                    words->len > 0 ? words->str : refusal);
         if (fuse != NULL)
             fuse_session_destroy(fuse);
         return NULL;
