@@ -26,10 +26,10 @@ struct account {
     char *token_command; /* an OAuth2 access token instead of a password */
     char *password_file;
     char *netrc; /* NULL: ~/.netrc, if it is there */
-    char *auth; /* "auto", "login", or a SASL mechanism */
+    char *auth;  /* "auto", "login", or a SASL mechanism */
     char *tls_ca, *tls_fingerprint;
     char *tls_cert, *tls_key; /* our own certificate; tls_key NULL: in the same file */
-    char *mountpoint; /* where it is mounted if the command line does not say */
+    char *mountpoint;         /* where it is mounted if the command line does not say */
     char *cache_dir, *state_dir;
     uint64_t cache_size;     /* bytes of content kept */
     char **folders;          /* patterns, "!" excludes; NULL: all */
