@@ -14,6 +14,14 @@ BINARY = Path(os.environ.get("MAILMOUNT_TEST_BINARY") or TOP / "build" / "mailmo
 SLOW = 120  # seconds after which something hangs, on the slowest machine
 
 
+# What to do about mechanisms of libsasl2 whose modules leak: all callers of malloc() are noted, which
+# is slow, to know the module; "auto" tries several, and is not looked at.
+SUPPRESSED = {"LSAN_OPTIONS": "fast_unwind_on_malloc=0:malloc_context_size=20:print_suppressions=0:"
+                              "suppressions=%s" % Path(__file__).with_name("lsan.supp")}
+FORGETFUL_MODULES = {"gssapi": SUPPRESSED, "gs2-krb5": SUPPRESSED, "digest-md5": SUPPRESSED,
+                     "auto": {"LSAN_OPTIONS": "detect_leaks=0"}}
+
+
 def mounted(path):
     """The line of /proc/self/mountinfo, None if nothing is mounted there."""
     escaped = str(path).replace(" ", "\\040")
@@ -48,7 +56,7 @@ class Mount:
     """One run of the program. `folder` holds its home, its caches and its mount point.
 
     `server` has imap_port, imaps_port and ca (a Server), or port is given; `tls` is "implicit",
-    "starttls" or "none".
+    "starttls" or "none"; `password` is what password_command prints, None: there is none.
     """
 
     made = weakref.WeakSet()
@@ -64,15 +72,17 @@ class Mount:
         self.reports.mkdir(exist_ok=True)
         self.log = self.folder / "log"
         self.secret = self.folder / "password"
-        self.secret.write_text(password + "\n")
-        self.secret.chmod(0o600)
+        if password is not None:
+            self.set_password(password)
         self.user = user
         self.process = None
         if port is None and server:
             port = server.imaps_port if tls == "implicit" else server.imap_port
         self.source = source or "%s://%s@localhost:%d" % (
             "imaps" if tls == "implicit" else "imap", user, port)
-        options = [*options, "password_command=cat " + str(self.secret)]
+        options = [*options]
+        if password is not None:
+            options.append("password_command=cat " + str(self.secret))
         if tls == "none":
             options.append("tls=none")
         elif ca or server:
@@ -83,6 +93,11 @@ class Mount:
         self.environment = {
             "PATH": os.environ["PATH"], "HOME": str(self.folder), "LANG": "C.UTF-8", "TZ": "UTC",
             **self.sanitizers(), **(environment or {})}
+
+    def set_password(self, password):
+        """What password_command prints from now on."""
+        self.secret.write_text(password + "\n")
+        self.secret.chmod(0o600)
 
     def sanitizers(self):
         log = "log_path=%s/report:" % self.reports

@@ -251,6 +251,18 @@ def mounts(folder, through, cutting):  # a proxy outlives the mounts on it
 
 
 @pytest.fixture
+def signing_in(mounts, realm):
+    """signing_in(server, mechanism, ...): a mount that is to sign in so, not started yet."""
+    def make(server, mechanism, tls="implicit", port=None, options=(), **more):
+        port = port or (server.imaps_port if tls == "implicit" else server.imap_port)
+        leaks = mount.FORGETFUL_MODULES.get(mechanism, {})
+        return mounts(start=False, port=port, ca=server.ca, tls=tls,
+                      options=["auth=" + mechanism, *options],
+                      environment={**realm.environment, **leaks}, **more)
+    return make
+
+
+@pytest.fixture
 def through():
     """through(server, rtt=...): a proxy in front of a server's plain port."""
     open_ = []

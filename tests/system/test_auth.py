@@ -1,0 +1,224 @@
+"""Signing in by each mechanism, at real servers: it is used, and a wrong secret ends soon."""
+import base64
+import os
+import re
+
+import pytest
+
+from lib.authservers import OTP_PHRASE
+from lib.ear import Ear
+from lib.mount import mounted, wait_for
+from lib.signin import LOGIN, refused, told, used, works
+
+PASSWORDS = "PLAIN LOGIN CRAM-MD5 DIGEST-MD5 SCRAM-SHA-1 SCRAM-SHA-256".split()
+SCRAM_SHORT = ["SCRAM-SHA-384", "SCRAM-SHA-512"]
+PLUS = ["SCRAM-SHA-%s-PLUS" % n for n in ("1", "256", "384", "512")]
+
+
+@pytest.fixture
+def ticket(realm):
+    """alice has a ticket."""
+    realm.sign_in("alice")
+    yield
+    realm.sign_out()
+
+
+@pytest.fixture
+def no_ticket(realm):
+    realm.sign_out()
+
+
+# ---- Dovecot
+
+@pytest.mark.parametrize("mechanism", PASSWORDS)
+def test_dovecot(auth_dovecot, signing_in, mechanism):
+    before = len(auth_dovecot.signed_in("alice"))
+    assert set(works(signing_in(auth_dovecot, mechanism.lower()))) == {mechanism}
+    # the server calls the LOGIN command PLAIN
+    seen = {"PLAIN" if mechanism == "LOGIN" else mechanism}
+    assert set(auth_dovecot.signed_in("alice")[before:]) == seen
+
+
+@pytest.mark.parametrize("mechanism", PASSWORDS)
+def test_dovecot_with_a_wrong_password(auth_dovecot, signing_in, mechanism):
+    line = refused(auth_dovecot, signing_in(auth_dovecot, mechanism.lower(),
+                                            password="not the one"))
+    assert re.search("localhost refused to sign in alice|password", line), line
+
+
+def test_kerberos_at_dovecot(auth_dovecot, signing_in, realm, ticket):
+    before = len(auth_dovecot.signed_in("alice"))
+    assert set(works(signing_in(auth_dovecot, "gssapi", password=None))) == {"GSSAPI"}
+    assert set(auth_dovecot.signed_in("alice")[before:]) == {"GSSAPI"}
+    assert "imap/localhost" in realm.services()
+
+
+def test_a_ticket_of_another(auth_dovecot, signing_in, realm):
+    realm.principal("mallory")
+    realm.sign_in("mallory")
+    refused(auth_dovecot, signing_in(auth_dovecot, "gssapi", password=None))
+    realm.sign_out()
+
+
+@pytest.mark.parametrize("server, mechanism", [
+    ("auth_dovecot", "gssapi"), ("auth_cyrus", "gssapi"), ("auth_cyrus", "gs2-krb5")])
+def test_no_ticket(request, signing_in, no_ticket, server, mechanism):
+    line = told(signing_in(request.getfixturevalue(server), mechanism, password=None))
+    assert re.search("ticket|kinit|Kerberos|credentials", line, re.I), line
+
+
+def test_one_time_passwords(auth_dovecot, signing_in):
+    left, before = auth_dovecot.otp_left(), len(auth_dovecot.signed_in("otp"))
+    mount = signing_in(auth_dovecot, "otp", user="otp", password=OTP_PHRASE)
+    assert set(works(mount)) == {"OTP"}
+    signed_in = auth_dovecot.signed_in("otp")[before:]
+    assert set(signed_in) == {"OTP"}
+    assert auth_dovecot.otp_left() == left - len(signed_in)
+
+
+def test_a_wrong_phrase(auth_dovecot, signing_in):
+    left = auth_dovecot.otp_left()
+    refused(auth_dovecot, signing_in(auth_dovecot, "otp", user="otp", password="not the one"),
+            [OTP_PHRASE, "not the one"])
+    assert auth_dovecot.otp_left() == left
+
+
+# ---- certificates of clients
+
+@pytest.fixture(scope="session")
+def shown(auth_dovecot, auth_cyrus):
+    """{server's name: options with which alice's certificate is shown}."""
+    def options(server):
+        cert, key = server.client_certificate("alice")
+        return ["tls_cert=%s" % cert, "tls_key=%s" % key]
+    return {server.name: options(server) for server in (auth_dovecot, auth_cyrus)}
+
+
+@pytest.mark.parametrize("server", ["auth_dovecot", "auth_cyrus"])
+def test_client_certificate(request, signing_in, shown, server):
+    server = request.getfixturevalue(server)
+    mount = signing_in(server, "external", password=None, options=shown[server.name])
+    assert set(works(mount)) == {"EXTERNAL"}
+
+
+def test_certificate_and_key_in_one_file(auth_dovecot, signing_in, folder):
+    both = folder / "both.pem"
+    both.write_bytes(b"".join(p.read_bytes() for p in auth_dovecot.client_certificate("alice")))
+    mount = signing_in(auth_dovecot, "external", password=None,
+                       options=["tls_cert=%s" % both])
+    assert set(works(mount)) == {"EXTERNAL"}
+
+
+def test_a_certificate_of_another_authority(auth_dovecot, authority, signing_in):
+    cert, key = authority.client("alice")
+    refused(auth_dovecot, signing_in(auth_dovecot, "external", options=[
+        "tls_cert=%s" % cert, "tls_key=%s" % key]))
+
+
+def test_no_certificate(auth_dovecot, signing_in):
+    assert re.search("certificate.*tls_cert", told(signing_in(auth_dovecot, "external")))
+
+
+# ---- Cyrus
+
+@pytest.mark.parametrize("mechanism", PASSWORDS + SCRAM_SHORT + PLUS)
+def test_cyrus(auth_cyrus, signing_in, mechanism):
+    assert set(works(signing_in(auth_cyrus, mechanism.lower()))) == {mechanism}
+
+
+@pytest.mark.parametrize("mechanism", PASSWORDS + SCRAM_SHORT)
+def test_cyrus_with_a_wrong_password(auth_cyrus, signing_in, through, mechanism):
+    """In the clear, so that what is sent can be counted."""
+    proxy = through(auth_cyrus)
+    line = told(signing_in(auth_cyrus, mechanism.lower(), "none", proxy.port,
+                           password="not the one"))
+    assert re.search("localhost refused to sign in alice|password", line), line
+    attempts = re.findall(rb"AUTHENTICATE |LOGIN ", proxy.heard)
+    assert 1 <= len(attempts) <= 2, proxy.heard
+
+
+@pytest.mark.parametrize("mechanism", PLUS)
+def test_a_wrong_password_with_a_bound_channel(auth_cyrus, signing_in, mechanism):
+    """A way of binding that the server does not take may cost one more attempt, without a password;
+    without the binding there is none."""
+    mount = signing_in(auth_cyrus, mechanism.lower(), password="not the one",
+                       arguments=["-d"])
+    done = mount.start_in_foreground([])
+    assert wait_for(lambda: mount.process.poll() is not None) is True
+    assert mount.process.poll() == LOGIN and not mounted(mount.path), done.stderr
+    attempts = used(mount.log.read_text())
+    assert set(attempts) == {mechanism} and len(attempts) <= 3, attempts
+
+
+@pytest.mark.parametrize("mechanism", ["GSSAPI", "GS2-KRB5"])
+def test_kerberos_at_cyrus(auth_cyrus, signing_in, ticket, mechanism):
+    assert set(works(signing_in(auth_cyrus, mechanism.lower(), password=None))) == {mechanism}
+
+
+@pytest.mark.parametrize("mechanism", ["GSSAPI", "DIGEST-MD5"])
+def test_security_layer(auth_cyrus, signing_in, through, ticket, mechanism):
+    """Without TLS the layer hides all that comes after the sign-in, big messages among it."""
+    noise = os.urandom(1 << 21)
+    big = b"Subject: by %s\r\n\r\n" % mechanism.encode() + (
+        base64.encodebytes(noise).replace(b"\n", b"\r\n"))
+    with auth_cyrus.client() as client:
+        client.append(b"INBOX", big)
+    proxy = through(auth_cyrus)
+    mount = signing_in(auth_cyrus, mechanism.lower(), "none", proxy.port, arguments=["-d"])
+    assert mount.start_in_foreground([]).returncode == 0 and mounted(mount.path)
+    assert mount.message("by " + mechanism).read_bytes() == big
+    mount.unmount()
+    assert set(used(mount.log.read_text())) == {mechanism}
+    assert b"AUTHENTICATE " + mechanism.encode() in proxy.heard
+    assert b"FETCH" in mount.log.read_bytes() and b"FETCH" not in proxy.heard
+    assert proxy.traffic().down > len(noise)  # what base64 adds, COMPRESS takes away
+
+
+# ---- the strongest
+
+@pytest.mark.parametrize("offered, tls, first", [
+    ("PLAIN LOGIN CRAM-MD5 DIGEST-MD5 SCRAM-SHA-1 SCRAM-SHA-256 OTP", True, "SCRAM-SHA-256"),
+    ("PLAIN LOGIN CRAM-MD5 SCRAM-SHA-1 SCRAM-SHA-512 SCRAM-SHA-256", True, "SCRAM-SHA-512"),
+    ("SCRAM-SHA-512 SCRAM-SHA-1-PLUS PLAIN", True, "SCRAM-SHA-1-PLUS"),
+    ("SCRAM-SHA-512 SCRAM-SHA-1-PLUS PLAIN", False, "SCRAM-SHA-512"),
+    ("LOGIN PLAIN CRAM-MD5 DIGEST-MD5", True, "PLAIN"),
+    ("LOGIN CRAM-MD5 DIGEST-MD5", True, "LOGIN"),
+    ("CRAM-MD5 X-OWN", True, "CRAM-MD5"),
+    ("EXTERNAL GSSAPI XOAUTH2 OAUTHBEARER PLAIN", True, "PLAIN"),
+    ("NTLM X-OWN", True, None),
+], ids=lambda v: v if isinstance(v, str) else {True: "tls", False: "plain"}.get(v))
+def test_strongest(authority, mounts, no_ticket, realm, offered, tls, first):
+    """What is offered, in whatever order; what cannot be done here is passed over."""
+    def serve(line):
+        line.greet("IMAP4rev1 SASL-IR LOGINDISABLED " + " ".join(
+            "AUTH=" + name for name in offered.split()))
+        line.until("AUTHENTICATE")
+        line.send("* BYE enough")
+        line.close()
+    certificate = authority.certificate("server") if tls else None
+    with Ear(serve, certificate) as ear:
+        mount = mounts(start=False, port=ear.port, tls="implicit" if tls else "none",
+                       ca=authority.ca, environment=realm.environment)
+        assert mount.run().returncode
+        if first:
+            assert ear.attempts[0] == "AUTHENTICATE " + first
+        else:
+            assert not ear.attempts and "NTLM" in mount.log.read_text()
+
+
+def test_the_strongest_of_real_servers(auth_dovecot, auth_cyrus, signing_in, shown, realm, folder,
+                                       no_ticket):
+    assert set(works(signing_in(auth_dovecot, "auto"))) == {"SCRAM-SHA-256"}
+    assert set(works(signing_in(auth_cyrus, "auto"))) == {"SCRAM-SHA-512-PLUS"}
+    realm.sign_in("alice")
+    assert set(works(signing_in(auth_dovecot, "auto"))) == {"GSSAPI"}
+    assert set(works(signing_in(auth_dovecot, "auto", options=shown["dovecot"]))) == {"EXTERNAL"}
+    realm.sign_out()
+
+
+def test_another_mechanism_is_not_taken(auth_dovecot, signing_in):
+    """What was asked for by name and is not offered ends it, whatever else there is."""
+    before = len(auth_dovecot.signed_in("alice"))
+    line = told(signing_in(auth_dovecot, "scram-sha-512"))
+    assert "SCRAM-SHA-256" in line  # it says what is offered
+    assert auth_dovecot.signed_in("alice")[before:] == []
