@@ -52,7 +52,7 @@ void imap_capabilities_clear(struct imap_capabilities *capabilities)
 {
     if (capabilities->mechanisms)
         g_ptr_array_unref(capabilities->mechanisms);
-    *capabilities = (struct imap_capabilities){0};
+    *capabilities = (struct imap_capabilities){.without = capabilities->without};
 }
 
 static unsigned word_flags(const char *word)
@@ -80,11 +80,12 @@ void imap_capabilities_set(struct imap_capabilities *capabilities, const char *c
     }
     if (broken)
         capabilities->flags &= ~(unsigned)IMAP_CAP_QRESYNC;
+    capabilities->flags &= ~capabilities->without;
 }
 
 void imap_capabilities_rev2(struct imap_capabilities *capabilities)
 {
-    capabilities->flags |= REV2_INCLUDES;
+    capabilities->flags |= REV2_INCLUDES & ~capabilities->without;
 }
 
 bool imap_capabilities_mechanism(const struct imap_capabilities *capabilities, const char *name)

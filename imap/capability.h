@@ -7,6 +7,7 @@
 struct imap_capabilities {
     bool known;            /* the server was heard on this; false: all else is empty */
     unsigned flags;        /* enum imap_capability */
+    unsigned without;      /* what is never in them, whatever the server says; stays when cleared */
     uint64_t append_limit; /* APPENDLIMIT=n (RFC 7889), octets; 0: not told */
     GPtrArray *mechanisms; /* of char *: what follows AUTH=, upper case; or NULL */
 };

@@ -77,8 +77,9 @@ void imap_send_uid_store(struct imap_session *session, const struct imap_uidset 
  */
 
 /* "TEXT mailbox[ second]" */
-static void send_mailbox(struct imap_session *session, const char *text, const char *mailbox,
-                         const char *second, imap_done done, void *data)
+static struct imap_command *send_mailbox(struct imap_session *session, const char *text,
+                                         const char *mailbox, const char *second, imap_done done,
+                                         void *data)
 {
     unsigned has = session->capabilities.flags;
     struct imap_request *request = imap_session_request(session, done, data);
@@ -90,6 +91,7 @@ static void send_mailbox(struct imap_session *session, const char *text, const c
         imap_command_mailbox(command, second, session->utf8, has);
     }
     imap_command_end(command);
+    return command;
 }
 
 void imap_send_create(struct imap_session *session, const char *mailbox, imap_done done, void *data)
@@ -118,7 +120,7 @@ static void send_question(struct imap_session *session, unsigned needs, const ch
                           const char *mailbox, imap_done done, void *data)
 {
     if (session->capabilities.flags & needs)
-        send_mailbox(session, text, mailbox, NULL, done, data);
+        send_mailbox(session, text, mailbox, NULL, done, data)->blame = needs;
     else
         imap_request_refuse(imap_session_request(session, done, data), IMAP_ERROR_CANNOT,
                             "the server does not offer this");

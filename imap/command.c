@@ -138,6 +138,8 @@ bool imap_queue_writable(const struct imap_queue *queue)
 {
     if (!queue->unsent || queue->awaits_continue)
         return false;
+    if (queue->serial && queue->unsent != queue->commands.head)
+        return false;
     const struct imap_command *command = queue->unsent->data;
     if (command->kind->idles)
         return idle_writable(queue);
@@ -152,6 +154,17 @@ static bool upload_is_next(const struct imap_command *command)
 
 static void answer_postponed(struct imap_queue *queue, struct imap_command *command);
 
+/* Notes that a command about to be written does not wait for those before it. DONE does not count:
+ * it is what the server waits for. */
+static void note_crowd(const struct imap_queue *queue, struct imap_command *command)
+{
+    struct imap_command *oldest = g_queue_peek_head((GQueue *)&queue->commands);
+
+    if (command->begun || command == oldest || oldest->kind->idles)
+        return;
+    command->behind = command->crowded = oldest->crowded = true;
+}
+
 static void piece_write(struct imap_queue *queue, struct imap_command *command,
                         struct imap_stream *stream)
 {
@@ -159,6 +172,7 @@ static void piece_write(struct imap_queue *queue, struct imap_command *command,
 
     imap_stream_put(stream, piece->str, piece->len, NULL);
     g_string_free(piece, TRUE);
+    note_crowd(queue, command);
     command->begun = true;
     if (!g_queue_is_empty(&command->pieces)) {
         queue->awaits_continue = !upload_is_next(command) || !command->upload->unasked;

@@ -54,6 +54,9 @@ struct imap_command {
     bool begun;             /* a piece was written */
     bool current;           /* kind->begins() was called */
     bool forgiven;          /* its failure is not its request's */
+    bool behind;            /* when it was written, another was not answered */
+    bool crowded;           /* so it was, or another was written behind it */
+    unsigned blame;         /* enum imap_capability: left out if the server ends of it; 0: none */
     enum imap_error doomed; /* its EXAMINE failed: answered with this; else IMAP_OK */
     char *doomed_text;
     char *mailbox;              /* EXAMINE, SELECT: the wire name */
@@ -69,6 +72,7 @@ struct imap_queue {
     GList *unsent;        /* link of the first command that is not wholly written; NULL: none */
     bool awaits_continue; /* the first unsent one waits for a "+" */
     unsigned uploads;     /* commands with an upload */
+    bool serial;          /* each command waits for the answer to the one before */
     gint64 done_us;       /* the last DONE was written, g_get_monotonic_time() */
 };
 

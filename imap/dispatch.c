@@ -106,6 +106,10 @@ static void on_tagged(struct imap_session *session, struct imap_reply *reply)
     }
     g_autofree char *text = imap_text_safe(reply->text, strlen(reply->text), TEXT_MAX);
     struct imap_result result = {.error = reply_error(reply), .code = reply->code, .text = text};
+    if (imap_flaws_answered(session, command, result.error)) {
+        imap_session_fail(session, IMAP_ERROR_LOST, text);
+        return;
+    }
     if (command->doomed)
         result = (struct imap_result){.error = command->doomed, .text = command->doomed_text};
     if (!command->doomed && reply->code)

@@ -121,6 +121,8 @@ struct imap_server {
     size_t literal_max;  /* bytes of a literal that are kept; longer ones are skipped and their
                             item is marked `oversized`; 0: 64 MiB */
     bool no_compression; /* do not ask for COMPRESS=DEFLATE (RFC 4978) */
+    struct imap_flaws *flaws;   /* of this server; a session takes a reference. NULL: none is known,
+                                   none will be */
     imap_transcript transcript; /* NULL: none */
     void *transcript_data;
     imap_progress progress; /* NULL: nobody wants to know */
@@ -169,12 +171,37 @@ enum imap_capability {
     IMAP_CAP_XLIST = 1 << 27,
 };
 
+/* ---- what a server does not stand ------------------------------------------------------------ */
+
+/* What a server was seen not to stand: capabilities that it offers and whose commands end the
+ * connection (ID, ENABLE, NAMESPACE, COMPRESS, LIST-STATUS, LIST-EXTENDED and SPECIAL-USE, NOTIFY,
+ * QUOTA, ACL), as bits of enum imap_capability, and these. All sessions with one server share it;
+ * what one has learned the next goes by. Counted, and used from any thread. */
+enum imap_flaw {
+    IMAP_FLAW_LIST_INCOMPLETE = 1 << 29, /* LIST with RETURN leaves out INBOX */
+    IMAP_FLAW_PIPELINING = 1 << 30,      /* a command must wait for the answer to the one before */
+};
+struct imap_flaws;
+/* `known`: from an earlier imap_flaws_known(), or 0. */
+struct imap_flaws *imap_flaws_new(unsigned known);
+struct imap_flaws *imap_flaws_ref(struct imap_flaws *flaws);
+void imap_flaws_unref(struct imap_flaws *flaws);
+unsigned imap_flaws_known(struct imap_flaws *flaws);
+/* Adds to what is known. */
+void imap_flaws_learn(struct imap_flaws *flaws, unsigned what);
+/* What is known as words between blanks, "" for nothing, to be kept; the caller's. And back: words
+ * that it does not know count for nothing. */
+char *imap_flaws_write(unsigned known);
+unsigned imap_flaws_read(const char *text);
+
 struct imap_session;
 
 /* Resolves, connects, makes TLS, reads the greeting, signs in, asks the capabilities, sends ID and
  * ENABLE and, last, COMPRESS where they are offered. Blocks; `cancel` (or NULL) ends it from
- * another thread. Returns NULL with `error` set, the message one line without a full stop that
- * names host, and the server's words where it said some; never the secret. */
+ * another thread. If the connection ends after the sign-in, and `flaws` are kept, it is made again,
+ * a few times, until it is known what the server does not stand. Returns NULL with `error` set, the
+ * message one line without a full stop that names host, and the server's words where it said some;
+ * never the secret. */
 struct imap_session *imap_session_open(const struct imap_server *server,
                                        const struct imap_login *login, GCancellable *cancel,
                                        GError **error);
@@ -182,6 +209,8 @@ struct imap_session *imap_session_open(const struct imap_server *server,
 /* Ends the connection at once, with LOGOUT written if the socket takes it. Every command in flight
  * is answered IMAP_ERROR_CANCELLED first. */
 void imap_session_free(struct imap_session *session);
+/* It will be freed because the server does not answer: notes what it may have been of. */
+void imap_session_stalled(const struct imap_session *session);
 
 /* ---- a session in its thread ---------------------------------------------------------------- */
 
@@ -385,7 +414,8 @@ bool imap_session_compressed(const struct imap_session *session);
  * an option that needs a missing capability is left off where that is harmless, as said. */
 
 /* LIST of every mailbox, RETURN (SUBSCRIBED SPECIAL-USE [STATUS ...]) as far as offered; with
- * `status` and without LIST-STATUS no STATUS comes. */
+ * `status` and without LIST-STATUS no STATUS comes. If INBOX is not among them, and flaws are kept,
+ * all are asked for plainly as well, and INBOX by its name; each mailbox comes once. */
 void imap_send_list(struct imap_session *session, bool status, imap_done done, void *data);
 /* The namespaces (RFC 2342) that LIST "" "*" leaves out, by their prefixes (wire names, at most
  * 32), as the last imap_send_list() of this session found or as the session was told; free with

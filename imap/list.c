@@ -12,6 +12,9 @@ struct imap_listing {
     bool status;         /* STATUS is wanted */
     bool extended;       /* the LIST in flight has RETURN (...) */
     bool subscribed_too; /* LSUB was sent beside it: replies are collected */
+    bool inbox;          /* INBOX was named */
+    bool sought;         /* it was asked for beside */
+    GHashTable *given;   /* wire names that were handed on already; NULL: none */
     uint32_t seen;       /* bit i: a reply to "*" lay in the session's namespace i */
     uint32_t asked;      /* bit i: namespace i was asked for by itself */
     GPtrArray *entries;  /* of struct imap_list, owned, in the server's order */
@@ -31,6 +34,7 @@ void imap_listing_free(struct imap_listing *listing)
 {
     if (!listing)
         return;
+    g_clear_pointer(&listing->given, g_hash_table_unref);
     g_hash_table_unref(listing->by_wire);
     g_ptr_array_unref(listing->entries);
     g_free(listing);
@@ -74,10 +78,13 @@ static char *return_options(const struct imap_session *session, bool status)
     return g_strdup(options->len ? options->str + 1 : "");
 }
 
-static void send_line(struct imap_session *session, struct imap_request *request,
-                      const struct imap_command_kind *kind, const char *text)
+static struct imap_command *send_line(struct imap_session *session, struct imap_request *request,
+                                      const struct imap_command_kind *kind, const char *text)
 {
-    imap_command_end(imap_session_command(session, request, kind, text));
+    struct imap_command *command = imap_session_command(session, request, kind, text);
+
+    imap_command_end(command);
+    return command;
 }
 
 static void send_plain(struct imap_session *session, struct imap_request *request)
@@ -93,6 +100,27 @@ static void send_lsub(struct imap_session *session, struct imap_request *request
 {
     request->listing->subscribed_too = true;
     send_line(session, request, &LSUB, "LSUB \"\" \"*\"");
+}
+
+/* LIST with these options. */
+static void send_extended(struct imap_session *session, struct imap_request *request,
+                          const struct imap_command_kind *kind, const char *options)
+{
+    g_autofree char *text = g_strdup_printf("LIST \"\" \"*\" RETURN (%s)", options);
+    bool status = strstr(options, "STATUS (") != NULL;
+
+    request->listing->extended = true;
+    send_line(session, request, kind, text)->blame =
+        status ? IMAP_CAP_LIST_STATUS : IMAP_CAP_LIST_EXTENDED | IMAP_CAP_SPECIAL_USE;
+}
+
+/* Asks plainly, and for INBOX by its name, beside an extended LIST that leaves it out, or all. */
+static void send_complement(struct imap_session *session, struct imap_request *request)
+{
+    request->listing->sought = session->inbox_sought = true;
+    send_plain(session, request);
+    send_line(session, request, &LIST_MORE, "LIST \"\" INBOX");
+    send_lsub(session, request);
 }
 
 /* LIST of one namespace. At most 32 are told apart, see imap_read_namespace(). */
@@ -155,10 +183,15 @@ void imap_listing_start(struct imap_session *session, struct imap_request *reque
     g_autofree char *options = return_options(session, status);
 
     request->listing = listing_new(status);
+    if (session->capabilities.without & IMAP_FLAW_LIST_INCOMPLETE) {
+        if (*options)
+            send_extended(session, request, &LIST_MORE, options);
+        send_complement(session, request);
+        send_apart(session, request);
+        return;
+    }
     if (*options) {
-        g_autofree char *text = g_strdup_printf("LIST \"\" \"*\" RETURN (%s)", options);
-        request->listing->extended = true;
-        send_line(session, request, &LIST, text);
+        send_extended(session, request, &LIST, options);
     } else {
         send_plain(session, request);
     }
@@ -206,6 +239,8 @@ static void collect(struct imap_listing *listing, const struct imap_list *list)
         entry->flags |= list->flags;
         return;
     }
+    if (listing->given && g_hash_table_contains(listing->given, list->wire))
+        return;
     if (listing->entries->len >= ENTRIES_MAX)
         return;
     entry = g_memdup2(list, sizeof(*list));
@@ -245,6 +280,19 @@ bool imap_listing_wants_status(const struct imap_session *session)
     return command && command->request->listing->status;
 }
 
+/* Until INBOX has come it may have to be asked for in another way, which tells all again. */
+static void hand_on(struct imap_session *session, struct imap_listing *listing,
+                    const struct imap_list *list)
+{
+    if (session->flaws && !listing->inbox) {
+        if (!listing->given)
+            listing->given = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+        if (g_hash_table_size(listing->given) < ENTRIES_MAX)
+            g_hash_table_add(listing->given, g_strdup(list->wire));
+    }
+    EMIT(session, list, list);
+}
+
 void imap_listing_reply(struct imap_session *session, const struct imap_list *list)
 {
     const struct imap_command *command = listing_command(session);
@@ -256,19 +304,39 @@ void imap_listing_reply(struct imap_session *session, const struct imap_list *li
     }
     if (command->kind == &LIST)
         note_namespace(session, listing, list->wire);
+    if (command->kind != &LSUB)
+        listing->inbox |= g_ascii_strcasecmp(list->wire, "INBOX") == 0;
     if (!listing->subscribed_too)
-        EMIT(session, list, list);
+        hand_on(session, listing, list);
     else if (command->kind == &LSUB)
         mark_subscribed(listing, list);
     else
         collect(listing, list);
 }
 
+/* INBOX came only when it was asked for beside: from now on that goes with each LIST. Its STATUS
+ * is to be asked for then, and so are all. */
+static void note_incomplete(struct imap_session *session)
+{
+    unsigned what = (unsigned)IMAP_FLAW_LIST_INCOMPLETE | (unsigned)IMAP_CAP_LIST_STATUS;
+
+    if (session->capabilities.without & IMAP_FLAW_LIST_INCOMPLETE)
+        return;
+    session->capabilities.without |= what;
+    session->capabilities.flags &= ~what;
+    imap_flaws_learn(session->flaws, what);
+}
+
 /* When the request's last command is answered, what was collected is handed on. */
 static void part_answered(struct imap_session *session, struct imap_command *command)
 {
-    if (command->request->pending == 1)
-        deliver_all(session, command->request->listing);
+    struct imap_listing *listing = command->request->listing;
+
+    if (command->request->pending != 1)
+        return;
+    if (listing->sought && listing->inbox)
+        note_incomplete(session);
+    deliver_all(session, listing);
 }
 
 static bool refused(const struct imap_result *result)
@@ -290,6 +358,10 @@ static void list_answered(struct imap_session *session, struct imap_command *com
         listing->asked = 0; /* refused as well */
         send_plain(session, request);
         send_lsub(session, request);
+        return;
+    }
+    if (result->error == IMAP_OK && !listing->inbox && !session->inbox_sought && session->flaws) {
+        send_complement(session, request);
         return;
     }
     if (result->error == IMAP_OK)

@@ -1,5 +1,7 @@
 /* Opening a session: one conversation, step by step, in a thread that may wait. */
 #include "imap/opening.h"
+
+#include "imap/auth.h"
 #include "imap/transcript.h"
 #include "imap/write.h"
 
@@ -8,6 +10,7 @@
 enum {
     GREETING_MAX = 1024,
     TEXT_MAX = 300,
+    ATTEMPTS_MAX = 6,
     SECRET_MIN = 6, /* bytes; a shorter one is not looked for in the server's words */
 };
 
@@ -117,12 +120,14 @@ static bool heed(struct opening *o, const struct imap_reply *reply)
     }
     if (reply->kind != IMAP_REPLY_CONDITION || reply->condition != IMAP_COND_BYE)
         return true;
+    if (imap_auth_error(reply->code, reply->text) == IMAP_ERROR_UNAVAILABLE)
+        o->asking = false; /* it is not for what was asked */
     g_autofree char *text = imap_opening_said(o, reply->text);
     return imap_opening_fail(o, IMAP_ERROR_UNAVAILABLE, "%s ends the connection: %s",
                              o->server->host, text);
 }
 
-static bool next_reply(struct opening *o, struct imap_reply *reply)
+bool imap_opening_reply(struct opening *o, struct imap_reply *reply)
 {
     char buffer[16 * 1024];
 
@@ -142,7 +147,7 @@ static bool next_reply(struct opening *o, struct imap_reply *reply)
 
 bool imap_opening_answer(struct opening *o, const char *tag, bool plus, struct imap_reply *reply)
 {
-    while (next_reply(o, reply)) {
+    while (imap_opening_reply(o, reply)) {
         if (reply->kind == IMAP_REPLY_TAGGED && strcmp(reply->tag, tag) == 0)
             return true;
         if (reply->kind == IMAP_REPLY_CONTINUE && plus)
@@ -151,8 +156,7 @@ bool imap_opening_answer(struct opening *o, const char *tag, bool plus, struct i
     return false;
 }
 
-/* A command without arguments that are worth hiding. */
-static bool command(struct opening *o, const char *text, struct imap_reply *reply)
+bool imap_opening_command(struct opening *o, const char *text, struct imap_reply *reply)
 {
     char tag[24];
 
@@ -235,7 +239,7 @@ static bool greeting(struct opening *o)
 {
     struct imap_reply reply;
 
-    if (!first_line(o) || !next_reply(o, &reply))
+    if (!first_line(o) || !imap_opening_reply(o, &reply))
         return false;
     if (reply.kind != IMAP_REPLY_CONDITION ||
         (reply.condition != IMAP_COND_OK && reply.condition != IMAP_COND_PREAUTH))
@@ -252,7 +256,7 @@ static bool ask_capabilities(struct opening *o)
 
     if (o->session->capabilities.known)
         return true;
-    if (!command(o, "CAPABILITY", &reply))
+    if (!imap_opening_command(o, "CAPABILITY", &reply))
         return false;
     return reply.condition == IMAP_COND_OK ||
            imap_opening_fail(o, IMAP_ERROR_PROTOCOL, "%s does not tell what it can do",
@@ -277,7 +281,7 @@ static bool starttls(struct opening *o)
             o, IMAP_ERROR_TLS,
             "%s offers no STARTTLS at port %u; use imaps:// if it has TLS at another port",
             o->server->host, o->server->port);
-    if (!command(o, "STARTTLS", &reply))
+    if (!imap_opening_command(o, "STARTTLS", &reply))
         return false;
     if (reply.condition != IMAP_COND_OK) {
         g_autofree char *text = imap_opening_said(o, reply.text);
@@ -295,115 +299,6 @@ static bool starttls(struct opening *o)
     if (g_error_matches(*o->error, IMAP_ERROR, IMAP_ERROR_NOT_IMAP))
         (*o->error)->code = IMAP_ERROR_TLS; /* it does speak IMAP, and went on with it */
     return false;
-}
-
-/* ---- after it ---------------------------------------------------------------------------------
- */
-
-enum { ASK_CAPABILITY = 1, ASK_ID = 2, ASK_ENABLE = 4, ASK_NAMESPACE = 8, ASKS = 4 };
-
-static const char ID[] = "ID (\"name\" \"mailmount\" \"version\" \"" MAILMOUNT_VERSION "\")";
-
-static const struct enabled {
-    unsigned capability;
-    const char *word;
-} ENABLED[] = {
-    {IMAP_CAP_IMAP4REV2, " IMAP4rev2"},
-    {IMAP_CAP_UTF8_ACCEPT, " UTF8=ACCEPT"},
-    {IMAP_CAP_CONDSTORE, " CONDSTORE"},
-    {IMAP_CAP_QRESYNC, " QRESYNC"},
-};
-
-/* iCloud's QRESYNC reports wrong messages as vanished; so does a server that tells its
- * capabilities (imap_capabilities_set()). */
-static bool qresync_broken(const char *host)
-{
-    g_autofree char *lower = g_ascii_strdown(host, -1);
-
-    return strcmp(lower, "imap.mail.me.com") == 0 || g_str_has_suffix(lower, "-imap.mail.me.com");
-}
-
-/* "ENABLE" and what of this the server has; NULL: nothing. */
-static char *enable_command(const struct opening *o, unsigned has)
-{
-    g_autoptr(GString) text = g_string_new("ENABLE");
-    size_t bare = text->len;
-
-    if (!(has & (IMAP_CAP_ENABLE | IMAP_CAP_IMAP4REV2)))
-        return NULL;
-    if (qresync_broken(o->server->host))
-        has &= ~(unsigned)IMAP_CAP_QRESYNC;
-    for (size_t i = 0; i < G_N_ELEMENTS(ENABLED); i++)
-        if (has & ENABLED[i].capability)
-            g_string_append(text, ENABLED[i].word);
-    return text->len > bare ? g_strdup(text->str) : NULL;
-}
-
-/* What is worth asking a server that has these. */
-static unsigned asks_for(const struct opening *o, unsigned has)
-{
-    g_autofree char *enable = enable_command(o, has);
-
-    return (has & IMAP_CAP_ID ? ASK_ID : 0) | (enable ? ASK_ENABLE : 0) |
-           (has & IMAP_CAP_NAMESPACE ? ASK_NAMESPACE : 0);
-}
-
-/* Sends these in one write and waits for the answers, which may be refusals. */
-static bool ask(struct opening *o, unsigned asks, unsigned has)
-{
-    g_autofree char *enable = enable_command(o, has);
-    const char *texts[ASKS] = {"CAPABILITY", ID, enable, "NAMESPACE"};
-    g_autoptr(GString) lines = g_string_new(NULL);
-    char tags[ASKS][24];
-    unsigned pending = asks;
-    struct imap_reply reply;
-
-    for (unsigned i = 0; i < ASKS; i++) {
-        if (!(asks & 1U << i))
-            continue;
-        imap_tag_next(tags[i]);
-        g_string_append_printf(lines, "%s %s\r\n", tags[i], texts[i]);
-    }
-    imap_opening_say(o, lines->str, lines->len, NULL);
-    while (pending) {
-        if (!next_reply(o, &reply))
-            return false;
-        for (unsigned i = 0; i < ASKS && reply.kind == IMAP_REPLY_TAGGED; i++)
-            if (pending & 1U << i && strcmp(reply.tag, tags[i]) == 0)
-                pending &= ~(1U << i);
-    }
-    return true;
-}
-
-/* Capabilities, ID, ENABLE and NAMESPACE: one round trip, a second only for what the server told in
- * the first.
- */
-static bool introduce(struct opening *o)
-{
-    struct imap_capabilities *capabilities = &o->session->capabilities;
-    unsigned has = capabilities->flags, asked = asks_for(o, has);
-
-    if (!ask(o, asked | (capabilities->known ? 0 : ASK_CAPABILITY), has))
-        return false;
-    has = capabilities->flags;
-    return ask(o, asks_for(o, has) & ~asked, has);
-}
-
-/* Last and alone, since all that the server says behind its OK is compressed (RFC 4978, 3). */
-static bool compress(struct opening *o)
-{
-    struct imap_session *session = o->session;
-    struct imap_reply reply;
-
-    if (o->server->no_compression || !(session->capabilities.flags & IMAP_CAP_COMPRESS))
-        return true;
-    o->bytewise = true;
-    bool answered = command(o, "COMPRESS DEFLATE", &reply);
-    o->bytewise = false;
-    if (!answered || reply.condition != IMAP_COND_OK)
-        return answered;
-    return imap_stream_compress(session->stream) ||
-           imap_opening_fail(o, IMAP_ERROR_LOST, "%s: no memory for compression", o->server->host);
 }
 
 /* ---- all of it --------------------------------------------------------------------------------
@@ -440,7 +335,7 @@ static bool opening_run(struct opening *o)
     imap_wait_tell(&o->wait, IMAP_STEP_SIGN_IN, NULL);
     if (!o->preauth && !imap_opening_sign_in(o))
         return false;
-    if (!introduce(o) || !compress(o))
+    if (!imap_opening_introduce(o) || !imap_opening_compress(o))
         return false;
     signed_in_tell(o);
     return true;
@@ -449,13 +344,27 @@ static bool opening_run(struct opening *o)
 static bool opening_try(struct opening *o)
 {
     const struct imap_limits limits = {.literal_max = o->server->literal_max};
+    struct imap_session *session = o->session = imap_session_new();
 
-    o->session = imap_session_new();
-    o->session->parser = imap_parser_new(&limits);
+    o->asking = false;
+    o->caution = imap_flaws_begin(o->server->flaws);
+    session->flaws = imap_flaws_ref(o->server->flaws);
+    session->capabilities.without = o->caution.known;
+    session->queue.serial = o->caution.known & IMAP_FLAW_PIPELINING;
+    session->parser = imap_parser_new(&limits);
     if (opening_run(o))
         return true;
     g_clear_pointer(&o->session, imap_session_free);
     return false;
+}
+
+/* Whether it failed of what was asked, so that it may go better without. */
+static bool opening_learns(struct opening *o)
+{
+    if (!o->asking || g_error_matches(*o->error, IMAP_ERROR, IMAP_ERROR_CANCELLED))
+        return false;
+    o->cut.silent = g_error_matches(*o->error, IMAP_ERROR, IMAP_ERROR_TIMEOUT);
+    return imap_flaws_cut_short(o->server->flaws, &o->cut);
 }
 
 /* Signing in without binding to TLS would be what somebody between wants, so that is for the user
@@ -480,14 +389,24 @@ struct imap_session *imap_session_open(const struct imap_server *server,
 
     imap_wait_start(&o.wait, server->host, server->timeout_s, cancel);
     o.wait.server = server;
-    if (opening_try(&o))
-        return o.session;
-    if (o.unbound) { /* once more, on a new connection (RFC 5929, RFC 9266: there are two ways) */
+    bool opened = opening_try(&o);
+    /* once more, on a new connection: there are two ways (RFC 5929, RFC 9266) */
+    if (!opened && o.unbound) {
         g_clear_error(&failure);
         o.other_binding = true;
         o.unbound = NULL;
-        if (opening_try(&o))
-            return o.session;
+        opened = opening_try(&o);
+    }
+    for (unsigned i = 1; !opened && opening_learns(&o) && i < ATTEMPTS_MAX; i++) {
+        g_info("%s; once more", failure->message);
+        g_clear_error(&failure);
+        imap_wait_start(&o.wait, server->host, server->timeout_s, cancel);
+        o.wait.server = server;
+        opened = opening_try(&o);
+    }
+    if (opened) {
+        imap_flaws_through(server->flaws);
+        return o.session;
     }
     if (o.unbound)
         unbound_refused(&o);

@@ -1,4 +1,4 @@
-/* A session in the making: what open.c and signin.c share. Private to imap/. */
+/* A session in the making: what open.c, signin.c and introduce.c share. Private to imap/. */
 #pragma once
 
 #include "imap/dial.h"
@@ -10,6 +10,9 @@ struct opening {
     struct imap_session *session;
     struct imap_wait wait;
     GError **error;
+    struct imap_caution caution;
+    bool asking;         /* what may be left out, and waits for: */
+    struct imap_cut cut; /* if the connection ended now */
     bool preauth;
     /* read no byte beyond the reply that is waited for: what follows is of another coding */
     bool bytewise;
@@ -28,6 +31,18 @@ void imap_opening_say(struct opening *o, const char *bytes, size_t length, const
  * come. False with the error set. */
 bool imap_opening_answer(struct opening *o, const char *tag, bool plus, struct imap_reply *reply);
 
+/* Waits for the next reply and heeds what counts whenever it comes. False with the error set. */
+bool imap_opening_reply(struct opening *o, struct imap_reply *reply);
+/* Gives a command without arguments that are worth hiding, and waits for its tagged reply. */
+bool imap_opening_command(struct opening *o, const char *text, struct imap_reply *reply);
+
 /* Signs in (signin.c; RFC 9051, 6.2.2 and 6.2.3) on a session whose capabilities are known. False
  * with the error set. */
 bool imap_opening_sign_in(struct opening *o);
+
+/* Asks for capabilities, ID, ENABLE and NAMESPACE (introduce.c): one round trip, a second only for
+ * what the server told in the first. False with the error set. */
+bool imap_opening_introduce(struct opening *o);
+/* COMPRESS, if it is offered: last and alone, since all that the server says behind its OK is
+ * compressed (RFC 4978, 3). False with the error set. */
+bool imap_opening_compress(struct opening *o);

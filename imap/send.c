@@ -35,6 +35,7 @@ struct imap_command *imap_session_command(struct imap_session *session,
 struct imap_request *imap_session_request(struct imap_session *session, imap_done done, void *data)
 {
     idle_yields(session, NULL);
+    imap_session_heed(session);
     imap_session_wake(session);
     return imap_queue_request(&session->queue, done, data);
 }

@@ -27,6 +27,7 @@ static void session_release(struct imap_session *session)
         return;
     imap_stream_free(session->stream);
     imap_parser_free(session->parser);
+    imap_flaws_unref(session->flaws);
     imap_capabilities_clear(&session->capabilities);
     imap_queue_clear(&session->queue);
     imap_mailbox_clear(&session->mailbox);
@@ -43,6 +44,8 @@ void imap_session_fail(struct imap_session *session, enum imap_error error, cons
     if (session->closed)
         return;
     g_debug("connection %u ends: %s", session->number, text);
+    if (error != IMAP_ERROR_UNAVAILABLE)
+        imap_flaws_ended(session);
     session->closed = error;
     session->closed_text = g_strdup(text);
     imap_mailbox_reset(&session->mailbox, false);
@@ -50,6 +53,21 @@ void imap_session_fail(struct imap_session *session, enum imap_error error, cons
         g_source_remove_unix_fd(session->source, session->fd_tag);
     session->fd_tag = NULL;
     imap_session_wake(session);
+}
+
+void imap_session_heed(struct imap_session *session)
+{
+    unsigned known = imap_flaws_known(session->flaws);
+
+    session->capabilities.without |= known;
+    session->capabilities.flags &= ~known;
+    session->queue.serial |= (known & IMAP_FLAW_PIPELINING) != 0;
+}
+
+void imap_session_stalled(const struct imap_session *session)
+{
+    if (!session->closed)
+        imap_flaws_ended(session);
 }
 
 void imap_session_wake(struct imap_session *session)
@@ -221,6 +239,7 @@ void imap_session_attach(struct imap_session *session, GMainContext *context,
     static GSourceFuncs functions = {.dispatch = session_turn};
 
     g_return_if_fail(session->source == NULL);
+    imap_session_heed(session);
     session->events = events;
     session->events_data = data;
     session->source = g_source_new(&functions, sizeof(struct session_source));

@@ -4,6 +4,7 @@
 
 #include "imap/capability.h"
 #include "imap/command.h"
+#include "imap/flaws.h"
 #include "imap/mailbox.h"
 #include "imap/reply.h"
 #include "imap/stream.h"
@@ -16,8 +17,9 @@ struct imap_session {
     struct imap_stream *stream;
     struct imap_parser *parser;
     struct imap_capabilities capabilities;
-    bool utf8;         /* ENABLED: mailbox names are UTF-8 */
-    bool qresync;      /* ENABLED: so it is */
+    bool utf8;                /* ENABLED: mailbox names are UTF-8 */
+    bool qresync;             /* ENABLED: so it is */
+    struct imap_flaws *flaws; /* what the server does not stand; NULL: not kept */
     char **namespaces; /* prefixes of all namespaces (RFC 2342), wire names; NULL: not told */
     uint32_t apart;    /* bit i: LIST "*" is known to leave namespace i out */
     GPtrArray *alerts; /* of char *: heard before there was anybody to tell */
@@ -30,6 +32,7 @@ struct imap_session {
     struct imap_queue queue;
     struct imap_mailbox mailbox;
     const struct imap_request *finishing; /* whose `done` is being called; NULL: none */
+    bool inbox_sought;                    /* LIST left it out, so it was asked for by name */
     bool notified;                        /* NOTIFY was asked for: STATUS may come by itself */
     char *wanted; /* wire name of what is selected or about to be; NULL: none */
     /* the end */
@@ -53,6 +56,8 @@ struct imap_session *imap_session_new(void);
 void imap_session_reply(struct imap_session *session, struct imap_reply *reply);
 /* The connection is over; who waits is told at the end of this turn of the main loop. */
 void imap_session_fail(struct imap_session *session, enum imap_error error, const char *text);
+/* Goes by what other sessions with this server have learned since. */
+void imap_session_heed(struct imap_session *session);
 /* Whether it was freed or has failed: nothing is read any more. */
 bool imap_session_over(const struct imap_session *session);
 /* Calls `done` of all requests that are. */

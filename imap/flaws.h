@@ -1,0 +1,51 @@
+/* What a server was seen not to stand, learned while talking to it. Private to imap/; what the
+ * owner of a session sees of it is in imap.h.
+ *
+ * A *blame* is a set of capabilities that a command makes use of (NOTIFY, or ENABLE and IMAP4rev2).
+ * A command that is outstanding when the connection ends is suspected; if that happens to it again
+ * before it was answered, its capabilities are left out from then on, as if they were not offered.
+ *
+ * Setting up goes one step further, as there several commands are outstanding at once, and nothing
+ * works at all until it is through. If a connection ends there the next one is made at once, and
+ * there they are asked one at a time behind a NOOP. If the NOOP dies too then it is not for what
+ * was asked, and nothing is learned. If all are answered then they were too many at once.
+ *
+ * Commands that did not wait for the answers before them are *crowded*. If connections end again
+ * and again while such are outstanding, and none was ever answered well, the server is given one
+ * command at a time.
+ *
+ * All functions may be called from any thread, and with NULL: then nothing is known or learned. */
+#pragma once
+
+#include "imap/imap.h"
+
+struct imap_session;
+
+/* What a session that is being set up has to go by. */
+struct imap_caution {
+    unsigned known; /* as of imap_flaws_known() */
+    bool one_by_one;
+    bool brief; /* a quarter of the time-out is time enough, as there will be other attempts */
+};
+struct imap_caution imap_flaws_begin(struct imap_flaws *flaws);
+/* How it ended. */
+struct imap_cut {
+    unsigned blame; /* of what was outstanding; 0: of a NOOP */
+    bool several;   /* it was more than one command */
+    bool silent;    /* the connection was not closed, but nothing came */
+};
+/* Returns whether another attempt would learn more. */
+bool imap_flaws_cut_short(struct imap_flaws *flaws, const struct imap_cut *cut);
+/* It is through. */
+void imap_flaws_through(struct imap_flaws *flaws);
+
+/* The server answered what makes use of these. */
+void imap_flaws_acquit(struct imap_flaws *flaws, unsigned blame);
+
+/* What an attached session heard or met with. The first is called for each tagged reply, and says
+ * whether it is a BAD for what did not wait, of a server that nobody has seen to take such: then
+ * the connection must end. */
+struct imap_command;
+bool imap_flaws_answered(struct imap_session *session, const struct imap_command *command,
+                         enum imap_error error);
+void imap_flaws_ended(const struct imap_session *session);
