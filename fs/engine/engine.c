@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "fs/engine/flaws.h"
 #include "fs/engine/identity.h"
 #include "fs/engine/job.h"
 #include "fs/engine/parse.h"
@@ -486,6 +487,7 @@ static gpointer engine_run(gpointer data)
     struct engine *engine = data;
     g_main_context_push_thread_default(engine->context);
     engine_read_notes(engine);
+    flaws_load(engine);
     if (engine->journal != NULL) {
         push_load_placed(engine);
         push_kick(engine);

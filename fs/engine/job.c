@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "fs/engine/flaws.h"
+
 #define ATTEMPTS_MAX 3
 
 static const struct job_class *const CLASSES[] = {
@@ -349,12 +351,14 @@ void job_lost(struct job *job, bool blameless)
 static void job_examined(struct job *job, unsigned step, const struct imap_result *result)
 {
     struct line *line = job->line;
+    if (flaws_opened(job, result))
+        job->lost = true;
     line->examining--;
     if (result->error == IMAP_OK)
         line->uidvalidity = imap_session_state(line->session)->uidvalidity;
     else if (line->examining == 0)
         line->folder = line->uidvalidity = 0;
-    if (step != JOB_STEP_SELECT || job->state == JOB_ENDED)
+    if (step != JOB_STEP_SELECT || job->state == JOB_ENDED || job->lost)
         return;
     if (result->error != IMAP_OK)
         job_end(job, job_examine_error(result));

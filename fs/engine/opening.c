@@ -103,6 +103,7 @@ void opening_unref(struct opening *opening)
     g_object_unref(opening->cancel);
     account_drop(&opening->account);
     secret_unref(opening->secret);
+    imap_flaws_unref(opening->flaws);
     g_clear_pointer(&opening->context, g_main_context_unref);
     crew_unref(opening->crew);
     g_free(opening);
@@ -132,6 +133,7 @@ struct imap_session *opening_session(const struct account *account, const struct
         .cert_file = account->tls_cert,
         .key_file = account->tls_key,
         .timeout_s = account->timeout_s,
+        .flaws = watch->flaws,
         .transcript = watch->transcript ? opening_transcript : NULL,
         .progress = watch->progress,
         .progress_data = watch->data,
@@ -148,7 +150,7 @@ struct imap_session *opening_session(const struct account *account, const struct
 
 static void opening_try(struct opening *opening)
 {
-    const struct opening_watch watch = {.transcript = opening->transcript};
+    const struct opening_watch watch = {.transcript = opening->transcript, .flaws = opening->flaws};
 
     g_clear_error(&opening->error);
     opening->session = opening_session(&opening->account, opening->secret, &watch, opening->cancel,
@@ -222,14 +224,15 @@ static gpointer opening_run(gpointer data)
     return NULL;
 }
 
-struct opening *opening_start(const struct account *account, struct secret *secret, bool transcript,
-                              struct crew *crew, GMainContext *context, GSourceFunc ready,
-                              void *owner)
+struct opening *opening_start(const struct account *account, struct imap_flaws *flaws,
+                              struct secret *secret, bool transcript, struct crew *crew,
+                              GMainContext *context, GSourceFunc ready, void *owner)
 {
     struct opening *opening = g_new0(struct opening, 1);
     opening->references = 2; /* the caller's and the thread's */
     opening->cancel = g_cancellable_new();
     account_copy(&opening->account, account);
+    opening->flaws = imap_flaws_ref(flaws);
     opening->secret = secret != NULL ? secret_ref(secret) : NULL;
     opening->transcript = transcript;
     opening->crew = crew_enter(crew);

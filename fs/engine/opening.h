@@ -22,7 +22,8 @@ struct opening {
     GCancellable *cancel;
     /* the thread's until it has handed over, then the engine's */
     struct account account; /* a copy of its own */
-    struct secret *secret;  /* to sign in with; NULL: ask. Afterwards the one that was used */
+    struct imap_flaws *flaws;
+    struct secret *secret; /* to sign in with; NULL: ask. Afterwards the one that was used */
     struct crew *crew;
     GMainContext *context; /* under the crew's lock; NULL: abandoned */
     GSourceFunc ready;
@@ -34,9 +35,9 @@ struct opening {
 
 /* Starts the thread; `ready` runs in `context` with the opening as its argument when it is done.
  * Returns a reference. */
-struct opening *opening_start(const struct account *account, struct secret *secret, bool transcript,
-                              struct crew *crew, GMainContext *context, GSourceFunc ready,
-                              void *owner);
+struct opening *opening_start(const struct account *account, struct imap_flaws *flaws,
+                              struct secret *secret, bool transcript, struct crew *crew,
+                              GMainContext *context, GSourceFunc ready, void *owner);
 void opening_unref(struct opening *opening);
 
 /* Who looks on. */
@@ -44,6 +45,7 @@ struct opening_watch {
     bool transcript;        /* to the log */
     imap_progress progress; /* NULL: nobody */
     void *data;
+    struct imap_flaws *flaws; /* NULL: none are known or learned */
 };
 /* One attempt, in this thread, as imap_session_open(); `secret` may be NULL. */
 struct imap_session *opening_session(const struct account *account, const struct secret *secret,

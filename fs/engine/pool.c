@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "fs/engine/flaws.h"
 #include "fs/engine/job.h"
 #include "fs/engine/mirror.h"
 #include "fs/engine/opening.h"
@@ -76,6 +77,14 @@ static void pool_lose(struct engine *engine, gint64 now)
     job_fail_waiting(engine, pool->why);
 }
 
+/* Whether it is known by now what the connection ended of, so that the jobs will fare better. */
+static bool pool_learned(struct pool *pool)
+{
+    unsigned before = pool->flaws_seen;
+    pool->flaws_seen = imap_flaws_known(pool->flaws);
+    return (pool->flaws_seen & ~before) != 0;
+}
+
 struct doom {
     struct engine *engine;
     uint32_t line;
@@ -90,16 +99,25 @@ static gboolean line_drop_later(gpointer data)
         return G_SOURCE_REMOVE;
     struct pool *pool = &engine->pool;
     gint64 now = engine_now(engine);
-    if (now - line->opened_us >= LINE_GOOD)
+    if (now - line->opened_us >= LINE_GOOD && line->refusals == 0)
         pool->backoff_us = 0;
     bool silent = line->reason == IMAP_ERROR_TIMEOUT;
-    line_drop(line, false);
+    if (silent)
+        imap_session_stalled(line->session);
+    line_drop(line, pool_learned(pool));
     if (silent && pool->lines->len == 0)
         pool_lose(engine, now);
     if (pool->lines->len == 0 && pool->openings->len == 0 && pool->next_us == 0)
-        pool->next_us = now + pool_backoff(pool); /* sooner, if somebody asks */
+        pool->next_us = pool->barred_us > now
+                            ? pool->barred_us
+                            : now + pool_backoff(pool); /* sooner, if somebody asks */
     job_schedule(engine);
     return G_SOURCE_REMOVE;
+}
+
+void pool_bar(struct engine *engine)
+{
+    engine->pool.barred_us = engine_now(engine) + pool_backoff(&engine->pool);
 }
 
 void pool_doom(struct line *line, enum imap_error reason)
@@ -211,15 +229,16 @@ static gboolean pool_ready(gpointer data)
 bool pool_may_open(const struct engine *engine)
 {
     const struct pool *pool = &engine->pool;
-    return !g_atomic_int_get(&engine->stopping) &&
+    return !g_atomic_int_get(&engine->stopping) && engine_now(engine) >= pool->barred_us &&
            pool->lines->len + pool->openings->len < pool->cap;
 }
 
 static void pool_attempt(struct engine *engine)
 {
     struct pool *pool = &engine->pool;
-    struct opening *opening = opening_start(engine->account, pool->secret, engine->transcript,
-                                            pool->crew, engine->context, pool_ready, engine);
+    struct opening *opening =
+        opening_start(engine->account, pool->flaws, pool->secret, engine->transcript, pool->crew,
+                      engine->context, pool_ready, engine);
     opening->began_us = engine_now(engine);
     g_ptr_array_add(pool->openings, opening);
 }
@@ -243,7 +262,7 @@ void pool_retry(struct engine *engine)
 {
     struct pool *pool = &engine->pool;
     pool->backoff_us = 0;
-    pool->next_us = 0;
+    pool->next_us = pool->barred_us = 0;
     while (!engine_hears(engine) && pool->lines->len > 0)
         line_drop(pool->lines->pdata[pool->lines->len - 1], true);
     pool_try(engine);
@@ -318,7 +337,8 @@ void pool_tick(struct engine *engine, gint64 now)
     }
     if (pool->cap < engine->account->connections && now >= pool->cap_until_us)
         pool->cap = MAX(engine->account->connections, 1);
-    if (pool->next_us == 0 || now < pool->next_us)
+    flaws_keep(engine);
+    if (pool->next_us == 0 || now < MAX(pool->next_us, pool->barred_us))
         return;
     pool->next_us = 0;
     if (pool->lines->len == 0 && pool->openings->len == 0 && pool_may_open(engine))
@@ -340,7 +360,7 @@ void pool_wake(struct engine *engine)
         line_drop(pool->lines->pdata[pool->lines->len - 1], true);
     pool->failing = false;
     pool->backoff_us = 0;
-    pool->next_us = 0;
+    pool->next_us = pool->barred_us = 0;
     if (pool_may_open(engine))
         pool_attempt(engine);
     job_schedule(engine);
@@ -354,6 +374,7 @@ void pool_init(struct engine *engine, struct secret *secret)
     pool->lines = g_ptr_array_new();
     pool->openings = g_ptr_array_new_with_free_func((GDestroyNotify)opening_unref);
     pool->crew = crew_new();
+    pool->flaws = imap_flaws_new(0);
     pool->cap = MAX(engine->account->connections, 1);
     pool->secret = secret != NULL ? secret_ref(secret) : NULL;
 }
@@ -361,6 +382,7 @@ void pool_init(struct engine *engine, struct secret *secret)
 void pool_clear(struct engine *engine)
 {
     struct pool *pool = &engine->pool;
+    flaws_keep(engine);
     pool_abandon(pool);
     while (pool->lines->len > 0)
         line_drop(pool->lines->pdata[pool->lines->len - 1], true);
@@ -378,4 +400,5 @@ void pool_free(struct engine *engine)
     g_ptr_array_unref(pool->lines);
     g_ptr_array_unref(pool->openings);
     secret_unref(pool->secret);
+    imap_flaws_unref(pool->flaws);
 }

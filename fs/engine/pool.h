@@ -26,6 +26,8 @@ struct line {
     uint32_t folder; /* the directory's slot, 0: none */
     uint32_t uidvalidity;
     gint64 selected_us;    /* when that was asked for */
+    bool opened;           /* a mailbox was; until then: */
+    unsigned refusals;     /* of mailboxes that can be, in a row */
     unsigned examining;    /* EXAMINEs not answered: what comes unasked is of no known mailbox */
     struct mirror *mirror; /* what came unasked and is not in the cache yet, NULL: nothing */
     GQueue jobs;           /* running here, in the order of their first command */
@@ -54,6 +56,10 @@ struct pool {
     gint64 cap_until_us; /* when a lowered cap may rise again */
     uint32_t last_line;
     struct secret *secret;
+    struct imap_flaws *flaws; /* what the server does not stand */
+    unsigned flaws_kept;      /* what of that is noted in the cache */
+    unsigned flaws_seen;      /* what was known when a line was last dropped */
+    gint64 barred_us;         /* no attempt before, 0: at any time */
     /* the last attempt */
     bool failing;          /* it failed, and no line is open */
     enum engine_error why; /* while failing: ENGINE_OFFLINE or ENGINE_LOGIN */
@@ -83,6 +89,8 @@ void pool_retry(struct engine *engine);
 void pool_nudge(struct engine *engine);
 /* Wall clock of the next attempt, 0: none is due, or one is under way. Microseconds. */
 gint64 pool_next_try(const struct engine *engine);
+/* A connection opened no mailbox: the next one is made after a pause that grows. */
+void pool_bar(struct engine *engine);
 /* Drops the line in the loop's next turn; its jobs go elsewhere. */
 void pool_doom(struct line *line, enum imap_error reason);
 /* Looks at time: lines stalled or long unused, attempts due. */
