@@ -17,6 +17,7 @@ from lib import plainsession, scripted
 from lib.mount import wait_for
 
 TESTS = Path(__file__).resolve().parents[1]
+USUAL = scripted.Session  # others are put in its place
 
 
 def letter(number, lines=3):
@@ -50,13 +51,13 @@ def all_there(mount, numbers=range(1, 7), mailbox="INBOX"):
     assert all(there(mount, n, mailbox) for n in numbers)
 
 
-def tried(call):
+def tried(call, *also):
     """What it returns; False where it failed as the mount does while a server is out of reach."""
     try:
         return call()
     except OSError as problem:
         assert problem.errno in (errno.EIO, errno.ENETUNREACH, errno.ETIMEDOUT, errno.EAGAIN,
-                                 errno.EHOSTUNREACH), problem
+                                 errno.EHOSTUNREACH, *also), problem
         return False
 
 
@@ -66,9 +67,10 @@ class Quirky:
     def __init__(self, mounts, monkeypatch):
         self.mounts, self.monkeypatch, self.servers = mounts, monkeypatch, []
 
-    def mount(self, session=scripted.Session, mailboxes=None, options=(), **more):
+    def mount(self, session=USUAL, mailboxes=None, options=(), hung=None, **more):
         self.monkeypatch.setattr(scripted, "Session", session)
         server = scripted.Scripted(mailboxes or {"INBOX": LETTERS}, **more)
+        server.hung = hung
         server.faults, server.wronged = 0, set()  # how often the quirk was shown, and for what
         self.servers.append(server.__enter__())
         return server, self.mounts(server, options=list(options))
@@ -87,7 +89,7 @@ def quirky(mounts, monkeypatch):
 # ---- identity and sequence numbers
 
 def expunged_amid_a_fetch(quirky):
-    class Session(scripted.Session):
+    class Session(USUAL):
         def do_uid_fetch(self, arguments, tag):
             if "RFC822.SIZE" not in arguments or self.server.faults:
                 return super().do_uid_fetch(arguments, tag)
@@ -133,7 +135,7 @@ def only_uids_are_sent(quirky):
 def tags_are_never_used_again(quirky):
     tags = []
 
-    class Session(scripted.Session):
+    class Session(USUAL):
         def read(self):
             line = super().read()
             tags.append(line.partition(" ")[0])
@@ -150,7 +152,7 @@ def tags_are_never_used_again(quirky):
 # ---- answers that are not what they should be
 
 def esearch_answered_as_of_old(quirky):
-    class Session(scripted.Session):
+    class Session(USUAL):
         def do_uid_search(self, arguments, tag):
             self.server.faults += "RETURN" in arguments
             return super().do_uid_search(re.sub(r"RETURN \(.*?\) ", "", arguments), tag)
@@ -167,7 +169,7 @@ def esearch_answered_as_of_old(quirky):
 
 def lines_that_mean_nothing(quirky):
     """Before each answer, and each answer twice."""
-    class Session(scripted.Session):
+    class Session(USUAL):
         def send(self, line):
             data = line.encode() if isinstance(line, str) else line
             if re.match(rb"\w+ (OK|NO|BAD)", data):
@@ -180,7 +182,7 @@ def lines_that_mean_nothing(quirky):
 
 def a_range_that_is_not_kept(quirky):
     """Everything comes for a range, under the range's origin."""
-    class Session(scripted.Session):
+    class Session(USUAL):
         def body(self, message, section, origin, length):
             if origin is None or int(origin) == 0:
                 return super().body(message, section, origin, length)
@@ -200,7 +202,7 @@ def a_range_that_is_not_kept(quirky):
 def literals_of_another_length(quirky):
     """Their length is said wrong the first time."""
     def session(wrong):
-        class Session(scripted.Session):
+        class Session(USUAL):
             def body(self, message, section, origin, length):
                 piece = super().body(message, section, origin, length)
                 if section or message.uid in self.server.wronged:
@@ -217,7 +219,7 @@ def literals_of_another_length(quirky):
 
 
 def byes_without_end(quirky):
-    class Session(scripted.Session):
+    class Session(USUAL):
         def do_uid_fetch(self, arguments, tag):
             if "BODY.PEEK[]" in arguments and not self.server.faults:
                 self.server.faults += 1
@@ -234,7 +236,7 @@ def byes_without_end(quirky):
 def one_message_that_cannot_be_fetched(quirky):
     """The set that it is in is refused, whole or from there on."""
     def session(whole, what):
-        class Session(scripted.Session):
+        class Session(USUAL):
             def do_uid_fetch(self, arguments, tag):
                 uids, _, rest = arguments.partition(" ")
                 found = [m.uid for _, m in self.wanted(uids)]
@@ -250,6 +252,8 @@ def one_message_that_cannot_be_fetched(quirky):
                                                          "BODY.PEEK[]")):
         server, mount = quirky.mount(session(whole, what), options=["timeout=5"])
         assert wait_for(lambda: len(listed(mount)) >= 5), (whole, what)
+        for entry in listed(mount):
+            tried(lambda: os.listdir(mount.path / "INBOX" / entry[:-len(".eml")]))
         assert all(there(mount, n) for n in (1, 2, 4, 5, 6)), (whole, what)
         try:
             there(mount, 3)
@@ -261,58 +265,115 @@ def one_message_that_cannot_be_fetched(quirky):
 # ---- what is offered and does not work
 
 def a_list_without_inbox(quirky):
-    """LIST with RETURN leaves it out."""
-    class Session(scripted.Session):
-        def do_list(self, arguments, tag):
-            if "RETURN" not in arguments:
-                return super().do_list(arguments, tag)
-            self.server.faults += 1
-            for name in ("Other", "Third"):
-                self.send('* LIST () "/" ' + name)
-            return "OK done"
-    boxes = {"INBOX": LETTERS, "Other": LETTERS[:2], "Third": []}
-    server, mount = quirky.mount(Session, boxes)
-    all_there(mount)
-    all_there(mount, (1, 2), "Other")
-    assert server.faults
+    """LIST with RETURN leaves it out, or all; perhaps a plain one does, too."""
+    def session(extended, plain):
+        class Session(USUAL):
+            def do_list(self, arguments, tag):
+                shown = extended if "RETURN" in arguments else plain
+                if '"*"' not in arguments:
+                    shown = ["INBOX"]
+                self.server.faults += "INBOX" not in shown
+                for name in shown:
+                    self.send('* LIST (%s) "/" %s' % (
+                        "\\Trash" if name == "Third" and "RETURN" in arguments else "", name))
+                return "OK done"
+        return Session
+    names = ["INBOX", "Other", "Third"]
+    for extended, plain in ((names[1:], names), ([], names), (names[1:], names[1:])):
+        boxes = {"INBOX": LETTERS, "Other": LETTERS[:2], "Third": []}
+        server, mount = quirky.mount(session(extended, plain), boxes)
+        assert sorted(os.listdir(mount.path)) == names
+        all_there(mount)
+        all_there(mount, (1, 2), "Other")
+        assert server.faults
+        plainly = len(server.sent(r'^LIST "" "\*"$'))
+        mount.unmount()
+        mount.__enter__()  # it is known
+        assert sorted(os.listdir(mount.path)) == names
+        lists = server.commands[-10:]
+        assert len(server.sent(r'^LIST "" "\*"$')) > plainly
+        assert lists.index('LIST "" "*"') == lists.index('LIST "" INBOX') - 1
+        server.add("INBOX", letter(7))
+        assert wait_for(lambda: len(listed(mount)) == 7)
+        all_there(mount, range(1, 8))
 
 
-def a_question_that_ends_the_connection(quirky):
-    """NAMESPACE: it is not asked again."""
-    class Session(scripted.Session):
-        def do_namespace(self, arguments, tag):
-            self.server.faults += 1
-            self.close()
-            raise EOFError
-    server, mount = quirky.mount(Session)
-    all_there(mount)
-    assert server.faults
+def questions_that_end_the_connection(quirky):
+    """Or are never answered: each is soon left out, and is in the next mount."""
+    def session(verb, silent):
+        class Session(USUAL):
+            def read(self):
+                line = super().read()
+                if not re.match(r"\w+ " + verb, line):
+                    return line
+                self.server.faults += 1
+                if silent:
+                    self.server.hung.wait(60)
+                self.close()
+                raise EOFError
+        return Session
+    capabilities = scripted.CAPABILITIES + " COMPRESS=DEFLATE NOTIFY"
+    hung = threading.Event()
+    for verb, silent in itertools.chain(
+            ((v, False) for v in ("ID", "ENABLE", "NAMESPACE", "COMPRESS", "LIST .*STATUS",
+                                  "LIST .*RETURN", "NOTIFY")),
+            ((v, True) for v in ("ID", "ENABLE", "NAMESPACE", "COMPRESS"))):
+        made = session(verb, silent)
+        made.do_notify = lambda self, arguments, tag: "OK done"
+        server, mount = quirky.mount(made, capabilities=capabilities, options=["timeout=20"],
+                                     hung=hung)
+        all_there(mount)
+        assert wait_for(lambda: server.faults), verb
+        wait_for(lambda: verb != "NOTIFY" or server.faults >= 2)
+        mount.unmount()
+        most = 4 if "RETURN" in verb else 2  # first without STATUS, then not at all
+        assert server.faults == most, (verb, silent, server.commands)
+        mount.__enter__()
+        all_there(mount)
+        mount.unmount()
+        assert server.faults == most, (verb, silent)
+    hung.set()
 
 
 def one_command_at_a_time(quirky):
-    """A server that ends the connection when a second one comes before the first is answered, once
-    it is signed in."""
-    class Session(scripted.Session):
-        def read(self):
-            line = super().read()
-            if re.match(r"\w+ (UID|SELECT|EXAMINE|STATUS|LIST|LSUB)", line, re.I):
+    """Once it is signed in, a second one that comes before the first is answered ends the
+    connection, or is lost, or refused."""
+    def session(what):
+        class Session(USUAL):
+            def read(self):
+                line = super().read()
+                if not re.match(r"\w+ (UID|SELECT|EXAMINE|STATUS|LIST|LSUB)", line, re.I):
+                    return line
                 self.socket.setblocking(False)
                 more = self.file.peek(1)
                 self.socket.setblocking(True)
                 if more:
                     self.server.faults += 1
-                    self.close()
-                    raise EOFError
-            return line
-    server, mount = quirky.mount(Session, options=["timeout=5"])
-    assert wait_for(lambda: tried(lambda: len(listed(mount)) == 6), 5)
-    all_there(mount)
-    assert server.faults
+                    if what == "close":
+                        self.close()
+                        raise EOFError
+                    other = self.file.readline()
+                    if what == "refuse":
+                        self.send(other.split()[0] + b" BAD one at a time")
+                return line
+        return Session
+    for what in ("close", "refuse", "lose"):
+        server, mount = quirky.mount(session(what), options=["timeout=5"])
+        assert wait_for(lambda: tried(lambda: len(listed(mount)) == 6)), what
+        all_there(mount)
+        assert server.faults == 2, what
+        mount.unmount()
+        mount.__enter__()  # it is known
+        server.add("INBOX", letter(7))
+        assert wait_for(lambda: len(listed(mount)) == 7)
+        all_there(mount, range(1, 8))
+        mount.unmount()
+        assert server.faults == 2, what
 
 
 def a_message_in_two_mailboxes(quirky):
     """As labels make them: it has one id."""
-    class Session(scripted.Session):
+    class Session(USUAL):
         def item(self, message, item):
             if item.upper() == "X-GM-MSGID":
                 self.server.faults += 1
@@ -331,22 +392,28 @@ def a_message_in_two_mailboxes(quirky):
 # ---- refusals that pass
 
 def signed_in_and_not_connected(quirky):
-    """The first connection opens no mailbox; another does."""
-    class Session(scripted.Session):
-        def do_examine(self, arguments, tag):
-            if self is not self.server.sessions[0]:
-                return super().do_examine(arguments, tag)
-            self.server.faults += 1
-            return "BAD User is authenticated but not connected."
-    server, mount = quirky.mount(Session, options=["connections=1"])
-    assert wait_for(lambda: tried(lambda: len(listed(mount)) == 6), 5)
-    all_there(mount)
-    assert server.faults
+    """The first connections open no mailbox; another does."""
+    def session(words, sick):
+        class Session(USUAL):
+            def do_examine(self, arguments, tag):
+                if self not in self.server.sessions[:sick]:
+                    return super().do_examine(arguments, tag)
+                self.server.faults += 1
+                return words
+        return Session
+    for words in ("BAD User is authenticated but not connected.", "NO [SERVERBUG] oops",
+                  "NO [UNAVAILABLE] later", "NO SELECT failed"):
+        server, mount = quirky.mount(session(words, 2), options=["connections=1"])
+        assert wait_for(lambda: tried(lambda: len(listed(mount)) == 6, errno.ENOENT),
+                        pause=0.2), words
+        all_there(mount)
+        assert server.faults, words
+        assert len(server.sessions) == 3, words
 
 
 def an_unsafe_login(quirky):
     """No mailbox is opened for who does not say what program it is."""
-    class Session(scripted.Session):
+    class Session(USUAL):
         def do_id(self, arguments, tag):
             self.told = '"name"' in arguments and '"version"' in arguments
             return super().do_id(arguments, tag)
@@ -360,7 +427,7 @@ def an_unsafe_login(quirky):
 
 
 def a_mailbox_that_is_throttled(quirky):
-    class Session(scripted.Session):
+    class Session(USUAL):
         def do_examine(self, arguments, tag):
             self.server.faults += 1
             if self.server.faults > 2:
@@ -499,7 +566,7 @@ QUIRKS = {
     29: row("lines that are no IMAP, and answers twice", lines_that_mean_nothing,
             REPLY + "Server Unavailable. 15"),
     30: row("questions of the start end the connection or are refused",
-            a_question_that_ends_the_connection, SESSION + "extended LIST is refused",
+            questions_that_end_the_connection, SESSION + "extended LIST is refused",
             SESSION + "LIST and LSUB", OPEN + "ID and ENABLE in one write, refused"),
     31: row("commands that do not wait for answers are too much", one_command_at_a_time),
     32: row("a message or a line of it is too long", PUSH + "/engine/push/append-refused",
@@ -556,15 +623,6 @@ QUIRKS = {
 CUTS = row("the connection is cut, or silent, at any byte", AT % "cuts" + "/engine/cuts/",
            "tests/imap/test-session.c:/imap/session/cut", OPEN + "/imap/open/cut")
 
-# what is known to harm, and how
-KNOWN = {
-    a_question_that_ends_the_connection: "it is asked on each connection, so there is never one",
-    one_command_at_a_time: "a mailbox is opened and its messages asked for in one write",
-    signed_in_and_not_connected: "a connection on which all is refused is kept",
-    a_list_without_inbox: "INBOX is shown only if it is listed",
-}
-
-
 def exists(name):
     file, _, what = name.partition("::")
     if what:
@@ -589,14 +647,6 @@ def play(request, scenario):
     scenario(**{name: request.getfixturevalue(name) for name in wanted})
 
 
-@pytest.mark.parametrize("scenario", [s for s in SCENARIOS if s not in KNOWN],
-                         ids=lambda s: s.__name__)
+@pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda s: s.__name__)
 def test_scenario(request, scenario):
     play(request, scenario)
-
-
-@pytest.mark.parametrize("scenario", KNOWN, ids=lambda s: s.__name__)
-def test_known(request, scenario):
-    """These do harm, as KNOWN says. Who mends one takes it out of the list."""
-    with pytest.raises((AssertionError, OSError)):
-        play(request, scenario)
