@@ -366,11 +366,18 @@ static void job_examined(struct job *job, unsigned step, const struct imap_resul
         job_end(job, ENGINE_GONE);
 }
 
+/* Whether the connection is at its end. What was answered before what is answered only now, for
+ * want of more, comes with its own result, but on a session that takes no commands any more. */
+static bool job_is_cut(const struct job *job, const struct imap_result *result)
+{
+    return job_is_loss(result->error) || (job->line != NULL && job->line->session == NULL);
+}
+
 static void job_answered(struct imap_session *session, struct command *command,
-                         const struct imap_result *result)
+                         const struct imap_result *result, bool cut)
 {
     struct job *job = command->job;
-    if (job_is_loss(result->error)) {
+    if (cut) {
         if (job->class->lost != NULL && job->state == JOB_RUNNING)
             job->class->lost(job, session, command->step);
         job->lost = true;
@@ -392,10 +399,9 @@ void job_done(struct imap_session *session, const struct imap_result *result, vo
     job->owed -= command->bytes;
     if (job->line != NULL)
         job->line->owed -= command->bytes;
-    job_answered(session, command, result);
-
-    bool line_lost = job_is_loss(result->error);
-    if (job->in_flight == 0 && !line_lost) {
+    bool cut = job_is_cut(job, result);
+    job_answered(session, command, result, cut);
+    if (job->in_flight == 0 && !cut) {
         if (job->state == JOB_ENDED && job->line != NULL)
             job_drained(job);
         else if (job->state == JOB_RUNNING && job->lost)
