@@ -7,7 +7,12 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-enum account_tls { ACCOUNT_TLS_IMPLICIT, ACCOUNT_TLS_STARTTLS, ACCOUNT_TLS_NONE };
+enum account_tls {
+    ACCOUNT_TLS_IMPLICIT,
+    ACCOUNT_TLS_STARTTLS,
+    ACCOUNT_TLS_NONE,
+    ACCOUNT_TLS_UNKNOWN, /* with the host, see `address` */
+};
 enum account_view { ACCOUNT_VIEW_BOTH, ACCOUNT_VIEW_MESSAGES, ACCOUNT_VIEW_PARTS };
 enum account_size { ACCOUNT_SIZE_EXACT, ACCOUNT_SIZE_BOUND };
 enum account_delete { ACCOUNT_DELETE_TRASH, ACCOUNT_DELETE_EXPUNGE };
@@ -15,8 +20,10 @@ enum account_control { ACCOUNT_CONTROL_HIDDEN, ACCOUNT_CONTROL_LISTED };
 
 /* Strings belong to the struct; NULL where nothing was said and there is no default. */
 struct account {
-    char *name;   /* the configuration's group, or "user@host" */
-    char *source; /* "imaps://alice@imap.example.org", no secret; for mountinfo and the log */
+    char *name;    /* the configuration's group, or "user@host" */
+    char *source;  /* "imaps://alice@imap.example.org", no secret; for mountinfo and the log */
+    char *address; /* what SOURCE says instead of a host; NULL: it does. Then host, port, tls and
+                      source are not known before autoconfig_find() */
     char *host;
     uint16_t port;
     enum account_tls tls;

@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 
+#include "fs/autoconfig.h"
 #include "fs/config.h"
 #include "fs/engine/check.h"
 #include "fs/interrupt.h"
@@ -24,7 +25,8 @@ static void line_write(const char *step, enum check_mark mark, const char *text,
 static void title_write(const struct account *account)
 {
     g_autofree char *name = log_escape(account->name);
-    g_autofree char *source = log_escape(account->source);
+    g_autofree char *source =
+        log_escape(account->source != NULL ? account->source : account->address);
 
     printf("%s (%s)\n", name, source);
     fflush(stdout);
@@ -72,7 +74,25 @@ static bool account_secret(const struct account *account, GCancellable *cancel,
     return good;
 }
 
-static enum check_status account_check(const struct account *account, const struct command *command,
+/* Where an account is that is only known by an address. */
+static enum check_status account_locate(struct account *account, GCancellable *cancel)
+{
+    static const enum check_status STATUS[] = {[AUTOCONFIG_NOTHING] = CHECK_CONFIG,
+                                               [AUTOCONFIG_UNSURE] = CHECK_CONFIG,
+                                               [AUTOCONFIG_NETWORK] = CHECK_NETWORK,
+                                               [AUTOCONFIG_CANCELLED] = CHECK_INTERRUPTED};
+    g_autoptr(GError) error = NULL;
+    g_autofree char *found = NULL;
+    bool anew;
+
+    if (account->address == NULL)
+        return CHECK_OK;
+    bool good = autoconfig_find(account, cancel, &found, &anew, &error);
+    line_write("address", good ? CHECK_GOOD : CHECK_BAD, good ? found : error->message, NULL);
+    return good ? CHECK_OK : STATUS[error->code];
+}
+
+static enum check_status account_check(struct account *account, const struct command *command,
                                        GCancellable *cancel)
 {
     static const enum check_status STATUS[] = {
@@ -83,6 +103,9 @@ static enum check_status account_check(const struct account *account, const stru
     enum engine_start_reason reason = ENGINE_START_OTHER;
 
     title_write(account);
+    enum check_status status = account_locate(account, cancel);
+    if (status != CHECK_OK)
+        return status;
     g_autoptr(secret) secret = NULL;
     if (!account_secret(account, cancel, &secret))
         return g_cancellable_is_cancelled(cancel) ? CHECK_INTERRUPTED : CHECK_LOGIN;

@@ -354,9 +354,10 @@ char *command_help(void)
 
     g_option_context_set_summary(
         context, "Mounts mail as files. SOURCE is imaps://[USER@]HOST[:PORT] (TLS),\n"
-                 "imap://[USER@]HOST[:PORT] (STARTTLS), or in the configuration the NAME of an\n"
-                 "account, NAME,NAME or all. A @ in USER is written %40. Without MOUNTPOINT an\n"
-                 "account is mounted where the configuration says, or at ~/Mail/NAME.");
+                 "imap://[USER@]HOST[:PORT] (STARTTLS), a mail address whose server is found\n"
+                 "out, or in the configuration the NAME of an account, NAME,NAME or all. A @ in\n"
+                 "USER is written %40. Without MOUNTPOINT an account is mounted where the\n"
+                 "configuration says, or at ~/Mail/NAME.");
     g_option_context_set_description(context, options);
     return g_option_context_get_help(context, TRUE, NULL);
 }

@@ -47,15 +47,26 @@ static bool settings_apply(const GPtrArray *settings, struct account *account, G
     return true;
 }
 
+/* Where it is will be found out. */
+static void account_take_address(struct account *account, const char *address)
+{
+    account->address = g_strdup(address);
+    account->tls = ACCOUNT_TLS_UNKNOWN;
+}
+
 /* Settles what follows from the rest; NULL or what is wrong. */
 static const char *account_complete(struct account *account, const struct source *source)
 {
+    if (account->password_command != NULL && account->token_command != NULL)
+        return "password_command= and token_command= exclude each other: remove one";
+    if (account->address != NULL)
+        return account->tls == ACCOUNT_TLS_UNKNOWN
+                   ? NULL
+                   : "tls= is found out with the server: leave it out, or write imaps://USER@HOST";
     if (account->user == NULL)
         return "there is no user: write it before the host (USER@HOST), or set user=";
     if (source->implicit_tls && account->tls != ACCOUNT_TLS_IMPLICIT)
         return "tls= contradicts imaps://: write imap:// instead";
-    if (account->password_command != NULL && account->token_command != NULL)
-        return "password_command= and token_command= exclude each other: remove one";
     if (account->port == 0)
         account->port = account->tls == ACCOUNT_TLS_IMPLICIT ? 993 : 143;
     struct source whole = {source->implicit_tls, account->user, account->host, account->port};
@@ -68,9 +79,12 @@ static struct account *account_of_url(const char *url, const GPtrArray *settings
     g_auto(source) source = {0};
     g_autoptr(account) account = options_account_new();
 
-    if (!source_parse(url, &source, error))
+    if (source_is_address(url))
+        account_take_address(account, url);
+    else if (source_parse(url, &source, error))
+        account_take_source(account, &source);
+    else
         return NULL;
-    account_take_source(account, &source);
     if (!settings_apply(settings, account, error))
         return NULL;
     const char *wrong = account_complete(account, &source);
@@ -78,7 +92,9 @@ static struct account *account_of_url(const char *url, const GPtrArray *settings
         g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE, "SOURCE: %s", wrong);
         return NULL;
     }
-    account->name = g_strdup_printf("%s@%s", account->user, account->host);
+    account->name = account->address != NULL
+                        ? g_strdup(account->address)
+                        : g_strdup_printf("%s@%s", account->user, account->host);
     return g_steal_pointer(&account);
 }
 
@@ -139,8 +155,8 @@ static bool keys_apply(const struct config *config, const char *group, struct ac
     return true;
 }
 
-static bool group_source(const struct config *config, const char *group, struct source *source,
-                         GError **error)
+static bool group_source(const struct config *config, const char *group, struct account *account,
+                         struct source *source, GError **error)
 {
     g_autofree char *url = value_read(config, group, "source");
     g_autoptr(GError) wrong = NULL;
@@ -149,10 +165,15 @@ static bool group_source(const struct config *config, const char *group, struct 
         config_refuse(error, "%s: [%s] has no source=", config->file, group);
         return false;
     }
+    if (source_is_address(url)) {
+        account_take_address(account, url);
+        return true;
+    }
     if (!source_parse(url, source, &wrong)) {
         config_refuse(error, "%s: [%s] %s", config->file, group, wrong->message);
         return false;
     }
+    account_take_source(account, source);
     return true;
 }
 
@@ -162,9 +183,8 @@ static struct account *account_of_group(const struct config *config, const char 
     g_auto(source) source = {0};
     g_autoptr(account) account = options_account_new();
 
-    if (!group_source(config, group, &source, error))
+    if (!group_source(config, group, account, &source, error))
         return NULL;
-    account_take_source(account, &source);
     if (!keys_apply(config, group, account, error) || !settings_apply(settings, account, error))
         return NULL;
     const char *wrong = account_complete(account, &source);
@@ -279,9 +299,10 @@ GPtrArray *config_accounts_of_text(const char *source, const char *file, const c
     }
     if (!config_check(&config, error))
         return NULL;
-    *several =
-        !source_is_url(source) && (g_str_equal(source, "all") || strchr(source, ',') != NULL);
-    if (!source_is_url(source))
+    bool named = !source_is_url(source) &&
+                 (!source_is_address(source) || g_key_file_has_group(keys, source));
+    *several = named && (g_str_equal(source, "all") || strchr(source, ',') != NULL);
+    if (named)
         return accounts_named(&config, source, settings, error);
     struct account *account = account_of_url(source, settings, error);
     if (account == NULL)
@@ -345,10 +366,13 @@ GPtrArray *config_accounts(const char *source, const char *file, const GPtrArray
 {
     g_autofree char *standard = config_default_file();
     g_autoptr(GString) text = g_string_new(NULL);
+    bool address = source_is_address(source);
     bool needed = file != NULL || !source_is_url(source);
 
     if (file == NULL)
         file = standard;
+    if (address && file == standard && !g_file_test(file, G_FILE_TEST_EXISTS))
+        needed = false; /* the address may be the name of an account, and need not */
     if (needed && !file_read(file, text, error)) {
         bool named = source[strcspn(source, ":@/")] == '\0';
         if (!source_is_url(source))

@@ -14,9 +14,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "fs/autoconfig.h"
 #include "fs/check-command.h"
 #include "fs/command.h"
 #include "fs/config.h"
+#include "fs/interrupt.h"
 #include "fs/log.h"
 #include "fs/mount.h"
 #include "fs/mounter.h"
@@ -341,6 +343,54 @@ static int worker_mount(struct program *program, struct secret **secrets, bool a
     return 0;
 }
 
+static int autoconfig_status(const GError *error)
+{
+    static const int STATUS[] = {[AUTOCONFIG_NOTHING] = EXIT_CONFIG,
+                                 [AUTOCONFIG_UNSURE] = EXIT_CONFIG,
+                                 [AUTOCONFIG_NETWORK] = EXIT_NETWORK,
+                                 [AUTOCONFIG_CANCELLED] = EXIT_INTERRUPTED};
+    return STATUS[error->code];
+}
+
+/* What was found is told if it is new: it is where the password goes. */
+static bool account_locate(struct account *account, GCancellable *cancel, GError **error)
+{
+    g_autofree char *found = NULL;
+    bool anew;
+
+    if (!autoconfig_find(account, cancel, &found, &anew, error))
+        return false;
+    if (anew)
+        g_warning("%s", found);
+    else
+        g_message("%s", found);
+    return true;
+}
+
+/* Where accounts are that are only known by an address; of several, one that cannot be found is
+ * left out. 0, or the exit status after a message. */
+static int accounts_locate(GPtrArray *accounts, bool several)
+{
+    g_autoptr(interrupt) interrupt = interrupt_new();
+    GCancellable *cancel = interrupt_cancel(interrupt);
+    int status = 0;
+
+    for (guint i = 0; i < accounts->len;) {
+        struct account *account = g_ptr_array_index(accounts, i);
+        g_autoptr(GError) error = NULL;
+        if (account->address == NULL || account_locate(account, cancel, &error)) {
+            i++;
+            continue;
+        }
+        status = autoconfig_status(error);
+        if (!several || g_cancellable_is_cancelled(cancel))
+            return program_fail(status, error->message);
+        g_warning("%s: %s; it is left out", account->name, error->message);
+        g_ptr_array_remove_index(accounts, i);
+    }
+    return accounts->len > 0 ? 0 : program_fail(status, "no account is left");
+}
+
 static int worker_main(bool again, void *data)
 {
     struct program *program = data;
@@ -350,8 +400,11 @@ static int worker_main(bool again, void *data)
     process_harden(program->command.debug);
     memory_bound();
     signals_install();
-    int status = secrets_ask(program, secrets, &error) ? worker_mount(program, secrets, again)
-                                                       : program_fail(EXIT_LOGIN, error->message);
+    int status = accounts_locate(program->accounts, program->several);
+    if (status != 0)
+        return status;
+    status = secrets_ask(program, secrets, &error) ? worker_mount(program, secrets, again)
+                                                   : program_fail(EXIT_LOGIN, error->message);
     for (guint i = 0; i < program->accounts->len; i++)
         secret_unref(secrets[i]);
     return status;

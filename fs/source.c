@@ -6,6 +6,7 @@
 
 #define USER_MAX 512 /* bytes */
 #define HOST_MAX 255
+#define ADDRESS_MAX 320
 
 static bool source_refuse(GError **error, const char *reason)
 {
@@ -16,6 +17,23 @@ static bool source_refuse(GError **error, const char *reason)
 bool source_is_url(const char *text)
 {
     return strstr(text, "://") != NULL;
+}
+
+static char *name_parse(const char *text, size_t length);
+
+bool source_is_address(const char *text)
+{
+    static const char ODD[] = "\"(),:;<>[\\]@/";
+    const char *at = strrchr(text, '@');
+    size_t length = strlen(text);
+
+    if (at == NULL || at == text || length > ADDRESS_MAX || !g_utf8_validate(text, -1, NULL))
+        return false;
+    for (const char *c = text; c < at; c++)
+        if (strchr(ODD, *c) != NULL || *c == ' ' || g_ascii_iscntrl(*c))
+            return false;
+    g_autofree char *domain = name_parse(at + 1, strlen(at + 1));
+    return domain != NULL && strlen(domain) <= HOST_MAX;
 }
 
 static bool user_parse(const char *text, size_t length, struct source *source, GError **error)

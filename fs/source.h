@@ -15,6 +15,9 @@ struct source {
 /* Whether this is meant as a URL, not as names of accounts. */
 bool source_is_url(const char *text);
 
+/* Whether this is a mail address, LOCAL@DOMAIN, of the plain kind (RFC 5321, 4.1.2: dot-string). */
+bool source_is_address(const char *text);
+
 /* Parses imaps://[USER@]HOST[:PORT] or imap://...; %XX in USER is decoded, HOST may be an IPv6
  * address in brackets. False with `error` (G_OPTION_ERROR) set; since `text` may hold a password by
  * mistake, nothing of it is in the message. */

@@ -155,7 +155,8 @@ static void test_selection(void)
                  {"private mail", "private mail", false},
                  {"private mail,work", "private mail|work", true},
                  {"all", "work|private mail", true},
-                 {"imaps://x@h", "x@h", false}};
+                 {"imaps://x@h", "x@h", false},
+                 {"x@example.org", "x@example.org", false}};
 
     for (size_t i = 0; i < G_N_ELEMENTS(CASES); i++) {
         g_autoptr(GError) error = NULL;
@@ -169,6 +170,29 @@ static void test_selection(void)
         g_assert_cmpstr(names->str, ==, CASES[i].names);
         g_assert_true(several == CASES[i].several);
     }
+}
+
+/* An address is an account's name if there is one of that name. */
+static void test_addresses(void)
+{
+    static const char ADDRESSES[] = "[alice@example.org]\nsource = imaps://a@h\n"
+                                    "[bob]\nsource = bob@example.org\nuser = b\n"
+                                    "[carol]\nsource = carol@example.org\ntls = starttls\n";
+    g_autoptr(GError) error = NULL;
+    bool several;
+
+    g_autoptr(GPtrArray) named = load("alice@example.org", ADDRESSES, NULL, &several, &error);
+    g_assert_no_error(error);
+    g_assert_cmpstr(((struct account *)named->pdata[0])->host, ==, "h");
+    g_autoptr(GPtrArray) bob = load("bob", ADDRESSES, NULL, &several, &error);
+    g_assert_no_error(error);
+    const struct account *account = bob->pdata[0];
+    g_assert_cmpstr(account->address, ==, "bob@example.org");
+    g_assert_cmpstr(account->user, ==, "b");
+    g_assert_null(account->host);
+    g_assert_null(account->source);
+    g_assert_null(load("carol", ADDRESSES, NULL, &several, &error));
+    g_assert_nonnull(strstr(error->message, "[carol] tls="));
 }
 
 static void test_settings_overrule(void)
@@ -313,6 +337,7 @@ int main(int argc, char *argv[])
     g_test_add_func("/source/bad", test_source_bad);
     g_test_add_func("/config/accounts", test_accounts);
     g_test_add_func("/config/selection", test_selection);
+    g_test_add_func("/config/addresses", test_addresses);
     g_test_add_func("/config/settings-overrule", test_settings_overrule);
     g_test_add_func("/config/bad", test_bad);
     g_test_add_func("/config/url-bad", test_url_bad);

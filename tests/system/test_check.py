@@ -230,7 +230,7 @@ class Terminal:
     def __init__(self, arguments, environment):
         self.pid, self.fd = pty.fork()
         if self.pid == 0:
-            os.execve(BINARY, [str(BINARY), *map(str, arguments)], environment)
+            os.execvpe(arguments[0], [*map(str, arguments)], environment)
         self.shown = b""
 
     def read_until(self, words):
@@ -252,7 +252,7 @@ class Terminal:
 
 def test_a_typed_password(dovecot, mounts):
     mount = mounts(dovecot, start=False)
-    terminal = Terminal(["-o", "tls_ca=%s" % dovecot.ca, "--check", mount.source],
+    terminal = Terminal([BINARY, "-o", "tls_ca=%s" % dovecot.ca, "--check", mount.source],
                         mount.environment)
     terminal.read_until(b"Password of alice at localhost: ")
     terminal.type(b"secret")
@@ -262,7 +262,7 @@ def test_a_typed_password(dovecot, mounts):
 
 def test_ctrl_c_at_the_password(dovecot, mounts):
     mount = mounts(dovecot, start=False)
-    terminal = Terminal(["--check", mount.source], mount.environment)
+    terminal = Terminal([BINARY, "--check", mount.source], mount.environment)
     terminal.read_until(b"Password of alice at localhost: ")
     os.write(terminal.fd, b"\x03")
     assert terminal.end() == INTERRUPTED

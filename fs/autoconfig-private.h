@@ -1,0 +1,26 @@
+/* The ways to find a server; shared by fs/autoconfig*.c. */
+#pragma once
+
+#include "fs/autoconfig.h"
+#include "fs/source.h"
+
+#define AUTOCONFIG_FILE_MAX (1024 * 1024) /* bytes of a settings file */
+
+/* The domain of an address. */
+const char *autoconfig_domain(const char *address);
+/* Completes a server that somebody tells of: false, with `server` cleared, if that is no host, port
+ * or user of IMAP. */
+bool autoconfig_settle(struct source *server);
+
+/* By SRV records (RFC 6186). True: `source` is set. False: AUTOCONFIG_NOTHING, with `*none` set if
+ * the domain says that it has no IMAP; AUTOCONFIG_NETWORK; AUTOCONFIG_CANCELLED. */
+bool autoconfig_srv(const char *address, GCancellable *cancel, struct source *source, bool *none,
+                    GError **error);
+
+/* From the provider's settings file; `*where` is the host that has it, the caller's. False:
+ * AUTOCONFIG_NOTHING or AUTOCONFIG_CANCELLED. */
+bool autoconfig_file(const char *address, const char *ca_file, GCancellable *cancel,
+                     struct source *source, char **where, GError **error);
+/* The first IMAP server with TLS in such a file; false: there is none, or it is no such file. */
+bool autoconfig_file_parse(const char *text, size_t length, const char *address,
+                           struct source *source);

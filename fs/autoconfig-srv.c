@@ -1,0 +1,142 @@
+/* SRV records (RFC 2782) of IMAP (RFC 6186, 3.2). */
+#include <string.h>
+
+#include "fs/autoconfig-private.h"
+
+#define SECONDS 10 /* for both lookups */
+
+static const struct {
+    const char *service;
+    bool implicit_tls;
+} SERVICES[] = {{"imaps", true}, {"imap", false}}; /* TLS from the first byte is to be preferred */
+
+struct lookup {
+    struct search *search;
+    GList *targets; /* GSrvTarget, sorted by priority, drawn by weight */
+    GError *error;
+};
+
+struct search {
+    struct lookup lookups[G_N_ELEMENTS(SERVICES)];
+    unsigned open;
+    GCancellable *cancel;
+    bool late;
+};
+
+static void on_found(GObject *resolver, GAsyncResult *result, gpointer data)
+{
+    struct lookup *lookup = data;
+
+    lookup->targets =
+        g_resolver_lookup_service_finish(G_RESOLVER(resolver), result, &lookup->error);
+    lookup->search->open--;
+}
+
+static gboolean on_late(gpointer data)
+{
+    struct search *search = data;
+
+    search->late = true;
+    g_cancellable_cancel(search->cancel);
+    return G_SOURCE_REMOVE;
+}
+
+static void on_cancelled(GCancellable *cancel, gpointer data)
+{
+    g_cancellable_cancel(data);
+}
+
+/* Both at once, in a context of their own. */
+static void search_run(struct search *search, const char *domain)
+{
+    g_autoptr(GMainContext) context = g_main_context_new();
+    g_autoptr(GResolver) resolver = g_resolver_get_default();
+    g_autoptr(GSource) late = g_timeout_source_new_seconds(SECONDS);
+
+    g_main_context_push_thread_default(context);
+    g_source_set_callback(late, on_late, search, NULL);
+    g_source_attach(late, context);
+    search->open = G_N_ELEMENTS(SERVICES);
+    for (size_t i = 0; i < G_N_ELEMENTS(SERVICES); i++) {
+        search->lookups[i].search = search;
+        g_resolver_lookup_service_async(resolver, SERVICES[i].service, "tcp", domain,
+                                        search->cancel, on_found, &search->lookups[i]);
+    }
+    while (search->open > 0)
+        g_main_context_iteration(context, TRUE);
+    g_source_destroy(late);
+    g_main_context_pop_thread_default(context);
+}
+
+static void search_clear(struct search *search)
+{
+    for (size_t i = 0; i < G_N_ELEMENTS(SERVICES); i++) {
+        g_resolver_free_targets(search->lookups[i].targets);
+        g_clear_error(&search->lookups[i].error);
+    }
+    g_object_unref(search->cancel);
+}
+typedef struct search search;
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(search, search_clear)
+
+/* A target of "." says that there is no such service. */
+static bool target_take(GSrvTarget *target, bool implicit_tls, const char *address,
+                        struct source *source, bool *none)
+{
+    g_autofree char *host = g_strdup(g_srv_target_get_hostname(target));
+
+    if (g_str_has_suffix(host, "."))
+        host[strlen(host) - 1] = '\0';
+    if (*host == '\0') {
+        *none = true;
+        return false;
+    }
+    *source = (struct source){implicit_tls, g_strdup(address), g_steal_pointer(&host),
+                              g_srv_target_get_port(target)};
+    return autoconfig_settle(source);
+}
+
+static bool search_take(const struct search *search, const char *address, struct source *source,
+                        bool *none)
+{
+    for (size_t i = 0; i < G_N_ELEMENTS(SERVICES); i++)
+        for (GList *at = search->lookups[i].targets; at != NULL; at = at->next)
+            if (target_take(at->data, SERVICES[i].implicit_tls, address, source, none))
+                return true;
+    return false;
+}
+
+static bool search_failed(const struct search *search, GCancellable *cancel, const char *domain,
+                          GError **error)
+{
+    bool unknown = true;
+
+    for (size_t i = 0; i < G_N_ELEMENTS(SERVICES); i++)
+        unknown = unknown && (search->lookups[i].error == NULL ||
+                              g_error_matches(search->lookups[i].error, G_RESOLVER_ERROR,
+                                              G_RESOLVER_ERROR_NOT_FOUND));
+    if (g_cancellable_is_cancelled(cancel))
+        g_set_error(error, AUTOCONFIG_ERROR, AUTOCONFIG_CANCELLED, "interrupted");
+    else if (unknown)
+        g_set_error(error, AUTOCONFIG_ERROR, AUTOCONFIG_NOTHING, "%s has no SRV records of IMAP",
+                    domain);
+    else
+        g_set_error(error, AUTOCONFIG_ERROR, AUTOCONFIG_NETWORK,
+                    "the SRV records of %s cannot be looked up now%s", domain,
+                    search->late ? ": the name server does not answer" : "");
+    return false;
+}
+
+bool autoconfig_srv(const char *address, GCancellable *cancel, struct source *source, bool *none,
+                    GError **error)
+{
+    const char *domain = autoconfig_domain(address);
+    g_auto(search) search = {.cancel = g_cancellable_new()};
+
+    *none = false;
+    gulong handler = g_cancellable_connect(cancel, G_CALLBACK(on_cancelled), search.cancel, NULL);
+    search_run(&search, domain);
+    g_cancellable_disconnect(cancel, handler);
+    return search_take(&search, address, source, none) ||
+           search_failed(&search, cancel, domain, error);
+}
