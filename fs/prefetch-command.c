@@ -226,17 +226,28 @@ static struct asked *asked_find(const struct asking *asking, const char *folder)
     return NULL;
 }
 
+/* False. */
+static bool asking_alone(struct asking *asking, GError **error)
+{
+    g_clear_error(error);
+    asking->result = PREFETCH_NO_MOUNT;
+    fail(error, "%s: the mount went away", asking->mountpoint);
+    return false;
+}
+
+static bool asking_mounted(const struct asking *asking)
+{
+    g_autofree char *above = mount_above(asking->mountpoint);
+    return above != NULL && g_str_equal(above, asking->mountpoint);
+}
+
 /* Reads how far all are. False: the mount went away. */
 static bool asking_look(struct asking *asking, GError **error)
 {
     g_autofree char *path = g_build_filename(asking->mountpoint, ".mailmount/prefetch", NULL);
     g_autofree char *text = NULL;
-    if (!g_file_get_contents(path, &text, NULL, NULL)) {
-        g_clear_error(error);
-        asking->result = PREFETCH_NO_MOUNT;
-        fail(error, "%s: the mount went away", asking->mountpoint);
-        return false;
-    }
+    if (!g_file_get_contents(path, &text, NULL, NULL) || !asking_mounted(asking))
+        return asking_alone(asking, error); /* one that ends has forgotten its folders */
     for (guint i = 0; i < asking->folders->len; i++)
         ((struct asked *)asking->folders->pdata[i])->told = false;
     g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
