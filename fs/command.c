@@ -158,7 +158,7 @@ static bool words_apply(struct command *command, const char *options, struct acc
 
 /* What GOptionContext fills. */
 struct line {
-    gboolean help, version, foreground, debug, check, fake, nothing;
+    gboolean help, version, foreground, debug, check, list, fake, nothing;
     char *namespace, *type;
     char **options, **words, **prefetch;
 };
@@ -187,6 +187,8 @@ static GOptionEntry *entries_new(struct line *line)
          "see below; \\, for a comma in a value", "OPTION[,OPTION...]"},
         {"check", 0, 0, G_OPTION_ARG_NONE, &line->check,
          "mount nothing; try SOURCE step by step and say what works", NULL},
+        {"list", 0, 0, G_OPTION_ARG_NONE, &line->list,
+         "list the accounts, and where they are mounted", NULL},
         {"prefetch", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &line->prefetch,
          "mount nothing; have a running mount fetch all of FOLDER into its cache", "FOLDER"},
         {G_OPTION_REMAINING, 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &line->words, NULL, NULL},
@@ -287,12 +289,15 @@ static bool line_take(struct command *command, struct line *line, GError **error
     guint words = line->words != NULL ? g_strv_length(line->words) : 0;
     bool alone = words == 1 && !command->helper && !source_is_url(line->words[0]);
 
+    if (line->list && (words != 0 || line->check))
+        return command_refuse(error, "%s takes neither SOURCE nor MOUNTPOINT", "--list");
     if (line->check && words != 1)
         return command_refuse(error, "%s takes a SOURCE, and nothing else", "--check");
-    if (!line->check && words != 2 && !alone)
+    if (!line->list && !line->check && words != 2 && !alone)
         return command_refuse(error, "%s are needed, and nothing else", "SOURCE and MOUNTPOINT");
+    command->list = line->list;
     command->check = line->check;
-    command->source = g_strdup(line->words[0]);
+    command->source = words > 0 ? g_strdup(line->words[0]) : NULL;
     command->mountpoint = words == 2 ? g_strdup(line->words[1]) : NULL;
     for (char **options = line->options; options != NULL && *options != NULL; options++)
         if (!words_apply(command, *options, scratch, error))
@@ -305,7 +310,8 @@ static bool line_take(struct command *command, struct line *line, GError **error
 static bool prefetch_take(struct command *command, struct line *line, GError **error)
 {
     guint words = line->words != NULL ? g_strv_length(line->words) : 0;
-    if (words > 1 || line->options != NULL || line->foreground || line->debug || line->check)
+    if (words > 1 || line->options != NULL || line->foreground || line->debug || line->check ||
+        line->list)
         return command_refuse(error, "%s takes a MOUNTPOINT, and nothing else", "--prefetch");
     command->prefetch = g_steal_pointer(&line->prefetch);
     command->mountpoint = words == 1 ? g_strdup(line->words[0]) : NULL;

@@ -16,6 +16,7 @@ struct command {
     char *namespace;        /* the helper's -N: a mount namespace's path or PID; or NULL */
     char *source;           /* NULL with `prefetch` */
     char *mountpoint;       /* NULL: as the configuration says; with `prefetch`, none was given */
+    bool list;              /* list accounts; neither source nor mount point */
     bool check;             /* try the accounts of `source`; no mount point */
     GStrv prefetch;         /* folders that a running mount is to fetch; NULL: mount */
     char *config;           /* NULL: the default file */

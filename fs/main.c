@@ -19,6 +19,7 @@
 #include "fs/command.h"
 #include "fs/config.h"
 #include "fs/interrupt.h"
+#include "fs/list-command.h"
 #include "fs/log.h"
 #include "fs/mount.h"
 #include "fs/mounter.h"
@@ -448,6 +449,15 @@ static int program_check(const struct command *command)
     return STATUS[check_command(command)];
 }
 
+static int program_list(const struct command *command)
+{
+    int status = identity_take(command);
+
+    if (status != 0)
+        return status;
+    return list_command(command) ? 0 : EXIT_CONFIG;
+}
+
 static void log_start(const struct command *command)
 {
     GLogLevelFlags most = G_LOG_LEVEL_WARNING;
@@ -470,6 +480,8 @@ static int program_run(struct program *program, int argc, char *const argv[])
     if (program->command.prefetch != NULL)
         return program_prefetch(&program->command);
     log_start(&program->command);
+    if (program->command.list)
+        return program_list(&program->command);
     if (program->command.check)
         return program_check(&program->command);
     int status = program_prepare(program);
