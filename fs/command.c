@@ -158,7 +158,7 @@ static bool words_apply(struct command *command, const char *options, struct acc
 
 /* What GOptionContext fills. */
 struct line {
-    gboolean help, version, foreground, debug, check, list, fake, nothing;
+    gboolean help, version, foreground, debug, check, list, fake, nothing, retry;
     char *namespace, *type;
     char **options, **words, **prefetch;
 };
@@ -191,6 +191,8 @@ static GOptionEntry *entries_new(struct line *line)
          "list the accounts, and where they are mounted", NULL},
         {"prefetch", 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &line->prefetch,
          "mount nothing; have a running mount fetch all of FOLDER into its cache", "FOLDER"},
+        {"retry", 0, 0, G_OPTION_ARG_NONE, &line->retry,
+         "mount nothing; have the mount at MOUNTPOINT, or all of yours, sign in again now", NULL},
         {G_OPTION_REMAINING, 0, 0, G_OPTION_ARG_FILENAME_ARRAY, &line->words, NULL, NULL},
         {NULL}};
     return g_memdup2(entries, sizeof(entries));
@@ -306,14 +308,16 @@ static bool line_take(struct command *command, struct line *line, GError **error
     return exclusive_check(command, error);
 }
 
-/* --prefetch: for a mount that runs, so that no option of a mount makes sense. */
-static bool prefetch_take(struct command *command, struct line *line, GError **error)
+/* --prefetch and --retry: for a mount that runs, so that no option of a mount makes sense. */
+static bool request_take(struct command *command, struct line *line, GError **error)
 {
     guint words = line->words != NULL ? g_strv_length(line->words) : 0;
     if (words > 1 || line->options != NULL || line->foreground || line->debug || line->check ||
-        line->list)
-        return command_refuse(error, "%s takes a MOUNTPOINT, and nothing else", "--prefetch");
+        line->list || (line->retry && line->prefetch != NULL))
+        return command_refuse(error, "%s takes a MOUNTPOINT, and nothing else",
+                              line->retry ? "--retry" : "--prefetch");
     command->prefetch = g_steal_pointer(&line->prefetch);
+    command->retry = line->retry;
     command->mountpoint = words == 1 ? g_strdup(line->words[0]) : NULL;
     return true;
 }
@@ -337,8 +341,8 @@ bool command_parse(int argc, char *const argv[], struct command *command, GError
     command->namespace = g_steal_pointer(&line.namespace);
     if (command->help || command->version)
         return true;
-    return line.prefetch != NULL ? prefetch_take(command, &line, error)
-                                 : line_take(command, &line, error);
+    return line.prefetch != NULL || line.retry ? request_take(command, &line, error)
+                                               : line_take(command, &line, error);
 }
 
 void command_clear(struct command *command)

@@ -18,6 +18,7 @@ struct command {
     char *mountpoint;       /* NULL: as the configuration says; with `prefetch`, none was given */
     bool list;              /* list accounts; neither source nor mount point */
     bool check;             /* try the accounts of `source`; no mount point */
+    bool retry;             /* running mounts are to sign in; then no source either */
     GStrv prefetch;         /* folders that a running mount is to fetch; NULL: mount */
     char *config;           /* NULL: the default file */
     bool has_run_as;        /* setuid= or uid=: who to be when started by root */

@@ -3,6 +3,7 @@
 #include <inttypes.h>
 
 #include "fs/change.h"
+#include "fs/log.h"
 
 /* Wall clock, in the zone of whoever mounted. */
 static char *time_text(uint64_t wall_us)
@@ -76,6 +77,15 @@ static void status_listings(const struct mounted *mounted, const struct mounted_
     }
 }
 
+static void status_refusal(const struct mounted *mounted, const struct engine_status *status,
+                           GString *text)
+{
+    g_autofree char *path = log_escape(mounted->path);
+    if (status->refusal[0] != '\0')
+        g_string_append_printf(text, "sign-in refused: %s; mailmount --retry %s tries again\n",
+                               status->refusal, path);
+}
+
 static void status_account(const struct mounted *mounted, const struct mounted_account *mine,
                            GString *text)
 {
@@ -97,6 +107,7 @@ static void status_account(const struct mounted *mounted, const struct mounted_a
         g_string_append_printf(text, "server: %s\n", status.server);
     if (status.last_error[0] != '\0')
         g_string_append_printf(text, "last error: %s\n", status.last_error);
+    status_refusal(mounted, &status, text);
     g_string_append_printf(text, "connections: %u of %u\n", status.connections,
                            mine->account->connections);
     g_string_append_printf(text, "waiting: %u\n", status.waiting);

@@ -25,6 +25,7 @@
 #include "fs/mounter.h"
 #include "fs/mountpoint.h"
 #include "fs/prefetch-command.h"
+#include "fs/retry-command.h"
 #include "fs/secret.h"
 #include "fs/source.h"
 #include "fs/supervisor.h"
@@ -458,6 +459,17 @@ static int program_list(const struct command *command)
     return list_command(command) ? 0 : EXIT_CONFIG;
 }
 
+static int program_retry(const struct command *command)
+{
+    static const int STATUS[] = {[RETRY_OK] = 0,
+                                 [RETRY_NO_SERVER] = EXIT_NETWORK,
+                                 [RETRY_REFUSED] = EXIT_LOGIN,
+                                 [RETRY_NO_MOUNT] = EXIT_MOUNT};
+    g_autoptr(GError) error = NULL;
+    enum retry_result result = retry_command(command, &error);
+    return result == RETRY_OK ? 0 : program_fail(STATUS[result], error->message);
+}
+
 static void log_start(const struct command *command)
 {
     GLogLevelFlags most = G_LOG_LEVEL_WARNING;
@@ -479,6 +491,8 @@ static int program_run(struct program *program, int argc, char *const argv[])
         return program_print(&program->command);
     if (program->command.prefetch != NULL)
         return program_prefetch(&program->command);
+    if (program->command.retry)
+        return program_retry(&program->command);
     log_start(&program->command);
     if (program->command.list)
         return program_list(&program->command);

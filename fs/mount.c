@@ -258,6 +258,7 @@ static void accounts_free(void)
 static enum mount_error accounts_open(GError **error)
 {
     mounted.several = config->several;
+    mounted.path = config->mountpoint;
     unsigned count = 0;
     while (config->accounts[count] != NULL)
         count++;

@@ -1,18 +1,17 @@
 #include "fs/prefetch-command.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <gio/gio.h>
 #include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "fs/mountpoint.h"
 #include "fs/progress.h"
+#include "fs/running.h"
 
 #define LOOK_EVERY_US (200 * 1000)
 #define COLUMNS_USUAL 80
@@ -21,31 +20,6 @@
 
 /* ---- which mount, which folder ------------------------------------------------------------------
  */
-
-static char *path_resolve(const char *path)
-{
-    g_autofree char *real = realpath(path, NULL);
-    return real != NULL ? g_strdup(real) : g_canonicalize_filename(path, NULL);
-}
-
-/* The nearest mount of ours at or above a path. The caller's; NULL: none. */
-static char *mount_above(const char *path)
-{
-    g_autofree char *text = NULL;
-    g_autofree char *at = path_resolve(path);
-    if (!g_file_get_contents("/proc/self/mountinfo", &text, NULL, NULL))
-        return NULL;
-    for (;;) {
-        g_auto(mount_row) row = {0};
-        if (mount_row_find(text, at, &row))
-            return g_str_equal(row.type, "fuse.mailmount") ? g_steal_pointer(&at) : NULL;
-        if (g_str_equal(at, "/"))
-            return NULL;
-        char *parent = g_path_get_dirname(at);
-        g_free(at);
-        at = parent;
-    }
-}
 
 char *prefetch_folder(const char *mountpoint, const char *folder)
 {
@@ -93,16 +67,8 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(asking, asking_clear)
 /* Writes a request; 0 or errno. */
 static int request_write(const struct asking *asking, const char *verb, const char *folder)
 {
-    g_autofree char *path = g_build_filename(asking->mountpoint, ".mailmount/control", NULL);
-    g_autofree char *line = g_strdup_printf("%s %s\n", verb, folder);
-    if (strchr(folder, '\n') != NULL)
-        return ENOENT;
-    int fd = open(path, O_WRONLY | O_CLOEXEC);
-    if (fd < 0)
-        return errno == ENOENT ? ENOTCONN : errno;
-    int error = write(fd, line, strlen(line)) < 0 ? errno : 0;
-    close(fd);
-    return error;
+    g_autofree char *line = g_strdup_printf("%s %s", verb, folder);
+    return strchr(folder, '\n') == NULL ? running_request(asking->mountpoint, line) : ENOENT;
 }
 
 static enum prefetch_result request_failed(const struct asking *asking, const char *folder,
@@ -330,7 +296,7 @@ static char *folder_plain(const char *path)
 static enum prefetch_result asking_add(struct asking *asking, const char *word, bool is_path,
                                        GError **error)
 {
-    g_autofree char *real = is_path || g_path_is_absolute(word) ? path_resolve(word) : NULL;
+    g_autofree char *real = is_path || g_path_is_absolute(word) ? running_resolve(word) : NULL;
     g_autofree char *within = prefetch_folder(asking->mountpoint, real != NULL ? real : word);
     if (within == NULL) {
         fail(error, "%s does not lie below %s", word, asking->mountpoint);
@@ -349,7 +315,7 @@ enum prefetch_result prefetch_command(const struct command *command, GError **er
 {
     g_auto(asking) asking = {.terminal = isatty(STDOUT_FILENO) != 0};
     const char *where = command->mountpoint != NULL ? command->mountpoint : command->prefetch[0];
-    asking.mountpoint = mount_above(where);
+    asking.mountpoint = running_above(where);
     asking.folders = g_ptr_array_new_with_free_func(asked_free);
     if (asking.mountpoint == NULL) {
         fail(error, "there is no mount of mailmount at %s", where);

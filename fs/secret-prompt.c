@@ -52,7 +52,7 @@ static ssize_t terminal_ask(int tty, const char *prompt, char *text, size_t max)
     ssize_t length = -1;
     if (write(tty, prompt, strlen(prompt)) >= 0)
         length = terminal_read(tty, text, max);
-    terminal_set(tty, TCSADRAIN, &shown);
+    terminal_set(tty, TCSAFLUSH, &shown);
     if (write(tty, "\n", 1) != 1)
         return -1;
     return length;

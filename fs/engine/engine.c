@@ -214,6 +214,9 @@ static bool wish_is_modest(const struct wish *wish)
 static bool wish_is_late(const struct engine *engine, const struct wish *wish, gint64 now)
 {
     gint64 limit = (gint64)engine->account->timeout_s * G_USEC_PER_SEC;
+    bool placed = wish->job != NULL && wish->job->line != NULL;
+    if (!placed && pool_is_asking(engine))
+        return false; /* for a password, perhaps of somebody who types: this has its own limit */
     return now - wish_progress(engine, wish, now) >= limit;
 }
 
@@ -314,6 +317,7 @@ void engine_publish(struct engine *engine)
     struct engine_status *status = &engine->status;
     status->online = !engine->pool.failing && engine->pool.attempt_us != 0;
     status->next_try_us = pool_next_try(engine);
+    g_strlcpy(status->refusal, engine->pool.signin.words, sizeof status->refusal);
     status->live = watch_live(engine);
     status->connections = engine->pool.lines->len;
     status->waiting = g_hash_table_size(engine->wishes);

@@ -229,6 +229,8 @@ struct engine_status {
     enum engine_live live;
     char server[128];              /* its name for itself */
     char last_error[256];          /* "" if none */
+    char refusal[256];             /* why the server lets us not sign in: with the same secret it is
+                                      not asked again before ENGINE_CONNECT. "" if it does */
     unsigned connections, waiting; /* open connections; wishes not answered */
     uint64_t bytes_in, commands;
     uint64_t mailboxes_incomplete; /* EXISTS is above what FETCH gives (RFC 9738) */

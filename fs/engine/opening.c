@@ -157,37 +157,62 @@ static void opening_try(struct opening *opening)
                                        &opening->error);
 }
 
-/* Gets a secret anew. False if there is none, or if it is the one that was refused. */
-static bool opening_ask(struct opening *opening, GError **error)
+/* ---- the secret ------------------------------------------------------------------------------ */
+
+static bool opening_refused(const struct opening *opening)
 {
-    g_autoptr(secret) fresh = secret_ask(&opening->account, false, opening->cancel, error);
-    if (fresh == NULL)
-        return false;
-    if (opening->secret != NULL && secret_equal(fresh, opening->secret))
-        return false;
+    return opening->session == NULL &&
+           g_error_matches(opening->error, IMAP_ERROR, IMAP_ERROR_LOGIN);
+}
+
+/* Asks for a secret anew; `*changed` says whether it is another one. OPENING_TRIED: there is one.
+ */
+static enum opening_outcome opening_ask(struct opening *opening, bool *changed, GError **error)
+{
+    g_autoptr(GError) why = NULL;
+    g_atomic_int_set(&opening->asking, true);
+    g_autoptr(secret) fresh = secret_ask(&opening->account, false, opening->cancel, &why);
+    g_atomic_int_set(&opening->asking, false);
+    opening->can_ask = !g_error_matches(why, G_IO_ERROR, G_IO_ERROR_NOT_FOUND);
+    if (fresh == NULL) {
+        g_set_error_literal(error, IMAP_ERROR, IMAP_ERROR_LOGIN, why->message);
+        return opening->can_ask ? OPENING_NOTHING : OPENING_NOBODY;
+    }
+    *changed = opening->secret == NULL || !secret_equal(fresh, opening->secret);
     secret_unref(opening->secret);
     opening->secret = g_steal_pointer(&fresh);
-    return true;
+    opening->fresh = true;
+    return OPENING_TRIED;
+}
+
+/* Whether there is something to try with; a mechanism may need no secret. */
+static bool opening_prepare(struct opening *opening)
+{
+    bool changed = false;
+    if (opening->ask == OPENING_ASK_IF_NEEDED && opening->secret != NULL)
+        return true;
+    enum opening_outcome outcome = opening_ask(opening, &changed, &opening->error);
+    if (outcome == OPENING_NOBODY && opening->ask != OPENING_ASK_ANOTHER)
+        return true;
+    opening->outcome = outcome;
+    if (outcome == OPENING_TRIED && opening->ask == OPENING_ASK_ANOTHER && !changed) {
+        opening->outcome = OPENING_SAME;
+        g_set_error_literal(&opening->error, IMAP_ERROR, IMAP_ERROR_LOGIN,
+                            "the password was refused, and there is no other one yet");
+    }
+    return opening->outcome == OPENING_TRIED;
 }
 
 static void opening_sign_in(struct opening *opening)
 {
-    bool fresh = opening->secret == NULL;
-    if (fresh && opening->account.password_command != NULL) {
-        g_autoptr(GError) why = NULL;
-        if (!opening_ask(opening, &why)) {
-            g_set_error(&opening->error, IMAP_ERROR, IMAP_ERROR_LOGIN, "%s",
-                        why != NULL ? why->message : "there is no password");
-            return;
-        }
-    }
-    opening_try(opening);
-    bool refused =
-        opening->session == NULL && g_error_matches(opening->error, IMAP_ERROR, IMAP_ERROR_LOGIN);
-    if (!refused || fresh || opening->account.password_command == NULL)
+    bool changed = false;
+    if (!opening_prepare(opening))
         return;
-    g_autoptr(GError) ignored = NULL;
-    if (!g_cancellable_is_cancelled(opening->cancel) && opening_ask(opening, &ignored))
+    opening_try(opening);
+    if (!opening_refused(opening) || opening->fresh)
+        return;
+    if (!g_cancellable_is_cancelled(opening->cancel) &&
+        opening_ask(opening, &changed, NULL) == OPENING_TRIED && changed)
         opening_try(opening);
 }
 
@@ -225,8 +250,9 @@ static gpointer opening_run(gpointer data)
 }
 
 struct opening *opening_start(const struct account *account, struct imap_flaws *flaws,
-                              struct secret *secret, bool transcript, struct crew *crew,
-                              GMainContext *context, GSourceFunc ready, void *owner)
+                              struct secret *secret, enum opening_ask ask, bool transcript,
+                              struct crew *crew, GMainContext *context, GSourceFunc ready,
+                              void *owner)
 {
     struct opening *opening = g_new0(struct opening, 1);
     opening->references = 2; /* the caller's and the thread's */
@@ -234,6 +260,7 @@ struct opening *opening_start(const struct account *account, struct imap_flaws *
     account_copy(&opening->account, account);
     opening->flaws = imap_flaws_ref(flaws);
     opening->secret = secret != NULL ? secret_ref(secret) : NULL;
+    opening->ask = ask;
     opening->transcript = transcript;
     opening->crew = crew_enter(crew);
     opening->context = g_main_context_ref(context);

@@ -16,6 +16,21 @@ void crew_unref(struct crew *crew);
 /* Waits until none runs, at most so long. */
 void crew_wait(struct crew *crew, gint64 wait_us);
 
+/* What to do about the secret. */
+enum opening_ask {
+    OPENING_ASK_IF_NEEDED, /* if there is none, or once more if it is refused */
+    OPENING_ASK_FIRST,     /* before anything, if anybody can be asked */
+    OPENING_ASK_ANOTHER,   /* the same, and sign in only if it is not the one that was refused */
+};
+
+/* How far it came, if there is no session. */
+enum opening_outcome {
+    OPENING_TRIED,   /* up to the server, or on the way there */
+    OPENING_NOTHING, /* the source of the secret gave none */
+    OPENING_SAME,    /* it gave the one that was refused */
+    OPENING_NOBODY,  /* only the user could give another one */
+};
+
 struct opening {
     gint references; /* atomic */
     gint64 began_us;
@@ -23,7 +38,13 @@ struct opening {
     /* the thread's until it has handed over, then the engine's */
     struct account account; /* a copy of its own */
     struct imap_flaws *flaws;
-    struct secret *secret; /* to sign in with; NULL: ask. Afterwards the one that was used */
+    struct secret *secret; /* to sign in with, or (ASK_ANOTHER) the one that was refused; NULL:
+                              none. Afterwards the one that was used */
+    enum opening_ask ask;
+    enum opening_outcome outcome;
+    bool fresh;   /* the secret was asked for here */
+    bool can_ask; /* with an error: there is somebody to ask, beside the user */
+    gint asking;  /* atomic: it is being asked for just now */
     struct crew *crew;
     GMainContext *context; /* under the crew's lock; NULL: abandoned */
     GSourceFunc ready;
@@ -36,8 +57,9 @@ struct opening {
 /* Starts the thread; `ready` runs in `context` with the opening as its argument when it is done.
  * Returns a reference. */
 struct opening *opening_start(const struct account *account, struct imap_flaws *flaws,
-                              struct secret *secret, bool transcript, struct crew *crew,
-                              GMainContext *context, GSourceFunc ready, void *owner);
+                              struct secret *secret, enum opening_ask ask, bool transcript,
+                              struct crew *crew, GMainContext *context, GSourceFunc ready,
+                              void *owner);
 void opening_unref(struct opening *opening);
 
 /* Who looks on. */

@@ -12,7 +12,6 @@
 #define SECOND G_USEC_PER_SEC
 #define BACKOFF_FIRST SECOND
 #define BACKOFF_MOST (60 * SECOND)
-#define BACKOFF_LOGIN (300 * SECOND)
 /* Who asks while it is out of reach makes another attempt, this often at most, about. */
 #define NUDGE_AFTER SECOND
 #define CAP_RISES (300 * SECOND)
@@ -132,6 +131,16 @@ void pool_doom(struct line *line, enum imap_error reason)
     engine_post(line->engine->context, line_drop_later, doom, g_free);
 }
 
+bool pool_is_asking(const struct engine *engine)
+{
+    for (guint i = 0; i < engine->pool.openings->len; i++) {
+        struct opening *opening = engine->pool.openings->pdata[i];
+        if (g_atomic_int_get(&opening->asking))
+            return true;
+    }
+    return false;
+}
+
 gint64 pool_progress(const struct engine *engine)
 {
     gint64 newest = 0;
@@ -151,10 +160,8 @@ gint64 pool_progress(const struct engine *engine)
 static void pool_opened(struct engine *engine, struct opening *opening)
 {
     struct pool *pool = &engine->pool;
-    if (opening->secret != NULL && opening->secret != pool->secret) {
-        secret_unref(pool->secret);
-        pool->secret = secret_ref(opening->secret);
-    }
+    if (signin_accepted(&pool->signin, opening))
+        pool->cap_until_us = MIN(pool->cap_until_us, engine_now(engine));
     struct line *line = line_new(engine, g_steal_pointer(&opening->session));
     unsigned has = imap_session_capabilities(line->session);
     bool utf8 = (has & (IMAP_CAP_ENABLE | IMAP_CAP_IMAP4REV2)) != 0 &&
@@ -187,26 +194,40 @@ static bool error_is_crowd(const GError *error)
     return false;
 }
 
-static void pool_refused(struct engine *engine, const GError *error)
+static void pool_refused(struct engine *engine, const struct opening *opening)
 {
+    const GError *error = opening->error;
     struct pool *pool = &engine->pool;
     gint64 now = engine_now(engine);
-    engine_note_error(engine, error);
-    bool crowd = error_is_crowd(error);
+    if (opening->outcome == OPENING_TRIED || opening->outcome == OPENING_NOTHING)
+        engine_note_error(engine, error); /* else the refusal itself says more */
+    bool crowd = opening->outcome == OPENING_TRIED && error_is_crowd(error);
     bool login = (g_error_matches(error, IMAP_ERROR, IMAP_ERROR_LOGIN) ||
                   g_error_matches(error, IMAP_ERROR, IMAP_ERROR_MECHANISM)) &&
                  !crowd;
+    gint64 rest = login ? signin_failed(&pool->signin, opening) : 0;
+    gint64 until = rest < 0 ? G_MAXINT64 : now + rest;
     if (pool->lines->len > 0) { /* those that are open must do */
         pool->cap = pool->lines->len;
-        pool->cap_until_us = now + (crowd ? CAP_RISES : login ? BACKOFF_LOGIN : CAP_PAUSE);
+        pool->cap_until_us = login ? until : now + (crowd ? CAP_RISES : CAP_PAUSE);
         return;
     }
     pool->why = login ? ENGINE_LOGIN : ENGINE_OFFLINE;
-    pool->next_us = now + (login ? BACKOFF_LOGIN : pool_backoff(pool));
+    pool->next_us = !login ? now + pool_backoff(pool) : rest < 0 ? 0 : until;
     if (pool->openings->len > 0)
         return; /* another may still succeed */
     pool->failing = true;
     job_fail_waiting(engine, pool->why);
+}
+
+static void pool_attempt(struct engine *engine);
+
+/* The user asked for an attempt while one was under way that would not make it. */
+static bool pool_is_urged(const struct engine *engine, const struct opening *opening)
+{
+    const struct pool *pool = &engine->pool;
+    return pool->signin.insist && opening->session == NULL && pool->lines->len == 0 &&
+           pool_may_open(engine);
 }
 
 static gboolean pool_ready(gpointer data)
@@ -219,7 +240,9 @@ static gboolean pool_ready(gpointer data)
     if (opening->session != NULL)
         pool_opened(engine, opening);
     else
-        pool_refused(engine, opening->error);
+        pool_refused(engine, opening);
+    if (pool_is_urged(engine, opening))
+        pool_attempt(engine);
     connect_settle(engine);
     job_schedule(engine);
     engine_publish(engine);
@@ -236,10 +259,15 @@ bool pool_may_open(const struct engine *engine)
 static void pool_attempt(struct engine *engine)
 {
     struct pool *pool = &engine->pool;
+    gint64 now = engine_now(engine);
+    struct signin *signin = &pool->signin;
+    enum opening_ask ask = signin_ask(signin, engine->account, now);
+    struct secret *secret = ask == OPENING_ASK_ANOTHER ? signin->refused : signin->secret;
     struct opening *opening =
-        opening_start(engine->account, pool->flaws, pool->secret, engine->transcript, pool->crew,
+        opening_start(engine->account, pool->flaws, secret, ask, engine->transcript, pool->crew,
                       engine->context, pool_ready, engine);
-    opening->began_us = engine_now(engine);
+    signin->insist = false;
+    opening->began_us = now;
     g_ptr_array_add(pool->openings, opening);
 }
 
@@ -265,6 +293,7 @@ void pool_retry(struct engine *engine)
     pool->next_us = pool->barred_us = 0;
     while (!engine_hears(engine) && pool->lines->len > 0)
         line_drop(pool->lines->pdata[pool->lines->len - 1], true);
+    pool->signin.insist = pool->lines->len == 0;
     pool_try(engine);
     engine_hurry(engine);
 }
@@ -273,10 +302,8 @@ void pool_nudge(struct engine *engine)
 {
     struct pool *pool = &engine->pool;
     gint64 now = engine_now(engine);
-    gint64 after = pool->why == ENGINE_LOGIN
-                       ? BACKOFF_LOGIN
-                       : NUDGE_AFTER * 3 / 4 + g_random_int_range(0, NUDGE_AFTER / 2);
-    if (pool->lines->len > 0 || pool->openings->len > 0)
+    gint64 after = NUDGE_AFTER * 3 / 4 + g_random_int_range(0, NUDGE_AFTER / 2);
+    if (pool->lines->len > 0 || pool->openings->len > 0 || pool->why == ENGINE_LOGIN)
         return;
     pool->next_us = MAX(pool->attempt_us + after, now);
     if (pool->next_us <= now)
@@ -361,6 +388,7 @@ void pool_wake(struct engine *engine)
     pool->failing = false;
     pool->backoff_us = 0;
     pool->next_us = pool->barred_us = 0;
+    pool->signin.asked_us = 0;
     if (pool_may_open(engine))
         pool_attempt(engine);
     job_schedule(engine);
@@ -376,7 +404,7 @@ void pool_init(struct engine *engine, struct secret *secret)
     pool->crew = crew_new();
     pool->flaws = imap_flaws_new(0);
     pool->cap = MAX(engine->account->connections, 1);
-    pool->secret = secret != NULL ? secret_ref(secret) : NULL;
+    signin_init(&pool->signin, secret);
 }
 
 void pool_clear(struct engine *engine)
@@ -399,6 +427,6 @@ void pool_free(struct engine *engine)
     crew_unref(pool->crew);
     g_ptr_array_unref(pool->lines);
     g_ptr_array_unref(pool->openings);
-    secret_unref(pool->secret);
+    signin_clear(&pool->signin);
     imap_flaws_unref(pool->flaws);
 }

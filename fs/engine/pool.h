@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "fs/engine/engine.h"
+#include "fs/engine/signin.h"
 #include "imap/imap.h"
 
 struct job;
@@ -55,7 +56,7 @@ struct pool {
     unsigned cap;        /* at most so many lines and openings */
     gint64 cap_until_us; /* when a lowered cap may rise again */
     uint32_t last_line;
-    struct secret *secret;
+    struct signin signin;
     struct imap_flaws *flaws; /* what the server does not stand */
     unsigned flaws_kept;      /* what of that is noted in the cache */
     unsigned flaws_seen;      /* what was known when a line was last dropped */
@@ -82,7 +83,8 @@ void pool_open(struct engine *engine);
 bool pool_may_open(const struct engine *engine);
 /* Another attempt now, if none is under way. */
 void pool_try(struct engine *engine);
-/* The same whatever the back-off says; connections that do not answer are given up first. */
+/* The same whatever the back-off says and whatever was refused; connections that do not answer are
+ * given up first. */
 void pool_retry(struct engine *engine);
 /* A new wish while out of reach: an attempt is made if the last was a second ago, or when it was.
  */
@@ -99,5 +101,7 @@ void pool_tick(struct engine *engine, gint64 now);
 void pool_wake(struct engine *engine);
 /* The line with this id, NULL: it is gone. */
 struct line *pool_line(const struct engine *engine, uint32_t id);
+/* Whether an attempt waits for its secret. */
+bool pool_is_asking(const struct engine *engine);
 /* When something last moved on any line or attempt, monotonic; 0: never. */
 gint64 pool_progress(const struct engine *engine);

@@ -332,6 +332,7 @@ static const char *talk_list(struct talk *talk, bool status)
 static const char *talk_login(struct talk *talk, const char *rest)
 {
     struct imapd *imapd = talk->imapd;
+    imapd->attempts++;
     if (strstr(rest, imapd->password) == NULL)
         return "NO [AUTHENTICATIONFAILED] wrong password";
     if (imapd->connections_max > 0 && imapd->sockets->len > imapd->connections_max)
@@ -633,7 +634,7 @@ void imapd_forget_counts(struct imapd *imapd)
     g_mutex_lock(&imapd->lock);
     imapd->signed_in = imapd->flights = imapd->examines = imapd->lists = imapd->searches = 0;
     imapd->fetches = imapd->structures = imapd->bodies = imapd->noops = 0;
-    imapd->body_bytes = 0;
+    imapd->body_bytes = imapd->attempts = 0;
     imapd->selects = imapd->moves = imapd->copies = imapd->stores = imapd->expunges = 0;
     imapd->appends = imapd->creates = imapd->deletes = imapd->renames = 0;
     imapd->subscribes = imapd->statuses = imapd->rights = 0;

@@ -69,7 +69,7 @@ struct imapd {
     struct imapd_box *late_box;
     /* counted */
     uint64_t signed_in, flights, examines, lists, searches, fetches, structures, bodies, noops;
-    uint64_t body_bytes;
+    uint64_t body_bytes, attempts; /* to sign in */
     uint64_t selects, moves, copies, stores, expunges, appends, creates, deletes, renames;
     uint64_t subscribes, statuses, rights, idles, notifies, resyncs;
     /* every command's line, but for LOGIN */

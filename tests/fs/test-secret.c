@@ -2,6 +2,8 @@
 
 #include <fcntl.h>
 #include <gio/gio.h>
+#include <glib/gstdio.h>
+#include <poll.h>
 #include <pty.h>
 #include <signal.h>
 #include <stdio.h>
@@ -20,13 +22,20 @@
 #endif
 #endif
 
-static struct secret *ask_for(const char *command, bool may_prompt, GError **error)
+static struct account *account_new(void)
 {
-    g_autoptr(account) account = g_new0(struct account, 1);
+    struct account *account = g_new0(struct account, 1);
 
     account->name = g_strdup("work");
     account->user = g_strdup("alice");
     account->host = g_strdup("imap.example.org");
+    return account;
+}
+
+static struct secret *ask_for(const char *command, bool may_prompt, GError **error)
+{
+    g_autoptr(account) account = account_new();
+
     account->password_command = g_strdup(command);
     return secret_ask(account, may_prompt, NULL, error);
 }
@@ -162,6 +171,224 @@ static void test_stderr_logged(void)
     g_test_assert_expected_messages();
 }
 
+static gpointer cancel_soon(gpointer cancel)
+{
+    g_usleep(100000);
+    g_cancellable_cancel(cancel);
+    return NULL;
+}
+
+/* A stop need not wait for a command that hangs. */
+static void test_command_cancelled(void)
+{
+    g_autoptr(GCancellable) cancel = g_cancellable_new();
+    const struct secret_command command = {
+        .option = "token_command", .text = "sleep 1000", .seconds = 900, .cancel = cancel};
+    char output[64];
+    size_t length = 0;
+    GThread *thread = g_thread_new("cancel", cancel_soon, cancel);
+
+    for (int round = 0; round < 2; round++) { /* while it runs, and before it is run */
+        g_autoptr(GError) error = NULL;
+        g_assert_false(secret_command_run(&command, output, sizeof(output), &length, &error));
+        g_assert_error(error, G_IO_ERROR, G_IO_ERROR_CANCELLED);
+    }
+    g_thread_join(thread);
+}
+
+static void test_token(void)
+{
+    static const struct {
+        const char *command, *token, *message; /* one of them is NULL */
+    } CASES[] = {
+        {"echo ya29.a0-_~+/==", "ya29.a0-_~+/==", NULL},
+        {"true", NULL, "the token_command of work printed no token"},
+        {"echo 'no token here'", NULL,
+         "the token_command of work printed something that cannot be a token"},
+        {"printf 'a\\001b\\n'", NULL,
+         "the token_command of work printed something that cannot be a token"},
+        {"exit 4", NULL, "the token_command of work ended with status 4"},
+    };
+    for (size_t i = 0; i < G_N_ELEMENTS(CASES); i++) {
+        g_autoptr(account) account = account_new();
+        g_autoptr(GError) error = NULL;
+        account->token_command = g_strdup(CASES[i].command);
+        g_autoptr(secret) secret = secret_ask(account, false, NULL, &error);
+        if (CASES[i].token != NULL)
+            g_assert_cmpstr(secret_text(secret), ==, CASES[i].token);
+        else
+            g_assert_cmpstr(error->message, ==, CASES[i].message);
+    }
+}
+
+/* ---- files ---- */
+
+static char *home; /* of the test's own */
+
+/* Writes a file in the home folder; the caller's path. */
+static char *file_put(const char *name, const char *text, int mode)
+{
+    char *path = g_build_filename(home, name, NULL);
+    g_unlink(path);
+    g_assert_true(g_file_set_contents(path, text, -1, NULL));
+    g_assert_cmpint(g_chmod(path, mode), ==, 0);
+    return path;
+}
+
+static void test_file(void)
+{
+    static const struct {
+        const char *text;
+        int mode;
+        const char *secret, *message; /* one of them is NULL */
+    } CASES[] = {
+        {"hunter2\n", 0600, "hunter2", NULL},
+        {"hunter2", 0400, "hunter2", NULL},
+        {"hunter2\r\nsecond\n", 0600, "hunter2", NULL},
+        {"hunter2\n", 0640, NULL, "open to other users; chmod 600 it"},
+        {"hunter2\n", 0604, NULL, "open to other users; chmod 600 it"},
+        {"hunter2\n", 0620, NULL, "open to other users; chmod 600 it"},
+        {"hunter2\n", 0601, NULL, "open to other users; chmod 600 it"},
+        {"", 0600, NULL, "holds no password"},
+        {"\nhunter2\n", 0600, NULL, "holds no password"},
+    };
+    for (size_t i = 0; i < G_N_ELEMENTS(CASES); i++) {
+        g_autoptr(account) account = account_new();
+        g_autoptr(GError) error = NULL;
+        account->password_file = file_put("password", CASES[i].text, CASES[i].mode);
+        g_autoptr(secret) secret = secret_ask(account, true, NULL, &error);
+        if (CASES[i].secret != NULL) {
+            g_assert_no_error(error);
+            g_assert_cmpstr(secret_text(secret), ==, CASES[i].secret);
+            continue;
+        }
+        g_assert_null(secret);
+        g_assert_nonnull(strstr(error->message, CASES[i].message));
+        g_assert_nonnull(strstr(error->message, account->password_file));
+        g_assert_null(strstr(error->message, "hunter2"));
+    }
+    g_autofree char *gone = g_build_filename(home, "password", NULL);
+    g_unlink(gone);
+}
+
+static void test_file_bad(void)
+{
+    g_autofree char *long_text = g_strnfill(100 * 1024, 'x');
+    g_autofree char *long_file = file_put("long", long_text, 0600);
+    g_autofree char *link = g_build_filename(home, "link", NULL);
+    g_assert_cmpint(symlink("/dev/zero", link), ==, 0);
+    const char *const CASES[][2] = {{"/nonexistent/password", "No such file"},
+                                    {home, "not a regular file"},
+                                    {link, "not a regular file"},
+                                    {long_file, "too big"}};
+
+    for (size_t i = 0; i < G_N_ELEMENTS(CASES); i++) {
+        g_autoptr(account) account = account_new();
+        g_autoptr(GError) error = NULL;
+        account->password_file = g_strdup(CASES[i][0]);
+        g_assert_null(secret_ask(account, true, NULL, &error));
+        g_assert_nonnull(strstr(error->message, CASES[i][1]));
+    }
+    if (geteuid() == 0) { /* another user's */
+        g_autoptr(account) account = account_new();
+        g_autoptr(GError) error = NULL;
+        account->password_file = file_put("long", "hunter2\n", 0600);
+        g_assert_cmpint(chown(account->password_file, 65534, 65534), ==, 0);
+        g_assert_null(secret_ask(account, true, NULL, &error));
+        g_assert_nonnull(strstr(error->message, "belongs to another user"));
+    }
+    g_unlink(long_file);
+    g_unlink(link);
+}
+
+static void test_netrc_file(void)
+{
+    static const char TEXT[] = "machine imap.example.org login alice password \"hunter 2\"\n";
+    g_autoptr(account) account = account_new();
+    g_autoptr(GError) error = NULL;
+    g_autofree char *usual = file_put(".netrc", TEXT, 0600);
+    g_autoptr(secret) first = secret_ask(account, false, NULL, &error);
+    g_assert_no_error(error);
+    g_assert_cmpstr(secret_text(first), ==, "hunter 2");
+
+    /* the usual one is only passed over */
+    static const struct {
+        const char *text;
+        int mode;
+        const char *warning; /* NULL: none */
+    } CASES[] = {{TEXT, 0644, "*open to other users*not used*"},
+                 {"machine \"x", 0600, "*line 1 makes no sense*not used*"},
+                 {"machine other password x", 0600, NULL},
+                 {"default login alice password x", 0600, NULL}};
+    for (size_t i = 0; i < G_N_ELEMENTS(CASES); i++) {
+        g_autoptr(GError) none = NULL;
+        g_free(file_put(".netrc", CASES[i].text, CASES[i].mode));
+        if (CASES[i].warning != NULL)
+            g_test_expect_message("fs", G_LOG_LEVEL_WARNING, CASES[i].warning);
+        g_assert_null(secret_ask(account, false, NULL, &none));
+        g_assert_error(none, G_IO_ERROR, G_IO_ERROR_NOT_FOUND);
+        g_test_assert_expected_messages();
+        g_clear_pointer(&account->netrc, g_free); /* but not one that was named */
+        g_autoptr(GError) named = NULL;
+        account->netrc = g_strdup(usual);
+        g_assert_null(secret_ask(account, true, NULL, &named));
+        g_assert_error(named, G_IO_ERROR, G_IO_ERROR_FAILED);
+        g_assert_nonnull(strstr(named->message, usual));
+        g_clear_pointer(&account->netrc, g_free);
+    }
+    g_unlink(usual);
+}
+
+static void check_ask(const struct account *account, const char *expected)
+{
+    g_autoptr(GError) error = NULL;
+    g_autoptr(secret) secret = secret_ask(account, false, NULL, &error);
+    g_assert_no_error(error);
+    g_assert_cmpstr(secret_text(secret), ==, expected);
+}
+
+/* Each source before those that came here before it. */
+static void test_order(void)
+{
+    g_autoptr(account) account = account_new();
+    g_autofree char *netrc = file_put(".netrc", "machine imap.example.org password netrc\n", 0600);
+    check_ask(account, "netrc");
+    g_setenv("CREDENTIALS_DIRECTORY", "relative", TRUE);
+    check_ask(account, "netrc");
+    g_setenv("CREDENTIALS_DIRECTORY", home, TRUE);
+    check_ask(account, "netrc");
+    g_autofree char *prefixed = file_put("mailmount.work", "prefixed\n", 0440);
+    check_ask(account, "prefixed");
+    g_autofree char *credential = file_put("work", "credential", 0440);
+    check_ask(account, "credential");
+    account->password_file = file_put("password", "file\n", 0600);
+    check_ask(account, "file");
+    account->password_command = g_strdup("echo command");
+    check_ask(account, "command");
+    g_unsetenv("CREDENTIALS_DIRECTORY");
+    const char *const PATHS[] = {netrc, prefixed, credential, account->password_file};
+    for (size_t i = 0; i < G_N_ELEMENTS(PATHS); i++)
+        g_assert_cmpint(g_unlink(PATHS[i]), ==, 0);
+}
+
+/* The name of an account leads nowhere else. */
+static void test_credential_name(void)
+{
+    g_autoptr(account) account = account_new();
+    g_autoptr(GError) error = NULL;
+    g_autofree char *file = file_put("work", "stolen\n", 0600);
+    g_autofree char *below = g_build_filename(home, "below", NULL);
+    g_assert_cmpint(g_mkdir(below, 0700), ==, 0);
+    g_setenv("CREDENTIALS_DIRECTORY", below, TRUE);
+    g_free(account->name);
+    account->name = g_strdup("../work");
+    g_assert_null(secret_ask(account, false, NULL, &error));
+    g_assert_error(error, G_IO_ERROR, G_IO_ERROR_NOT_FOUND);
+    g_unsetenv("CREDENTIALS_DIRECTORY");
+    g_rmdir(below);
+    g_unlink(file);
+}
+
 static void test_no_terminal(void)
 {
     g_autoptr(GError) error = NULL;
@@ -171,33 +398,73 @@ static void test_no_terminal(void)
 
 /* ---- the prompt ---- */
 
-/* In a child with a terminal of its own: 0 if the secret was read as typed. */
-static int prompt_child(void)
+static bool terminal_echoes(void)
 {
-    g_autoptr(secret) secret = ask_for(NULL, true, NULL);
-
-    return secret != NULL && strcmp(secret_text(secret), "hunter2") == 0 ? 0 : 1;
+    struct termios now;
+    return tcgetattr(STDIN_FILENO, &now) == 0 && (now.c_lflag & ECHO) != 0;
 }
 
-/* Reads what the terminal shows until `until` is in it, or until its end (NULL). */
+static void on_interrupt(int number)
+{
+}
+
+/* As the program catches it: what waits is interrupted. */
+static void interrupt_catch(void)
+{
+    const struct sigaction caught = {.sa_handler = on_interrupt};
+    sigaction(SIGINT, &caught, NULL);
+}
+
+enum { READ_RIGHT, READ_WRONG, READ_NONE, READ_DEAF = 9 };
+
+/* In a child with a terminal of its own; READ_DEAF: it was left without echo. */
+static int prompt_child(const char *expected)
+{
+    interrupt_catch();
+    g_autoptr(secret) secret = ask_for(NULL, true, NULL);
+
+    if (!terminal_echoes())
+        return READ_DEAF;
+    if (secret == NULL)
+        return READ_NONE;
+    return strcmp(secret_text(secret), expected) == 0 ? READ_RIGHT : READ_WRONG;
+}
+
+/* Reads what the terminal shows until `until` is in it. */
 static void terminal_expect(int tty, const char *until, GString *shown)
 {
     char c;
 
-    while ((until == NULL || strstr(shown->str, until) == NULL) && read(tty, &c, 1) == 1)
+    while (strstr(shown->str, until) == NULL && read(tty, &c, 1) == 1)
         g_string_append_c(shown, c);
 }
 
-static int prompt_run(const char *typed, GString *shown)
+/* To the end; of a flood the terminal may drop the end of the line too, and who types presses Enter
+ * again. */
+static void terminal_finish(int tty, GString *shown)
+{
+    struct pollfd fd = {tty, POLLIN, 0};
+    char c;
+
+    for (;;)
+        if (poll(&fd, 1, 1000) == 0)
+            g_assert_cmpint(write(tty, "\n", 1), ==, 1);
+        else if (read(tty, &c, 1) == 1)
+            g_string_append_c(shown, c);
+        else
+            return;
+}
+
+static int prompt_run(const char *typed, const char *expected, GString *shown)
 {
     int tty, status;
     pid_t pid = forkpty(&tty, NULL, NULL, NULL);
 
     if (pid == 0)
-        _exit(prompt_child());
+        _exit(prompt_child(expected));
     terminal_expect(tty, "Password of alice at imap.example.org: ", shown);
     g_assert_cmpint(write(tty, typed, strlen(typed)), ==, strlen(typed));
-    terminal_expect(tty, NULL, shown);
+    terminal_finish(tty, shown);
     g_assert_cmpint(waitpid(pid, &status, 0), ==, pid);
     close(tty);
     return WIFEXITED(status) ? WEXITSTATUS(status) : 100 + WTERMSIG(status);
@@ -206,30 +473,68 @@ static int prompt_run(const char *typed, GString *shown)
 static void test_prompt(void)
 {
     static const struct {
-        const char *typed;
-        int status;
+        const char *typed, *expected;
+        int result;
     } CASES[] = {
-        {"hunter2\n", 0}, {"wrong\n", 1}, {"\n", 1}, {"\004", 1}, {"hunt\003", 100 + SIGINT}};
-
+        {"hunter2\n", "hunter2", READ_RIGHT},
+        {"hunter3\n", "hunter2", READ_WRONG},
+        {"hunter22\177\n", "hunter2", READ_RIGHT}, /* backspace */
+        {"hunter9\025hunter2\n", "hunter2", READ_RIGHT},
+        {" hunter2 \n", " hunter2 ", READ_RIGHT},
+        {"hunt\303\274r\n", "hunt\303\274r", READ_RIGHT},
+        {"hunt\377\n", "hunt\377", READ_RIGHT},       /* whatever it is, it is his */
+        {"hunter\0322\n", "hunter\0322", READ_RIGHT}, /* Ctrl-Z stops nobody */
+        {"\n", "", READ_NONE},
+        {"\004", "", READ_NONE},
+        {"hunt\003", "", READ_NONE},
+    };
     for (size_t i = 0; i < G_N_ELEMENTS(CASES); i++) {
         g_autoptr(GString) shown = g_string_new(NULL);
-        g_assert_cmpint(prompt_run(CASES[i].typed, shown), ==, CASES[i].status);
+        g_assert_cmpint(prompt_run(CASES[i].typed, CASES[i].expected, shown), ==, CASES[i].result);
         g_assert_null(strstr(shown->str, "hunt"));
-        g_assert_null(strstr(shown->str, "wrong"));
     }
+}
+
+/* A terminal keeps 4095 bytes of a line; whatever comes, it ends. */
+static void test_prompt_long(void)
+{
+    g_autofree char *most = g_strnfill(4000, 'x');
+    g_autofree char *much = g_strnfill(20000, 'x');
+    g_autofree char *typed = g_strconcat(most, "\n", NULL);
+    g_autofree char *flood = g_strconcat(much, "\n", NULL);
+    g_autoptr(GString) shown = g_string_new(NULL);
+
+    g_assert_cmpint(prompt_run(typed, most, shown), ==, READ_RIGHT);
+    g_assert_null(strstr(shown->str, "xx"));
+    int result = prompt_run(flood, much, shown); /* a part of it, or nothing */
+    g_assert_true(result == READ_WRONG || result == READ_NONE);
 }
 
 int main(int argc, char *argv[])
 {
+    home = g_dir_make_tmp("mailmount-home-XXXXXX", NULL);
+    g_setenv("HOME", home, TRUE);
+    g_unsetenv("CREDENTIALS_DIRECTORY");
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/secret/memory", test_memory);
     g_test_add_func("/secret/memory-flags", test_memory_flags);
     g_test_add_func("/secret/command-good", test_command_good);
     g_test_add_func("/secret/command-bad", test_command_bad);
     g_test_add_func("/secret/command-timeout", test_command_timeout);
+    g_test_add_func("/secret/command-cancelled", test_command_cancelled);
+    g_test_add_func("/secret/token", test_token);
     g_test_add_func("/secret/endless-output", test_endless_output);
     g_test_add_func("/secret/stderr-logged", test_stderr_logged);
+    g_test_add_func("/secret/file", test_file);
+    g_test_add_func("/secret/file-bad", test_file_bad);
+    g_test_add_func("/secret/netrc", test_netrc_file);
+    g_test_add_func("/secret/order", test_order);
+    g_test_add_func("/secret/credential-name", test_credential_name);
     g_test_add_func("/secret/no-terminal", test_no_terminal);
     g_test_add_func("/secret/prompt", test_prompt);
-    return g_test_run();
+    g_test_add_func("/secret/prompt-long", test_prompt_long);
+    int status = g_test_run();
+    g_rmdir(home);
+    g_free(home);
+    return status;
 }
