@@ -35,6 +35,8 @@ void imap_auth_fail(struct imap_auth *auth, enum imap_auth_state state, enum ima
 /* libsasl2 (auth-sasl.c). The first step: whether libsasl2 does this mechanism; else
  * auth->state is ABSENT. Then the answers. */
 void imap_sasl_prepare(struct imap_auth *auth);
+/* Has libsasl2 wipe what it frees (auth-memory.c); before anything else is asked of it. */
+void imap_sasl_memory(void);
 void imap_sasl_start(struct imap_auth *auth);
 void imap_sasl_step(struct imap_auth *auth, const char *bytes, size_t length);
 void imap_sasl_forget(struct imap_auth *auth);

@@ -91,6 +91,7 @@ static gpointer library_start(gpointer data)
         {SASL_CB_LIST_END, NULL, NULL},
     };
 
+    imap_sasl_memory();
     sasl_set_mutex(mutex_new, mutex_lock, mutex_unlock, mutex_free);
     int rc = sasl_client_init(callbacks);
     if (rc != SASL_OK)
