@@ -57,8 +57,6 @@ static void account_take_address(struct account *account, const char *address)
 /* Settles what follows from the rest; NULL or what is wrong. */
 static const char *account_complete(struct account *account, const struct source *source)
 {
-    if (account->password_command != NULL && account->token_command != NULL)
-        return "password_command= and token_command= exclude each other: remove one";
     if (account->address != NULL)
         return account->tls == ACCOUNT_TLS_UNKNOWN
                    ? NULL
@@ -71,6 +69,14 @@ static const char *account_complete(struct account *account, const struct source
         account->port = account->tls == ACCOUNT_TLS_IMPLICIT ? 993 : 143;
     struct source whole = {source->implicit_tls, account->user, account->host, account->port};
     account->source = source_write(&whole);
+    return NULL;
+}
+
+/* What no order of reading settles, wherever it was said. */
+static const char *account_contradicts(const struct account *account)
+{
+    if (account->password_command != NULL && account->token_command != NULL)
+        return "password_command= and token_command= exclude each other: remove one";
     return NULL;
 }
 
@@ -90,6 +96,11 @@ static struct account *account_of_url(const char *url, const GPtrArray *settings
     const char *wrong = account_complete(account, &source);
     if (wrong != NULL) {
         g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE, "SOURCE: %s", wrong);
+        return NULL;
+    }
+    wrong = account_contradicts(account);
+    if (wrong != NULL) {
+        config_refuse(error, "%s", wrong);
         return NULL;
     }
     account->name = account->address != NULL
@@ -188,6 +199,8 @@ static struct account *account_of_group(const struct config *config, const char 
     if (!keys_apply(config, group, account, error) || !settings_apply(settings, account, error))
         return NULL;
     const char *wrong = account_complete(account, &source);
+    if (wrong == NULL)
+        wrong = account_contradicts(account);
     if (wrong != NULL) {
         config_refuse(error, "%s: [%s] %s", config->file, group, wrong);
         return NULL;
