@@ -288,6 +288,27 @@ static int supervise(const struct supervisor *supervisor, int launcher)
 
 /* ---- the launcher --------------------------------------------------------------------------- */
 
+static volatile sig_atomic_t launcher_signal; /* that told us to end, 0: none */
+static pid_t launcher_child;
+
+/* The worker may be asking for a password: it ends first, so that the terminal gets its echo back
+ * before the shell has it. A second signal does not wait. */
+static void launcher_end(int number)
+{
+    launcher_signal = number;
+    kill(launcher_child, SIGTERM);
+}
+
+static void launcher_catch(pid_t supervisor)
+{
+    const struct sigaction end = {.sa_handler = launcher_end, .sa_flags = (int)SA_RESETHAND};
+
+    launcher_child = supervisor;
+    sigaction(SIGINT, &end, NULL);
+    sigaction(SIGTERM, &end, NULL);
+    sigaction(SIGHUP, &end, NULL);
+}
+
 static int launcher_wait(int status_fd)
 {
     unsigned char status;
@@ -296,6 +317,10 @@ static int launcher_wait(int status_fd)
     while ((n = read(status_fd, &status, 1)) < 0 && errno == EINTR)
         ;
     close(status_fd);
+    if (launcher_signal != 0) {
+        signal(launcher_signal, SIG_DFL);
+        raise(launcher_signal);
+    }
     return n == 1 ? status : SUPERVISOR_CRASHED;
 }
 
@@ -316,6 +341,7 @@ int supervisor_run(const struct supervisor *supervisor)
         close(status[0]);
         return supervise(supervisor, status[1]);
     }
+    launcher_catch(pid);
     close(status[1]);
     return launcher_wait(status[0]);
 }
