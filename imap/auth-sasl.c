@@ -191,7 +191,8 @@ static void sasl_failed(struct imap_auth *auth, int rc, enum imap_auth_state sta
                        auth->mechanism->package);
     else if (auth->mechanism->flags & IMAP_MECH_KERBEROS)
         kerberos_failed(auth, state);
-    else if (rc == SASL_BADAUTH || rc == SASL_BADSERV)
+    else if (rc == SASL_BADSERV ||
+             (rc == SASL_BADAUTH && (auth->mechanism->flags & IMAP_MECH_SCRAM)))
         imap_auth_fail(auth, state, IMAP_ERROR_MECHANISM,
                        "it does not prove that it knows the password: it is not the true server, "
                        "or the password is wrong");

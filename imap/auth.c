@@ -129,15 +129,19 @@ static guchar *challenge_decode(const char *text, gsize *length)
     return g_base64_decode(text, length);
 }
 
-/* The iterations that a SCRAM server asks for ("r=...,s=...,i=4096"; RFC 5802, 5.1): so many that
- * hashing would not end are refused. */
-static bool iterations_bearable(const char *bytes, size_t length)
+/* The iterations that a SCRAM server asks for ("r=...,s=...,i=4096"; RFC 5802, 5.1), which libsasl2
+ * takes as they are. So many that hashing would not end are refused, and, where anybody may listen
+ * or be the server, so few that the password could be guessed at quickly. */
+static bool iterations_bearable(const struct imap_auth *auth, const char *bytes, size_t length)
 {
-    enum { ITERATIONS_MAX = 10 * 1000 * 1000 };
+    enum { ITERATIONS_MAX = 10 * 1000 * 1000, ITERATIONS_CLEAR_MIN = 4096 };
     g_autofree char *text = g_strndup(bytes, length);
-    const char *at = strncmp(text, "r=", 2) == 0 ? strstr(text, ",i=") : NULL;
+    const char *at = g_str_has_prefix(text, "r=") ? strstr(text, ",i=") : NULL;
+    g_autofree char *digits = at ? g_strndup(at + 3, strcspn(at + 3, ",")) : NULL;
+    guint64 iterations;
 
-    return !at || g_ascii_strtoull(at + 3, NULL, 10) <= ITERATIONS_MAX;
+    return !at || g_ascii_string_to_unsigned(digits, 10, auth->secure ? 1 : ITERATIONS_CLEAR_MIN,
+                                             ITERATIONS_MAX, &iterations, NULL);
 }
 
 /* The reason of a refusal is taken down; the answer to it is our own mechanism's. */
@@ -147,10 +151,10 @@ static bool challenge_heed(struct imap_auth *auth, const char *bytes, size_t len
         g_free(auth->why);
         auth->why = imap_own_refusal(bytes, length);
     }
-    if (!(auth->mechanism->flags & IMAP_MECH_SCRAM) || iterations_bearable(bytes, length))
+    if (!(auth->mechanism->flags & IMAP_MECH_SCRAM) || iterations_bearable(auth, bytes, length))
         return true;
     imap_auth_fail(auth, IMAP_AUTH_FAILED, IMAP_ERROR_PROTOCOL,
-                   "it wants more rounds of hashing than anybody needs");
+                   "it wants too many rounds of hashing, or too few");
     return false;
 }
 
