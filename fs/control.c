@@ -86,6 +86,16 @@ static void status_refusal(const struct mounted *mounted, const struct engine_st
                                status->refusal, path);
 }
 
+/* Fewer mechanisms than before may mean that somebody between wants to hear the password. */
+static void status_mechanism(const struct engine_status *status, GString *text)
+{
+    if (status->signed_in_by != NULL)
+        g_string_append_printf(text, "signed in by: %s%s%s%s\n", status->signed_in_by,
+                               status->missed != NULL ? " (the server no longer offers " : "",
+                               status->missed != NULL ? status->missed : "",
+                               status->missed != NULL ? ", which is safer)" : "");
+}
+
 static void status_account(const struct mounted *mounted, const struct mounted_account *mine,
                            GString *text)
 {
@@ -105,6 +115,7 @@ static void status_account(const struct mounted *mounted, const struct mounted_a
     status_state(&status, text);
     if (status.server[0] != '\0')
         g_string_append_printf(text, "server: %s\n", status.server);
+    status_mechanism(&status, text);
     if (status.last_error[0] != '\0')
         g_string_append_printf(text, "last error: %s\n", status.last_error);
     status_refusal(mounted, &status, text);

@@ -182,3 +182,17 @@ bool imap_mechanism_better(const char *better, const char *worse)
 {
     return mechanism_place(better) < mechanism_place(worse);
 }
+
+/* A certificate or token that is no longer given, and one clear way instead of another, are no
+ * weakening. */
+bool imap_mechanism_missed(const char *before, const char *now,
+                           const struct imap_capabilities *capabilities)
+{
+    size_t place = mechanism_place(before);
+    unsigned other = IMAP_MECH_IDENTITY | IMAP_MECH_TOKEN | IMAP_MECH_PROMPTS;
+
+    if (place >= mechanism_place(now) || imap_capabilities_mechanism(capabilities, before))
+        return false;
+    bool clear = MECHANISMS[place].flags == IMAP_MECH_SECRET && MECHANISMS[place].respond != NULL;
+    return !clear && !(MECHANISMS[place].flags & other);
+}

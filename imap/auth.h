@@ -53,8 +53,10 @@ GPtrArray *imap_mechanisms_choose(const struct imap_login *login,
                                   const struct imap_line *line, GError **error);
 /* Whether login->auth leaves the choice to us. */
 bool imap_mechanism_automatic(const struct imap_login *login);
-/* Whether `better` comes before `worse` in the order of `auto`. */
-bool imap_mechanism_better(const char *better, const char *worse);
+
+/* Whether `before`, by which we signed in once, is offered no more and `now` is weaker. */
+bool imap_mechanism_missed(const char *before, const char *now,
+                           const struct imap_capabilities *capabilities);
 
 /* ---- one run of a mechanism (auth.c) --------------------------------------------------------- */
 

@@ -135,8 +135,8 @@ struct imap_login {
     const char *token;  /* an OAuth2 access token (RFC 6750): "auto" uses it and nothing else; NULL:
                            none */
     const char *auth;   /* "auto", "login" (the LOGIN command) or a SASL mechanism's name */
-    const char *before; /* imap_session_mechanism() of an earlier session, so that it is told if
-                           the server offers less now; NULL: not known */
+    const char *before; /* imap_session_mechanism() of an earlier session, for
+                           imap_session_missed(); NULL: not known */
 };
 
 /* What the server can do, learned after login (RFC 9051, 7.2.2). */
@@ -391,6 +391,11 @@ unsigned imap_session_capabilities(const struct imap_session *session);
 const char *imap_session_server_name(const struct imap_session *session);
 /* The mechanism that signed in ("SCRAM-SHA-256-PLUS"), static; NULL: none was needed (PREAUTH). */
 const char *imap_session_mechanism(const struct imap_session *session);
+/* imap_login.before if "auto" had to take a weaker mechanism since the server no longer offers it;
+ * else NULL. */
+const char *imap_session_missed(const struct imap_session *session);
+/* Whether `better` comes before `worse` in the order in which "auto" takes mechanisms. */
+bool imap_mechanism_better(const char *better, const char *worse);
 /* The number of the connection in the transcript, unique in the process. */
 unsigned imap_session_number(const struct imap_session *session);
 /* Bytes received since it was opened (before decompression): the measure of progress. */

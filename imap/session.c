@@ -294,6 +294,11 @@ const char *imap_session_mechanism(const struct imap_session *session)
     return session->mechanism;
 }
 
+const char *imap_session_missed(const struct imap_session *session)
+{
+    return session->missed;
+}
+
 const char *imap_session_server_name(const struct imap_session *session)
 {
     return session->server_name;

@@ -14,6 +14,7 @@ struct imap_session {
     unsigned number;
     char *server_name;     /* greeting, or the ID's name; not NULL */
     const char *mechanism; /* that signed in, static; NULL: PREAUTH */
+    const char *missed;    /* the better one that is offered no more, interned; NULL: none */
     struct imap_stream *stream;
     struct imap_parser *parser;
     struct imap_capabilities capabilities;

@@ -332,53 +332,33 @@ static bool login_command(struct opening *o, const struct imap_mechanism *mechan
 /* ---- all of it --------------------------------------------------------------------------------
  */
 
-/* Whether the mechanism that did well before is offered no more. */
-static bool before_is_gone(const struct opening *o)
-{
-    return o->login->before && imap_mechanism_automatic(o->login) &&
-           !imap_capabilities_mechanism(&o->session->capabilities, o->login->before);
-}
-
-/* Where only weaker ones remain, that is told: either the server's owner changed it, or somebody
- * between wants to hear the password. */
-static void warn_of_downgrade(struct opening *o, const char *name)
+/* Either the server's owner changed what it offers, or somebody between wants to hear the password.
+ */
+static const char *missed(const struct opening *o, const char *name)
 {
     const char *before = o->login->before;
 
-    if (!imap_mechanism_better(before, name))
-        return;
-    g_autofree char *text =
-        g_strdup_printf("%s no longer offers %s, by which %s signed in before; this time it was %s",
-                        o->server->host, before, o->login->user, name);
-    g_warning("%s", text);
-    imap_session_alert(o->session, text);
-}
-
-static bool signed_in(struct opening *o, const struct imap_mechanism *mechanism, bool gone)
-{
-    if (mechanism->flags & IMAP_MECH_BINDING)
-        binding_worked(o);
-    if (gone)
-        warn_of_downgrade(o, mechanism->name);
-    o->session->mechanism = mechanism->name;
-    return true;
+    return before && imap_mechanism_automatic(o->login) &&
+                   imap_mechanism_missed(before, name, &o->session->capabilities)
+               ? g_intern_string(before)
+               : NULL;
 }
 
 static bool sign_in_by(struct opening *o, const GPtrArray *mechanisms, const struct imap_line *line)
 {
-    bool gone = before_is_gone(o);
-
     for (guint i = 0; i < mechanisms->len; i++) {
         const struct imap_mechanism *row = mechanisms->pdata[i];
         bool command = row->flags & IMAP_MECH_COMMAND;
 
         g_clear_error(o->error);
+        o->session->mechanism = row->name;
+        o->session->missed = missed(o, row->name);
         enum outcome outcome = command ? login_command(o, row) ? SIGNED_IN : NOT_SIGNED_IN
                                        : authenticate(o, row, line, i + 1 < mechanisms->len);
-        if (outcome == SIGNED_IN)
-            return signed_in(o, row, gone);
-        if (outcome == NOT_SIGNED_IN)
-            return false;
+        if (outcome == SIGNED_IN && (row->flags & IMAP_MECH_BINDING))
+            binding_worked(o);
+        if (outcome != PASSED_OVER)
+            return outcome == SIGNED_IN;
         g_info("connection %u: %s", o->session->number, (*o->error)->message);
     }
     return false;

@@ -100,7 +100,8 @@ static bool run_fail(struct run *run, const char *step, const GError *error,
 static bool run_open(struct run *run, enum engine_start_reason *reason)
 {
     const struct check *check = run->check;
-    const struct opening_watch watch = {check->transcript, on_progress, run};
+    const struct opening_watch watch = {
+        .transcript = check->transcript, .progress = on_progress, .data = run};
     g_autoptr(GError) error = NULL;
 
     run->session = opening_session(check->account, check->secret, &watch, check->cancel, &error);

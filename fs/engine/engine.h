@@ -228,6 +228,8 @@ struct engine_status {
                            under way */
     enum engine_live live;
     char server[128];              /* its name for itself */
+    const char *signed_in_by;      /* the mechanism, static; NULL: not yet, or none was needed */
+    const char *missed; /* the better one that the server offered before, static; NULL: none */
     char last_error[256];          /* "" if none */
     char refusal[256];             /* why the server lets us not sign in: with the same secret it is
                                       not asked again before ENGINE_CONNECT. "" if it does */

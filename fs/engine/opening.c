@@ -144,13 +144,15 @@ struct imap_session *opening_session(const struct account *account, const struct
         .secret = account->token_command == NULL ? secret : NULL,
         .token = account->token_command != NULL ? secret : NULL,
         .auth = account->auth != NULL ? account->auth : "auto",
+        .before = watch->before,
     };
     return imap_session_open(&server, &login, cancel, error);
 }
 
 static void opening_try(struct opening *opening)
 {
-    const struct opening_watch watch = {.transcript = opening->transcript, .flaws = opening->flaws};
+    const struct opening_watch watch = {
+        .transcript = opening->transcript, .before = opening->before, .flaws = opening->flaws};
 
     g_clear_error(&opening->error);
     opening->session = opening_session(&opening->account, opening->secret, &watch, opening->cancel,
@@ -250,9 +252,9 @@ static gpointer opening_run(gpointer data)
 }
 
 struct opening *opening_start(const struct account *account, struct imap_flaws *flaws,
-                              struct secret *secret, enum opening_ask ask, bool transcript,
-                              struct crew *crew, GMainContext *context, GSourceFunc ready,
-                              void *owner)
+                              struct secret *secret, enum opening_ask ask, const char *before,
+                              bool transcript, struct crew *crew, GMainContext *context,
+                              GSourceFunc ready, void *owner)
 {
     struct opening *opening = g_new0(struct opening, 1);
     opening->references = 2; /* the caller's and the thread's */
@@ -262,6 +264,7 @@ struct opening *opening_start(const struct account *account, struct imap_flaws *
     opening->secret = secret != NULL ? secret_ref(secret) : NULL;
     opening->ask = ask;
     opening->transcript = transcript;
+    opening->before = g_intern_string(before);
     opening->crew = crew_enter(crew);
     opening->context = g_main_context_ref(context);
     opening->ready = ready;

@@ -49,6 +49,7 @@ struct opening {
     GMainContext *context; /* under the crew's lock; NULL: abandoned */
     GSourceFunc ready;
     bool transcript;
+    const char *before;           /* interned, as imap_login.before; NULL: not known */
     struct imap_session *session; /* the result, NULL: `error` says why */
     GError *error;
     void *owner; /* the engine; used by `ready` only */
@@ -57,14 +58,15 @@ struct opening {
 /* Starts the thread; `ready` runs in `context` with the opening as its argument when it is done.
  * Returns a reference. */
 struct opening *opening_start(const struct account *account, struct imap_flaws *flaws,
-                              struct secret *secret, enum opening_ask ask, bool transcript,
-                              struct crew *crew, GMainContext *context, GSourceFunc ready,
-                              void *owner);
+                              struct secret *secret, enum opening_ask ask, const char *before,
+                              bool transcript, struct crew *crew, GMainContext *context,
+                              GSourceFunc ready, void *owner);
 void opening_unref(struct opening *opening);
 
 /* Who looks on. */
 struct opening_watch {
     bool transcript;        /* to the log */
+    const char *before;     /* as imap_login.before; NULL: not known */
     imap_progress progress; /* NULL: nobody */
     void *data;
     struct imap_flaws *flaws; /* NULL: none are known or learned */

@@ -4,6 +4,7 @@
 
 #include "fs/engine/flaws.h"
 #include "fs/engine/job.h"
+#include "fs/engine/mechanism.h"
 #include "fs/engine/mirror.h"
 #include "fs/engine/opening.h"
 #include "fs/engine/push.h"
@@ -176,6 +177,7 @@ static void pool_opened(struct engine *engine, struct opening *opening)
     engine->status.append_limit = imap_session_append_limit(line->session);
     g_clear_error(&engine->open_error);
     g_mutex_unlock(&engine->lock);
+    mechanism_used(engine, line->session);
     watch_opened(line);
     push_opened(engine);
 }
@@ -263,9 +265,10 @@ static void pool_attempt(struct engine *engine)
     struct signin *signin = &pool->signin;
     enum opening_ask ask = signin_ask(signin, engine->account, now);
     struct secret *secret = ask == OPENING_ASK_ANOTHER ? signin->refused : signin->secret;
+    g_autofree char *before = mechanism_before(engine);
     struct opening *opening =
-        opening_start(engine->account, pool->flaws, secret, ask, engine->transcript, pool->crew,
-                      engine->context, pool_ready, engine);
+        opening_start(engine->account, pool->flaws, secret, ask, before, engine->transcript,
+                      pool->crew, engine->context, pool_ready, engine);
     signin->insist = false;
     opening->began_us = now;
     g_ptr_array_add(pool->openings, opening);
