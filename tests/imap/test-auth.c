@@ -146,6 +146,37 @@ static void test_better(void)
     g_assert_false(imap_mechanism_better("UNKNOWN", "PLAIN"));
 }
 
+/* What is said of a server that offers less than before. */
+static void test_missed(void)
+{
+    static const struct {
+        const char *before, *now, *offered;
+        bool missed;
+    } rows[] = {
+        {"SCRAM-SHA-256", "PLAIN", "AUTH=PLAIN", true},
+        {"SCRAM-SHA-256-PLUS", "SCRAM-SHA-256", "AUTH=SCRAM-SHA-256", true},
+        {"GSSAPI", "PLAIN", "AUTH=PLAIN", true},
+        {"GSSAPI", "PLAIN", "AUTH=PLAIN AUTH=GSSAPI", false}, /* no ticket this time */
+        {"SCRAM-SHA-256", "SCRAM-SHA-512", "AUTH=SCRAM-SHA-512", false},
+        {"SCRAM-SHA-256", "SCRAM-SHA-256", "AUTH=SCRAM-SHA-256", false},
+        {"PLAIN", "LOGIN", "", false},
+        {"LOGIN", "PLAIN", "AUTH=PLAIN", false},
+        {"EXTERNAL", "PLAIN", "AUTH=PLAIN", false},
+        {"XOAUTH2", "PLAIN", "AUTH=PLAIN", false},
+        {"something", "PLAIN", "AUTH=PLAIN", false},
+    };
+
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        struct imap_capabilities capabilities = {0};
+        g_auto(GStrv) words = g_strsplit(rows[i].offered, " ", -1);
+        imap_capabilities_set(&capabilities, (const char *const *)words);
+        g_test_message("%s %s", rows[i].before, rows[i].now);
+        g_assert_true(imap_mechanism_missed(rows[i].before, rows[i].now, &capabilities) ==
+                      rows[i].missed);
+        imap_capabilities_clear(&capabilities);
+    }
+}
+
 /* ---- our own answers ------------------------------------------------------------------------ */
 
 struct run {
@@ -362,6 +393,7 @@ int main(int argc, char **argv)
     g_test_add_func("/imap/auth/pick", test_pick);
     g_test_add_func("/imap/auth/pick-words", test_pick_words);
     g_test_add_func("/imap/auth/better", test_better);
+    g_test_add_func("/imap/auth/missed", test_missed);
     g_test_add_func("/imap/auth/plain", test_plain);
     g_test_add_func("/imap/auth/login", test_login);
     g_test_add_func("/imap/auth/external", test_external);

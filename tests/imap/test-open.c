@@ -359,6 +359,32 @@ static void test_learned(void)
     client_end(&client, true);
 }
 
+/* A server that offered better once. */
+static void test_missed(void)
+{
+    static const char *const steps[] = {GREET, PLAIN_IR, LOGGED_IN, NULL};
+    static const struct {
+        const char *before, *auth, *missed;
+    } rows[] = {
+        {"SCRAM-SHA-256", "auto", "SCRAM-SHA-256"},
+        {"SCRAM-SHA-256", "plain", NULL},
+        {"PLAIN", "auto", NULL},
+        {NULL, "auto", NULL},
+    };
+
+    for (size_t i = 0; i < G_N_ELEMENTS(rows); i++) {
+        struct client client;
+        client_init(&client, steps, NULL);
+        client.login.before = rows[i].before;
+        client.login.auth = rows[i].auth;
+        client_open(&client);
+        g_assert_no_error(client.error);
+        g_assert_cmpstr(imap_session_mechanism(client.session), ==, "PLAIN");
+        g_assert_cmpstr(imap_session_missed(client.session), ==, rows[i].missed);
+        client_end(&client, true);
+    }
+}
+
 static void test_socket(void)
 {
     static const struct {
@@ -426,6 +452,7 @@ int main(int argc, char **argv)
     g_test_add_func("/imap/open/silence", test_silence);
     g_test_add_func("/imap/open/cancel", test_cancel);
     g_test_add_func("/imap/open/learned", test_learned);
+    g_test_add_func("/imap/open/missed", test_missed);
     g_test_add_func("/imap/open/socket", test_socket);
     g_test_add_func("/imap/open/cut", test_cut);
     return g_test_run();

@@ -320,6 +320,137 @@ static void tear_down(void)
     forget(&other_authority);
 }
 
+/* ---- our own certificate -------------------------------------------------------------------- */
+
+static char *identity_write(const char *name, X509 *certificate, EVP_PKEY *key,
+                            const char *passphrase)
+{
+    char *path = g_build_filename(folder, name, NULL);
+    FILE *file = fopen(path, "w");
+
+    g_assert_nonnull(file);
+    if (certificate)
+        PEM_write_X509(file, certificate);
+    if (key)
+        PEM_write_PrivateKey(file, key, passphrase ? EVP_aes_256_cbc() : NULL,
+                             (const unsigned char *)passphrase,
+                             passphrase ? (int)strlen(passphrase) : 0, NULL, NULL);
+    fclose(file);
+    return path;
+}
+
+/* Takes any certificate, and only with one. */
+static int identity_seen(X509_STORE_CTX *store, void *data)
+{
+    return 1;
+}
+
+static SSL_CTX *demanding_context(const struct identity *identity, int version)
+{
+    SSL_CTX *context = server_context(identity);
+
+    SSL_CTX_set_max_proto_version(context, version);
+    SSL_CTX_set_verify(context, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);
+    SSL_CTX_set_cert_verify_callback(context, identity_seen, NULL);
+    return context;
+}
+
+static const struct identity_case {
+    const char *cert, *key; /* names of files; NULL: none */
+    enum imap_error error;
+    const char *words;
+} IDENTITIES[] = {
+    {"alice.pem", NULL, IMAP_OK, NULL},
+    {"alice.crt", "alice.key", IMAP_OK, NULL},
+    {"alice.crt", "alice.pem", IMAP_OK, NULL},
+    {"alice.crt", NULL, IMAP_ERROR_CERTIFICATE, "cannot read a key (PEM, without passphrase)"},
+    {"alice.crt", "locked.key", IMAP_ERROR_CERTIFICATE, "without passphrase) from tls_key=/"},
+    {"alice.crt", "bob.key", IMAP_ERROR_CERTIFICATE, "does not belong to the certificate"},
+    {"alice.key", NULL, IMAP_ERROR_CERTIFICATE, "cannot read a certificate (PEM) from tls_cert=/"},
+    {"nowhere", NULL, IMAP_ERROR_CERTIFICATE, "cannot read a certificate (PEM) from tls_cert=/"},
+    {"alice.crt", "nowhere", IMAP_ERROR_CERTIFICATE, "nowhere"},
+    {NULL, NULL, IMAP_ERROR_MECHANISM, "tls_cert="}, /* the words are of the line below */
+};
+
+static void check_identity(const struct identity_case *row, const struct identity *identity)
+{
+    static const char *const steps[] = {
+        "T:", "S:* OK [CAPABILITY IMAP4rev1 AUTH=EXTERNAL SASL-IR] x",
+        "C:AUTHENTICATE EXTERNAL YWxpY2U=", "S:$$ OK [CAPABILITY IMAP4rev1] in", NULL};
+    g_autofree char *cert = row->cert ? g_build_filename(folder, row->cert, NULL) : NULL;
+    g_autofree char *key = row->key ? g_build_filename(folder, row->key, NULL) : NULL;
+    SSL_CTX *context =
+        row->cert ? demanding_context(identity, TLS1_3_VERSION) : server_context(identity);
+    struct client client;
+
+    client_init(&client, steps, context);
+    client.server.host = "localhost";
+    client.server.tls = IMAP_TLS_IMPLICIT;
+    client.server.ca_file = ca_file;
+    client.server.cert_file = cert;
+    client.server.key_file = key;
+    client.login.auth = "external";
+    client.login.secret = NULL;
+    client_open(&client);
+    if (row->error == IMAP_OK) {
+        g_assert_no_error(client.error);
+        g_assert_cmpstr(imap_session_mechanism(client.session), ==, "EXTERNAL");
+    } else {
+        g_assert_error(client.error, IMAP_ERROR, (gint)row->error);
+        g_assert_nonnull(strstr(client.error->message, row->words));
+    }
+    client_end(&client, row->error == IMAP_OK);
+    SSL_CTX_free(context);
+}
+
+static void test_identity(void)
+{
+    struct identity alice = make("alice", "DNS:alice", &authority, -DAY, DAY);
+    struct identity bob = make("bob", "DNS:bob", &authority, -DAY, DAY);
+    struct identity server = make("test", "DNS:localhost", &authority, -DAY, DAY);
+    g_autofree char *crt = identity_write("alice.crt", alice.certificate, NULL, NULL);
+    g_autofree char *key = identity_write("alice.key", NULL, alice.key, NULL);
+    g_autofree char *both = identity_write("alice.pem", alice.certificate, alice.key, NULL);
+    g_autofree char *locked = identity_write("locked.key", NULL, alice.key, "sesame");
+    g_autofree char *other = identity_write("bob.key", NULL, bob.key, NULL);
+    const char *const paths[] = {crt, key, both, locked, other};
+
+    for (size_t i = 0; i < G_N_ELEMENTS(IDENTITIES); i++) {
+        g_test_message("%s %s", IDENTITIES[i].cert, IDENTITIES[i].key);
+        check_identity(&IDENTITIES[i], &server);
+    }
+    for (size_t i = 0; i < G_N_ELEMENTS(paths); i++)
+        g_unlink(paths[i]);
+    forget(&alice);
+    forget(&bob);
+    forget(&server);
+}
+
+/* A server that wants one and gets none says so at once, or in TLS 1.3 after the handshake. */
+static void test_identity_wanted(void)
+{
+    static const char *const steps[] = {"T:", "X:", NULL};
+    struct identity identity = make("test", "DNS:localhost", &authority, -DAY, DAY);
+
+    for (int version = TLS1_2_VERSION; version <= TLS1_3_VERSION; version++) {
+        SSL_CTX *context = demanding_context(&identity, version);
+        struct client client;
+        client_init(&client, steps, context);
+        client.server.host = "localhost";
+        client.server.tls = IMAP_TLS_IMPLICIT;
+        client.server.ca_file = ca_file;
+        client_open(&client);
+        g_assert_nonnull(client.error);
+        g_test_message("%s", client.error->message);
+        if (version == TLS1_3_VERSION)
+            g_assert_nonnull(
+                strstr(client.error->message, "the server wants a client certificate (tls_cert=)"));
+        client_end(&client, false);
+        SSL_CTX_free(context);
+    }
+    forget(&identity);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -330,6 +461,8 @@ int main(int argc, char **argv)
     g_test_add_func("/imap/tls/no-tls", test_no_tls);
     g_test_add_func("/imap/tls/injected", test_injected);
     g_test_add_func("/imap/tls/ca-unreadable", test_ca_unreadable);
+    g_test_add_func("/imap/tls/identity", test_identity);
+    g_test_add_func("/imap/tls/identity-wanted", test_identity_wanted);
     g_test_add_func("/imap/tls/bulk", test_bulk);
     g_test_add_func("/imap/tls/upload", test_upload);
     int rc = g_test_run();
