@@ -100,9 +100,8 @@ int directory_open(const char *path, GError **error)
 
 int directory_open_at(int parent, const char *name, GError **error)
 {
-    if (mkdirat(parent, name, 0700) == 0) {
-        fchmodat(parent, name, 0700, 0);
-    } else if (errno != EEXIST) {
+    bool made = mkdirat(parent, name, 0700) == 0;
+    if (made ? fchmodat(parent, name, 0700, 0) != 0 : errno != EEXIST) {
         directory_error(error, errno, "make the directory", name);
         return -1;
     }
