@@ -24,6 +24,8 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 collect_ignore = [] if os.environ.get("MAILMOUNT_CORPUS") else ["test_corpus.py"]
 if not os.environ.get("MAILMOUNT_TEST_THREADS"):
     collect_ignore.append("test_threads.py")
+if not os.environ.get("MAILMOUNT_TEST_PACKAGE"):
+    collect_ignore.append("test_package.py")
 if os.getuid():
     collect_ignore += ["test_install.py", "test_user.py"]
 
