@@ -203,7 +203,7 @@ static bool asking_alone(struct asking *asking, GError **error)
 
 static bool asking_mounted(const struct asking *asking)
 {
-    g_autofree char *above = mount_above(asking->mountpoint);
+    g_autofree char *above = running_above(asking->mountpoint);
     return above != NULL && g_str_equal(above, asking->mountpoint);
 }
 
