@@ -255,6 +255,59 @@ static void accounts_free(void)
     mounted.count = 0;
 }
 
+/* The first failure of starts that run side by side. */
+struct starts {
+    GMutex lock;
+    enum mount_error result;
+    GError *error;
+};
+
+struct start {
+    struct starts *starts;
+    struct mounted_account *mine;
+    GThread *thread;
+};
+
+/* A failure ends the other starts, which may wait long for their servers. */
+static gpointer start_run(gpointer data)
+{
+    struct start *start = data;
+    struct starts *starts = start->starts;
+    g_autoptr(GError) error = NULL;
+
+    enum mount_error result = account_start(start->mine, &error);
+    if (result == MOUNT_OK)
+        return NULL;
+    g_mutex_lock(&starts->lock);
+    if (starts->result == MOUNT_OK) {
+        starts->result = result;
+        starts->error = g_steal_pointer(&error);
+    }
+    g_mutex_unlock(&starts->lock);
+    accounts_stop();
+    return NULL;
+}
+
+/* Side by side, so that one that does not answer holds up the others once, not one after another.
+ */
+static enum mount_error accounts_start(GError **error)
+{
+    g_autofree struct start *all = g_new0(struct start, mounted.count);
+    struct starts starts = {.result = MOUNT_OK};
+
+    g_mutex_init(&starts.lock);
+    for (unsigned i = 0; i < mounted.count; i++) {
+        all[i] = (struct start){.starts = &starts, .mine = &mounted.accounts[i]};
+        all[i].thread = g_thread_new("start", start_run, &all[i]);
+    }
+    for (unsigned i = 0; i < mounted.count; i++)
+        g_thread_join(all[i].thread);
+    g_mutex_clear(&starts.lock);
+    if (starts.error != NULL)
+        g_propagate_error(error, starts.error);
+    return starts.result;
+}
+
 static enum mount_error accounts_open(GError **error)
 {
     mounted.several = config->several;
@@ -272,12 +325,7 @@ static enum mount_error accounts_open(GError **error)
         if (result != MOUNT_OK)
             return result;
     }
-    for (unsigned i = 0; i < mounted.count; i++) {
-        enum mount_error result = account_start(&mounted.accounts[i], error);
-        if (result != MOUNT_OK)
-            return result;
-    }
-    return MOUNT_OK;
+    return accounts_start(error);
 }
 
 /* ---- stopping ---- */

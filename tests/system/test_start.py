@@ -376,6 +376,38 @@ def test_one_of_several_that_cannot_be_reached(two):
     mount.unmount()
 
 
+def silent_one(configured, port, *lines):
+    """A mount of an account whose server, at `port`, says nothing, and of another."""
+    return configured("[one]\nsource = imap://a@localhost:%d\ntimeout = 600\n"
+                      "password_command = echo secret\n[two]\n%s\n" % (port, "\n".join(lines)),
+                      source="all")
+
+
+def test_one_that_is_silent_holds_no_other(configured, messages):
+    """The others sign in meanwhile; the end comes at once."""
+    with socket.create_server(("127.0.0.1", 0)) as silent, scripted.Scripted(
+            {"INBOX": messages[:1]}) as server:
+        mount = silent_one(configured, silent.getsockname()[1],
+                           "source = imap://b@localhost:%d" % server.port, "tls = none",
+                           "password_command = echo secret")
+        starting = subprocess.Popen([BINARY, *mount.arguments, "all", mount.path],
+                                    env=mount.environment, stderr=subprocess.DEVNULL)
+        assert wait_for(lambda: server.sent("LIST"))
+        assert starting.poll() is None
+        starting.terminate()
+        starting.wait(120)
+        assert wait_for(lambda: not mount.processes())
+
+
+def test_a_failure_waits_for_no_silent_one(configured, fails):
+    with socket.create_server(("127.0.0.1", 0)) as silent, scripted.Scripted(
+            {"INBOX": []}) as server:
+        fails(LOGIN, "^mailmount: two: .*refused to sign in b", silent_one(
+            configured, silent.getsockname()[1],
+            "source = imap://b@localhost:%d" % server.port, "tls = none",
+            "password_command = echo wrong"))
+
+
 # ---- the disk
 
 if os.getuid() == 0:
