@@ -292,6 +292,19 @@ static void list_nothing(struct listing *listing)
 {
 }
 
+/* Whether the account that the place is of wants it, or, in the root of several, one of them. */
+static bool wants_control(const struct listing *listing)
+{
+    const struct mounted *mounted = listing->mounted;
+    const struct mounted_account *mine = listing->place->account;
+
+    for (unsigned i = 0; i < mounted->count; i++)
+        if ((mine == NULL || mine == &mounted->accounts[i]) &&
+            mounted->accounts[i].account->control == ACCOUNT_CONTROL_LISTED)
+            return true;
+    return false;
+}
+
 /* .mailmount in the root and in mailboxes, for those who want to see it. */
 static bool list_listed_control(struct listing *listing)
 {
@@ -299,8 +312,7 @@ static bool list_listed_control(struct listing *listing)
     bool root = node_inode(child.node) == NODE_ROOT, mailbox = child.kind == PLACE_MAILBOX;
     child.node.part = root ? NODE_CONTROL : VIEW_TOP;
     child.kind = root ? PLACE_CONTROL : PLACE_VIEWS;
-    bool shown = (root || mailbox) &&
-                 listing->mounted->accounts[0].account->control == ACCOUNT_CONTROL_LISTED;
+    bool shown = (root || mailbox) && wants_control(listing);
     return !shown || listing->offset >= 3 || put(listing, ".mailmount", &child, 3);
 }
 

@@ -1,5 +1,5 @@
-/* FUSE handlers of extended attributes. Without -o xattr they say ENOSYS, once: the kernel then
- * asks no more, and `ls -l` is spared two questions a file. */
+/* FUSE handlers of extended attributes. Where no account has xattr they say ENOSYS, once: the
+ * kernel then asks no more, and `ls -l` is spared two questions a file. */
 #include <errno.h>
 
 #include "fs/ops-private.h"
@@ -7,8 +7,11 @@
 
 static bool enabled(fuse_req_t fuse)
 {
-    if (ops_mounted()->accounts[0].account->xattr)
-        return true;
+    const struct mounted *mounted = ops_mounted();
+
+    for (unsigned i = 0; i < mounted->count; i++)
+        if (mounted->accounts[i].account->xattr)
+            return true;
     fuse_reply_err(fuse, ENOSYS);
     return false;
 }

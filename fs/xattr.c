@@ -163,8 +163,11 @@ static const struct attribute {
     {"user.mime_type", ON_MESSAGE | ON_PART, get_type, NULL},
 };
 
+/* 0: it has none, as in an account without xattr beside one that has them. */
 static unsigned kind_of(const struct place *place)
 {
+    if (place->account == NULL || !place->account->account->xattr)
+        return 0;
     if (is_message(place))
         return ON_MESSAGE;
     if (place->kind == PLACE_MAILBOX)
