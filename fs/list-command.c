@@ -7,6 +7,7 @@
 #include "fs/config.h"
 #include "fs/log.h"
 #include "fs/mountpoint.h"
+#include "fs/running.h"
 #include "fs/source.h"
 
 #define ANSWER_US (2 * G_USEC_PER_SEC) /* that a mount may take to say how it is */
@@ -200,28 +201,18 @@ static bool mount_take(const char *path, const char *source, GPtrArray *rows)
 
 /* ---- all of them ----------------------------------------------------------------------------- */
 
-/* The fifth word of a line of mountinfo is where it is mounted (proc(5)). */
-static char *line_path(const char *line)
-{
-    g_auto(GStrv) words = g_strsplit(line, " ", 6);
-
-    return g_strv_length(words) > 5 ? g_strcompress(words[4]) : NULL;
-}
-
 /* False: one of them hangs, and a thread of ours with it. */
 static bool rows_of_mounts(GPtrArray *rows)
 {
-    bool all = true;
+    g_auto(GStrv) paths = running_mine();
     g_autofree char *text = NULL;
-    g_file_get_contents("/proc/self/mountinfo", &text, NULL, NULL);
-    g_auto(GStrv) lines = g_strsplit(text != NULL ? text : "", "\n", -1);
+    bool all = true;
 
-    for (char **line = lines; *line != NULL; line++) {
-        g_autofree char *path = strstr(*line, "fuse.mailmount") != NULL ? line_path(*line) : NULL;
+    g_file_get_contents("/proc/self/mountinfo", &text, NULL, NULL);
+    for (char **path = paths; text != NULL && *path != NULL; path++) {
         g_auto(mount_row) row = {0};
-        if (path != NULL && mount_row_find(*line, path, &row) &&
-            g_str_equal(row.type, "fuse.mailmount") && row.user == geteuid())
-            all &= mount_take(path, row.source, rows);
+        if (mount_row_find(text, *path, &row))
+            all &= mount_take(*path, row.source, rows);
     }
     return all;
 }
