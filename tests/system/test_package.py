@@ -1,7 +1,7 @@
 """The Debian package on a clean Debian 12 whose systemd is booted: the unit, the journal, fstab and
 automount; and nothing is left when it is removed. The tests build on each other. Root only, and
-minutes long: .ci/run sets MAILMOUNT_TEST_PACKAGE; if that names a folder, what tests/package built
-there is taken."""
+ten minutes long: a person sets MAILMOUNT_TEST_PACKAGE; if that names a folder, what tests/package
+built there is taken."""
 import hashlib
 import json
 import os
