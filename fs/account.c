@@ -4,6 +4,8 @@ bool account_needs_password(const struct account *account)
 {
     static const char *const OTHERWISE[] = {"external", "gssapi", "gs2-krb5", NULL};
 
+    if (account->tunnel_command != NULL && account->password_file == NULL && account->netrc == NULL)
+        return false; /* it signs in itself; what else it needs is to be said */
     if (account->auth == NULL || g_str_equal(account->auth, "auto"))
         return account->tls_cert == NULL;
     return !g_strv_contains(OTHERWISE, account->auth);
@@ -28,6 +30,7 @@ void account_free(struct account *account)
     g_free(account->tls_cert);
     g_free(account->tls_key);
     g_free(account->mountpoint);
+    g_free(account->tunnel_command);
     g_free(account->cache_dir);
     g_free(account->state_dir);
     g_free(account->trash);

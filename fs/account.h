@@ -12,6 +12,7 @@ enum account_tls {
     ACCOUNT_TLS_STARTTLS,
     ACCOUNT_TLS_NONE,
     ACCOUNT_TLS_UNKNOWN, /* with the host, see `address` */
+    ACCOUNT_TLS_UNSAID   /* only while it is made: STARTTLS, or NONE through a tunnel */
 };
 enum account_view { ACCOUNT_VIEW_BOTH, ACCOUNT_VIEW_MESSAGES, ACCOUNT_VIEW_PARTS };
 enum account_size { ACCOUNT_SIZE_EXACT, ACCOUNT_SIZE_BOUND };
@@ -37,6 +38,7 @@ struct account {
     char *tls_ca, *tls_fingerprint;
     char *tls_cert, *tls_key; /* our own certificate; tls_key NULL: in the same file */
     char *mountpoint;         /* where it is mounted if the command line does not say */
+    char *tunnel_command;     /* its standard input and output are the connection */
     char *cache_dir, *state_dir;
     uint64_t cache_size;     /* bytes of content kept */
     char **folders;          /* patterns, "!" excludes; NULL: all */

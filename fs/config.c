@@ -30,7 +30,7 @@ static void account_take_source(struct account *account, const struct source *so
     g_free(account->host);
     account->host = g_strdup(source->host);
     account->port = source->port;
-    account->tls = source->implicit_tls ? ACCOUNT_TLS_IMPLICIT : ACCOUNT_TLS_STARTTLS;
+    account->tls = source->implicit_tls ? ACCOUNT_TLS_IMPLICIT : ACCOUNT_TLS_UNSAID;
     if (source->user != NULL) {
         g_free(account->user);
         account->user = g_strdup(source->user);
@@ -65,6 +65,8 @@ static const char *account_complete(struct account *account, const struct source
         return "there is no user: write it before the host (USER@HOST), or set user=";
     if (source->implicit_tls && account->tls != ACCOUNT_TLS_IMPLICIT)
         return "tls= contradicts imaps://: write imap:// instead";
+    if (account->tls == ACCOUNT_TLS_UNSAID)
+        account->tls = account->tunnel_command != NULL ? ACCOUNT_TLS_NONE : ACCOUNT_TLS_STARTTLS;
     if (account->port == 0)
         account->port = account->tls == ACCOUNT_TLS_IMPLICIT ? 993 : 143;
     struct source whole = {source->implicit_tls, account->user, account->host, account->port};

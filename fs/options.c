@@ -60,6 +60,8 @@ const struct option OPTIONS[] = {
     {"tls_key", OPTION_PATH, ANYWHERE, FIELD(tls_key), "FILE", NULL,
      "its key (PEM), if that is not in the same file"},
     {"mountpoint", OPTION_PATH, OPTION_IN_FILE, FIELD(mountpoint), "DIR"},
+    {"tunnel_command", OPTION_TEXT, ANYWHERE, FIELD(tunnel_command), "COMMAND", NULL,
+     "its standard input and output are the connection: ssh host imapd"},
     {"cache_dir", OPTION_PATH, ANYWHERE, FIELD(cache_dir), "DIR", NULL,
      "where the cache lives (default $XDG_CACHE_HOME/mailmount)"},
     {"cache_size", OPTION_BYTES, ANYWHERE, FIELD(cache_size), "BYTES", "1G",

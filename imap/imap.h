@@ -120,6 +120,8 @@ struct imap_server {
     unsigned timeout_s;  /* without progress while opening, four times that for all of it; 0: 30 */
     size_t literal_max;  /* bytes of a literal that are kept; longer ones are skipped and their
                             item is marked `oversized`; 0: 64 MiB */
+    const char *tunnel;  /* a command for sh -c whose standard input and output are the connection;
+                            host and port then only name it. NULL: none */
     bool no_compression; /* do not ask for COMPRESS=DEFLATE (RFC 4978) */
     struct imap_flaws *flaws;   /* of this server; a session takes a reference. NULL: none is known,
                                    none will be */

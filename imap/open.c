@@ -87,8 +87,9 @@ static size_t hear(struct opening *o, char *buffer, size_t size)
             return (size_t)n;
         }
         if (n < 0 || written < 0) {
+            g_autofree char *why = imap_stream_reason_wait(stream);
             imap_opening_fail(o, IMAP_ERROR_LOST, "%s ended the connection: %s", o->server->host,
-                              imap_stream_reason(stream));
+                              why);
             return 0;
         }
         if (!imap_stream_wait(stream, &o->wait, o->error))
@@ -169,23 +170,29 @@ bool imap_opening_command(struct opening *o, const char *text, struct imap_reply
 /* ---- the greeting -----------------------------------------------------------------------------
  */
 
+/* Where it was reached, the caller's. */
+static char *place(const struct opening *o)
+{
+    return o->server->tunnel ? g_strdup("through tunnel_command")
+                             : g_strdup_printf("at port %u", o->server->port);
+}
+
 static bool not_imap(struct opening *o, const char *bytes, size_t length)
 {
+    g_autofree char *where = place(o);
     bool tls = length >= 2 && bytes[0] >= 0x14 && bytes[0] <= 0x18 && bytes[1] == 0x03;
     if (tls)
-        return imap_opening_fail(
-            o, IMAP_ERROR_NOT_IMAP,
-            "%s does not speak IMAP in the clear at port %u but TLS; use imaps://", o->server->host,
-            o->server->port);
+        return imap_opening_fail(o, IMAP_ERROR_NOT_IMAP,
+                                 "%s does not speak IMAP in the clear %s but TLS; use imaps://",
+                                 o->server->host, where);
 
     g_autofree char *line = imap_text_line(bytes, length, 100);
     if (!*line)
         return imap_opening_fail(o, IMAP_ERROR_NOT_IMAP,
-                                 "%s does not speak IMAP at port %u: it says nothing",
-                                 o->server->host, o->server->port);
-    return imap_opening_fail(o, IMAP_ERROR_NOT_IMAP,
-                             "%s does not speak IMAP at port %u: it says \"%s\"", o->server->host,
-                             o->server->port, line);
+                                 "%s does not speak IMAP %s: it says nothing", o->server->host,
+                                 where);
+    return imap_opening_fail(o, IMAP_ERROR_NOT_IMAP, "%s does not speak IMAP %s: it says \"%s\"",
+                             o->server->host, where, line);
 }
 
 /* Reads the first line as bytes, since what is no IMAP need not look like a reply at all. */
@@ -207,11 +214,11 @@ static bool first_line(struct opening *o)
             length = 0;
     }
     if (length == 0) {
+        bool tls = imap_stream_is_secure(o->session->stream) || o->server->tunnel;
+        g_autofree char *where = place(o);
         if (g_error_matches(*o->error, IMAP_ERROR, IMAP_ERROR_TIMEOUT))
-            g_prefix_error(o->error, "no greeting at port %u%s: ", o->server->port,
-                           imap_stream_is_secure(o->session->stream)
-                               ? ""
-                               : " (if that is a TLS port, use imaps://)");
+            g_prefix_error(o->error, "no greeting %s%s: ", where,
+                           tls ? "" : " (if that is a TLS port, use imaps://)");
         return false;
     }
     g_clear_error(o->error);
@@ -245,6 +252,11 @@ static bool greeting(struct opening *o)
         (reply.condition != IMAP_COND_OK && reply.condition != IMAP_COND_PREAUTH))
         return not_imap(o, reply.text ? reply.text : "", reply.text ? strlen(reply.text) : 0);
     o->preauth = reply.condition == IMAP_COND_PREAUTH;
+    if (o->preauth && o->server->tls == IMAP_TLS_NONE && !imap_stream_is_near(o->session->stream))
+        return imap_opening_fail(o, IMAP_ERROR_TLS,
+                                 "%s signs us in unasked (PREAUTH) on a line that anybody can "
+                                 "change; use TLS or tunnel_command=",
+                                 o->server->host);
     g_free(o->session->server_name);
     o->session->server_name = imap_text_safe(reply.text, strlen(reply.text), TEXT_MAX);
     return true;

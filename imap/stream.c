@@ -4,8 +4,11 @@
 #include "imap/layer.h"
 #include "imap/tls.h"
 #include "imap/transcript.h"
+#include "imap/tunnel.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -15,6 +18,7 @@ enum { PACK_MAX = 32 * 1024 }; /* bytes compressed at once */
 
 struct imap_stream {
     int fd;
+    struct imap_tunnel *tunnel; /* NULL: a socket of the network */
     struct imap_tls_layer *tls; /* NULL: in the clear */
     struct imap_transcriber *transcriber;
     uint64_t bytes_in, bytes_out, handed;
@@ -31,15 +35,33 @@ struct imap_stream {
     size_t packing, packed_at;
 };
 
+static int tunnel_open(const struct imap_server *server, struct imap_tunnel **tunnel,
+                       struct imap_wait *wait, GError **error)
+{
+    int fd;
+
+    imap_wait_tell(wait, IMAP_STEP_CONNECT, NULL);
+    *tunnel = imap_tunnel_start(server->tunnel, &fd, error);
+    if (!*tunnel) {
+        g_prefix_error(error, "%s: ", server->host);
+        return -1;
+    }
+    imap_wait_tell(wait, IMAP_STEP_CONNECT, "through tunnel_command");
+    return fd;
+}
+
 struct imap_stream *imap_stream_open(const struct imap_server *server, unsigned connection,
                                      struct imap_wait *wait, GError **error)
 {
-    int fd = imap_dial(server->host, server->port, wait, error);
+    struct imap_tunnel *tunnel = NULL;
+    int fd = server->tunnel ? tunnel_open(server, &tunnel, wait, error)
+                            : imap_dial(server->host, server->port, wait, error);
     if (fd < 0)
         return NULL;
 
     struct imap_stream *stream = g_new0(struct imap_stream, 1);
     stream->fd = fd;
+    stream->tunnel = tunnel;
     stream->reason = "";
     stream->read_wants = POLLIN;
     stream->write_wants = POLLOUT;
@@ -54,6 +76,7 @@ void imap_stream_free(struct imap_stream *stream)
         return;
     imap_tls_free(stream->tls);
     close(stream->fd);
+    imap_tunnel_free(stream->tunnel);
     imap_transcriber_free(stream->transcriber);
     if (stream->bytes)
         explicit_bzero(stream->bytes, stream->size);
@@ -91,6 +114,24 @@ bool imap_stream_secure(struct imap_stream *stream, const struct imap_server *se
 bool imap_stream_is_secure(const struct imap_stream *stream)
 {
     return stream->tls != NULL;
+}
+
+bool imap_stream_is_near(const struct imap_stream *stream)
+{
+    union {
+        struct sockaddr any;
+        struct sockaddr_in in;
+        struct sockaddr_in6 in6;
+    } peer;
+    socklen_t length = sizeof(peer);
+
+    if (stream->tunnel)
+        return true;
+    if (getpeername(stream->fd, &peer.any, &length) < 0)
+        return false;
+    if (peer.any.sa_family == AF_INET)
+        return ntohl(peer.in.sin_addr.s_addr) >> 24 == IN_LOOPBACKNET;
+    return peer.any.sa_family == AF_INET6 && IN6_IS_ADDR_LOOPBACK(&peer.in6.sin6_addr);
 }
 
 GBytes *imap_stream_binding(const struct imap_stream *stream, bool other, const char **name)
@@ -132,7 +173,9 @@ static ssize_t plain_result(struct imap_stream *stream, ssize_t n)
         return n;
     if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR))
         return 0;
-    stream->reason = n == 0 ? "the server closed the connection" : g_strerror(errno);
+    stream->reason = stream->tunnel ? "tunnel_command ended it"
+                     : n == 0       ? "the server closed the connection"
+                                    : g_strerror(errno);
     return -1;
 }
 
@@ -344,6 +387,13 @@ int imap_stream_flush(struct imap_stream *stream)
 const char *imap_stream_reason(const struct imap_stream *stream)
 {
     return stream->reason;
+}
+
+char *imap_stream_reason_wait(const struct imap_stream *stream)
+{
+    g_autofree char *end = stream->tunnel ? imap_tunnel_end(stream->tunnel, G_USEC_PER_SEC) : NULL;
+
+    return end ? g_strdup_printf("tunnel_command %s", end) : g_strdup(stream->reason);
 }
 
 int imap_stream_fd(const struct imap_stream *stream)

@@ -11,8 +11,8 @@
 
 struct imap_stream;
 
-/* Resolves and connects; TLS comes with imap_stream_secure(). `server` must live until then.
- * `connection` is the number for the transcript. Returns NULL with `error` set. */
+/* Resolves and connects, or starts the tunnel; TLS comes with imap_stream_secure(). `server` must
+ * live until then. `connection` is the number for the transcript. Returns NULL with `error` set. */
 struct imap_stream *imap_stream_open(const struct imap_server *server, unsigned connection,
                                      struct imap_wait *wait, GError **error);
 void imap_stream_free(struct imap_stream *stream);
@@ -21,6 +21,8 @@ void imap_stream_free(struct imap_stream *stream);
 bool imap_stream_secure(struct imap_stream *stream, const struct imap_server *server,
                         struct imap_wait *wait, GError **error);
 bool imap_stream_is_secure(const struct imap_stream *stream);
+/* Whether the other end is this machine itself, or a tunnel: nobody can be between. */
+bool imap_stream_is_near(const struct imap_stream *stream);
 /* What a SASL mechanism can bind to (RFC 5929, RFC 9266), and its registered name: in the usual way
  * of this version of TLS, or in the other one. NULL: nothing, as without TLS. The caller's. */
 GBytes *imap_stream_binding(const struct imap_stream *stream, bool other, const char **name);
@@ -48,6 +50,8 @@ void imap_stream_put(struct imap_stream *stream, const void *bytes, size_t lengt
 int imap_stream_flush(struct imap_stream *stream);
 /* Why reading or writing returned -1, in words. */
 const char *imap_stream_reason(const struct imap_stream *stream);
+/* The same, longer if it is a tunnel that ended; may wait a second to know. The caller's. */
+char *imap_stream_reason_wait(const struct imap_stream *stream);
 
 /* The socket and what to poll it for (G_IO_IN, G_IO_OUT). */
 int imap_stream_fd(const struct imap_stream *stream);

@@ -74,8 +74,10 @@ static void on_progress(enum imap_step step, const char *found, void *data)
     }
     if (step == IMAP_STEP_SERVER && clear && !run->told[IMAP_STEP_TLS]) {
         run->told[IMAP_STEP_TLS] = true;
+        bool tunnel = run->check->account->tunnel_command != NULL;
         run_tell(run, STEPS[IMAP_STEP_TLS], CHECK_NOTE,
-                 "none (tls=none): all can be read and changed on the way");
+                 tunnel ? "none: what protects the connection is tunnel_command's matter"
+                        : "none (tls=none): all can be read and changed on the way");
     }
     if (!run->told[step])
         run_tell(run, STEPS[step], CHECK_GOOD, found);

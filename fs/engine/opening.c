@@ -68,7 +68,7 @@ static const size_t ACCOUNT_STRINGS[] = {
     offsetof(struct account, tls_ca),        offsetof(struct account, tls_fingerprint),
     offsetof(struct account, netrc),         offsetof(struct account, token_command),
     offsetof(struct account, password_file), offsetof(struct account, tls_cert),
-    offsetof(struct account, tls_key),
+    offsetof(struct account, tls_key),       offsetof(struct account, tunnel_command),
 };
 
 static char **account_string(struct account *account, size_t i)
@@ -118,6 +118,7 @@ static const enum imap_tls TLS[] = {
     [ACCOUNT_TLS_IMPLICIT] = IMAP_TLS_IMPLICIT,
     [ACCOUNT_TLS_STARTTLS] = IMAP_TLS_STARTTLS,
     [ACCOUNT_TLS_NONE] = IMAP_TLS_NONE,
+    [ACCOUNT_TLS_UNSAID] = IMAP_TLS_STARTTLS,
 };
 
 struct imap_session *opening_session(const struct account *account, const struct secret *with,
@@ -134,6 +135,7 @@ struct imap_session *opening_session(const struct account *account, const struct
         .key_file = account->tls_key,
         .timeout_s = account->timeout_s,
         .flaws = watch->flaws,
+        .tunnel = account->tunnel_command,
         .transcript = watch->transcript ? opening_transcript : NULL,
         .progress = watch->progress,
         .progress_data = watch->data,

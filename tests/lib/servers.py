@@ -8,6 +8,7 @@ whoever calls; root's servers do their work as nobody.
 import grp
 import os
 import pwd
+import shlex
 import shutil
 import signal
 import socket
@@ -330,6 +331,16 @@ class Dovecot(Server):
     def command(self):
         environment = {"PATH": os.environ["PATH"], "LD_LIBRARY_PATH": self.libraries()}
         return [ROOT / "usr/sbin/dovecot", "-F", "-c", self.folder / "dovecot.conf"], environment
+
+    def imapd(self, user):
+        """A shell command that is an IMAP session of `user` on standard input and output."""
+        words = ["env", "LD_LIBRARY_PATH=" + self.libraries(), "USER=" + user,
+                 "HOME=%s/mail/%s" % (self.folder, user), "%s/usr/lib/dovecot/imap" % ROOT,
+                 "-c", "%s/dovecot.conf" % self.folder]
+        if os.getuid() == 0:
+            name, group = service_user()
+            words = ["setpriv", "--reuid", name, "--regid", group, "--clear-groups", *words]
+        return "exec " + shlex.join(words)
 
     def maildir(self, user, mailbox=""):
         """The folder of a mailbox in Maildir form; '' is INBOX, else '.Name.Child'."""
