@@ -31,6 +31,7 @@ void account_free(struct account *account)
     g_free(account->tls_key);
     g_free(account->mountpoint);
     g_free(account->tunnel_command);
+    g_free(account->proxy);
     g_free(account->cache_dir);
     g_free(account->state_dir);
     g_free(account->trash);

@@ -38,6 +38,7 @@ struct account {
     char *tls_ca, *tls_fingerprint;
     char *tls_cert, *tls_key; /* our own certificate; tls_key NULL: in the same file */
     char *mountpoint;         /* where it is mounted if the command line does not say */
+    char *proxy;              /* "auto", "none" or a URI, which may hold a password */
     char *tunnel_command;     /* its standard input and output are the connection */
     char *cache_dir, *state_dir;
     uint64_t cache_size;     /* bytes of content kept */

@@ -57,6 +57,8 @@ static void account_take_address(struct account *account, const char *address)
 /* Settles what follows from the rest; NULL or what is wrong. */
 static const char *account_complete(struct account *account, const struct source *source)
 {
+    if (account->tunnel_command != NULL && strstr(account->proxy, "://") != NULL)
+        return "tunnel_command= and proxy= exclude each other: remove one";
     if (account->address != NULL)
         return account->tls == ACCOUNT_TLS_UNKNOWN
                    ? NULL

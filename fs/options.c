@@ -60,6 +60,8 @@ const struct option OPTIONS[] = {
     {"tls_key", OPTION_PATH, ANYWHERE, FIELD(tls_key), "FILE", NULL,
      "its key (PEM), if that is not in the same file"},
     {"mountpoint", OPTION_PATH, OPTION_IN_FILE, FIELD(mountpoint), "DIR"},
+    {"proxy", OPTION_PROXY, ANYWHERE, FIELD(proxy), "auto|none|URI", "auto",
+     "connect through socks5://HOST:PORT or http://HOST:PORT"},
     {"tunnel_command", OPTION_TEXT, ANYWHERE, FIELD(tunnel_command), "COMMAND", NULL,
      "its standard input and output are the connection: ssh host imapd"},
     {"cache_dir", OPTION_PATH, ANYWHERE, FIELD(cache_dir), "DIR", NULL,
@@ -279,6 +281,27 @@ static bool fingerprint_set(const struct option *option, void *field, const char
     return true;
 }
 
+/* The value may hold a password, so nothing of it is ever told. */
+static bool proxy_set(const struct option *option, void *field, const char *value, GError **error)
+{
+    static const char *const SCHEMES[] = {"socks5", "socks5h", "http", NULL};
+    static const char *const WORDS[] = {"auto", "none", NULL};
+    g_autoptr(GUri) uri = g_uri_parse(value, G_URI_FLAGS_HAS_PASSWORD, NULL);
+    bool whole = uri != NULL && g_strv_contains(SCHEMES, g_uri_get_scheme(uri)) &&
+                 g_uri_get_host(uri) != NULL && *g_uri_get_host(uri) != '\0' &&
+                 g_uri_get_port(uri) > 0 && strspn(g_uri_get_path(uri), "/") ==
+                 strlen(g_uri_get_path(uri));
+
+    if (!whole && !g_strv_contains(WORDS, value))
+        return value_refuse(option,
+                            "not auto, none, socks5://[USER:PASSWORD@]HOST:PORT or http://... "
+                            "(%XX for special characters in USER and PASSWORD)",
+                            error);
+    g_free(*(char **)field);
+    *(char **)field = g_strdup(value);
+    return true;
+}
+
 static bool user_set(const struct option *option, void *field, const char *value, GError **error)
 {
     guint64 number;
@@ -331,6 +354,7 @@ static bool (*const SETTERS[])(const struct option *, void *, const char *, GErr
     [OPTION_MODE] = mode_set,
     [OPTION_PATTERNS] = patterns_set,
     [OPTION_FINGERPRINT] = fingerprint_set,
+    [OPTION_PROXY] = proxy_set,
     [OPTION_USER] = user_set,
     [OPTION_GROUP] = group_set,
     [OPTION_SWITCH] = switch_set,

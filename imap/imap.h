@@ -122,6 +122,8 @@ struct imap_server {
                             item is marked `oversized`; 0: 64 MiB */
     const char *tunnel;  /* a command for sh -c whose standard input and output are the connection;
                             host and port then only name it. NULL: none */
+    const char *proxy;   /* "auto": the environment's or the desktop's, but never for this machine;
+                            "socks5://[USER:PASSWORD@]HOST:PORT", "http://..."; NULL, "none" */
     bool no_compression; /* do not ask for COMPRESS=DEFLATE (RFC 4978) */
     struct imap_flaws *flaws;   /* of this server; a session takes a reference. NULL: none is known,
                                    none will be */

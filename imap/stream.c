@@ -2,6 +2,7 @@
 
 #include "imap/deflate.h"
 #include "imap/layer.h"
+#include "imap/proxy.h"
 #include "imap/tls.h"
 #include "imap/transcript.h"
 #include "imap/tunnel.h"
@@ -19,6 +20,7 @@ enum { PACK_MAX = 32 * 1024 }; /* bytes compressed at once */
 struct imap_stream {
     int fd;
     struct imap_tunnel *tunnel; /* NULL: a socket of the network */
+    bool direct;                /* no proxy is between */
     struct imap_tls_layer *tls; /* NULL: in the clear */
     struct imap_transcriber *transcriber;
     uint64_t bytes_in, bytes_out, handed;
@@ -54,14 +56,16 @@ struct imap_stream *imap_stream_open(const struct imap_server *server, unsigned 
                                      struct imap_wait *wait, GError **error)
 {
     struct imap_tunnel *tunnel = NULL;
+    bool direct = false;
     int fd = server->tunnel ? tunnel_open(server, &tunnel, wait, error)
-                            : imap_dial(server->host, server->port, wait, error);
+                            : imap_proxy_dial(server, wait, &direct, error);
     if (fd < 0)
         return NULL;
 
     struct imap_stream *stream = g_new0(struct imap_stream, 1);
     stream->fd = fd;
     stream->tunnel = tunnel;
+    stream->direct = direct;
     stream->reason = "";
     stream->read_wants = POLLIN;
     stream->write_wants = POLLOUT;
@@ -127,7 +131,7 @@ bool imap_stream_is_near(const struct imap_stream *stream)
 
     if (stream->tunnel)
         return true;
-    if (getpeername(stream->fd, &peer.any, &length) < 0)
+    if (!stream->direct || getpeername(stream->fd, &peer.any, &length) < 0)
         return false;
     if (peer.any.sa_family == AF_INET)
         return ntohl(peer.in.sin_addr.s_addr) >> 24 == IN_LOOPBACKNET;

@@ -69,6 +69,7 @@ static const size_t ACCOUNT_STRINGS[] = {
     offsetof(struct account, netrc),         offsetof(struct account, token_command),
     offsetof(struct account, password_file), offsetof(struct account, tls_cert),
     offsetof(struct account, tls_key),       offsetof(struct account, tunnel_command),
+    offsetof(struct account, proxy),
 };
 
 static char **account_string(struct account *account, size_t i)
@@ -136,6 +137,7 @@ struct imap_session *opening_session(const struct account *account, const struct
         .timeout_s = account->timeout_s,
         .flaws = watch->flaws,
         .tunnel = account->tunnel_command,
+        .proxy = account->proxy,
         .transcript = watch->transcript ? opening_transcript : NULL,
         .progress = watch->progress,
         .progress_data = watch->data,
