@@ -10,10 +10,15 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { TIMEOUT_DEFAULT_S = 30, SHARE_LEAST_US = G_USEC_PER_SEC, ADDRESSES_TOLD = 8 };
+enum {
+    TIMEOUT_DEFAULT_S = 30,
+    ADDRESSES_TOLD = 8,
+    ADDRESSES_MAX = 32,         /* that are tried */
+    HEAD_START_US = 250 * 1000, /* of an address before the next (RFC 8305, 5) */
+};
 
-/* Dead peers: asked after a minute of silence, given up when that, or data sent, stays unanswered
- * for 20 s. */
+/* Dead peers: asked after a minute of silence, given up when that, or data
+ * sent, stays unanswered for 20 s. */
 enum { KEEPALIVE_IDLE_S = 60, KEEPALIVE_INTERVAL_S = 5, KEEPALIVE_COUNT = 4, UNACKED_MS = 20000 };
 
 void imap_wait_start(struct imap_wait *wait, const char *host, unsigned timeout_s,
@@ -37,20 +42,22 @@ void imap_wait_tell(const struct imap_wait *wait, enum imap_step step, const cha
         wait->server->progress(step, found, wait->server->progress_data);
 }
 
-/* 1: ready, 0: `until_us` has passed, -1: cancelled. */
-static int wait_poll(const struct imap_wait *wait, int fd, short events, gint64 until_us)
+/* 1: one of `fds` is ready, 0: `until_us` has passed, -1: cancelled. There is
+ * room for one more behind them. */
+static int wait_poll_all(const struct imap_wait *wait, struct pollfd *fds, nfds_t count,
+                         gint64 until_us)
 {
     GPollFD cancel = {.fd = -1};
     bool cancellable = wait->cancel && g_cancellable_make_pollfd(wait->cancel, &cancel);
-    struct pollfd fds[] = {{.fd = fd, .events = events}, {.fd = cancel.fd, .events = POLLIN}};
     int ready = 0;
 
+    fds[count] = (struct pollfd){.fd = cancel.fd, .events = POLLIN};
     for (;;) {
         gint64 left_us = until_us - g_get_monotonic_time();
-        int rc = poll(fds, cancellable ? 2 : 1, left_us > 0 ? (int)(left_us / 1000) + 1 : 0);
+        int rc = poll(fds, count + 1, left_us > 0 ? (int)(left_us / 1000) + 1 : 0);
         if (wait->cancel && g_cancellable_is_cancelled(wait->cancel))
             ready = -1;
-        else if (rc > 0 && fds[0].revents)
+        else if (rc > (fds[count].revents ? 1 : 0))
             ready = 1;
         else if (left_us > 0 && (rc >= 0 || errno == EINTR))
             continue;
@@ -59,6 +66,13 @@ static int wait_poll(const struct imap_wait *wait, int fd, short events, gint64 
     if (cancellable)
         g_cancellable_release_fd(wait->cancel);
     return ready;
+}
+
+static int wait_poll(const struct imap_wait *wait, int fd, short events, gint64 until_us)
+{
+    struct pollfd fds[2] = {{.fd = fd, .events = events}};
+
+    return wait_poll_all(wait, fds, 1, until_us);
 }
 
 static bool wait_failed(const struct imap_wait *wait, int ready, GError **error)
@@ -76,8 +90,9 @@ bool imap_wait_ready(const struct imap_wait *wait, int fd, short events, GError 
     return !wait_failed(wait, wait_poll(wait, fd, events, wait->until_us), error);
 }
 
-/* ---- names to addresses: getaddrinfo() cannot be interrupted, so it has a thread that is left
- * behind when we stop waiting for it ----------------------------------------------------------- */
+/* ---- names to addresses: getaddrinfo() cannot be interrupted, so it has a
+ * thread that is left behind when we stop waiting for it
+ * ----------------------------------------------------------- */
 
 struct lookup {
     atomic_uint refs;
@@ -116,7 +131,8 @@ static gpointer lookup_run(gpointer data)
     return NULL;
 }
 
-/* The host as the resolver wants it: "[::1]" without brackets, other names as they are. */
+/* The host as the resolver wants it: "[::1]" without brackets, other names as
+ * they are. */
 static char *lookup_name(const char *host)
 {
     size_t length = strlen(host);
@@ -168,7 +184,9 @@ static struct lookup *resolve(const char *host, uint16_t port, struct imap_wait 
     return g_steal_pointer(&lookup);
 }
 
-/* ---- connecting ----------------------------------------------------------------------------- */
+/* ---- connecting
+ * -----------------------------------------------------------------------------
+ */
 
 static void socket_option(int fd, int level, int name, int value)
 {
@@ -190,46 +208,8 @@ static int socket_new(int family)
     return fd;
 }
 
-/* Connects to one address before `until_us`. Returns the socket; -1 with errno set (ETIMEDOUT when
- * time is up, ECANCELED). */
-static int address_connect(const struct addrinfo *address, const struct imap_wait *wait,
-                           gint64 until_us)
-{
-    int fd = socket_new(address->ai_family);
-    if (fd < 0)
-        return -1;
-
-    int failure = 0;
-    socklen_t length = sizeof(failure);
-    if (connect(fd, address->ai_addr, address->ai_addrlen) == 0)
-        return fd;
-    if (errno == EINPROGRESS) {
-        int ready = wait_poll(wait, fd, POLLOUT, until_us);
-        if (ready < 0)
-            failure = ECANCELED;
-        else if (ready == 0)
-            failure = ETIMEDOUT;
-        else if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &failure, &length) < 0)
-            failure = errno;
-    } else {
-        failure = errno;
-    }
-    if (failure == 0)
-        return fd;
-    close(fd);
-    errno = failure;
-    return -1;
-}
-
-/* An address's share of what is left, so that a dead first one leaves time for the others. */
-static gint64 address_until(const struct imap_wait *wait, unsigned left)
-{
-    gint64 now = g_get_monotonic_time();
-    gint64 share = MAX((wait->until_us - now) / left, SHARE_LEAST_US);
-    return MIN(now + share, wait->until_us);
-}
-
-/* Whether the failure says only that this machine has no such network, not what is wrong. */
+/* Whether the failure says only that this machine has no such network, not what
+ * is wrong. */
 static bool address_useless(int failure)
 {
     return failure == ENETUNREACH || failure == EADDRNOTAVAIL || failure == EAFNOSUPPORT;
@@ -266,6 +246,137 @@ static void connected_tell(const struct imap_wait *wait, const struct addrinfo *
     imap_wait_tell(wait, IMAP_STEP_CONNECT, found);
 }
 
+/* ---- the race of the addresses (RFC 8305)
+ * -----------------------------------------------------
+ */
+
+struct race {
+    const struct imap_wait *wait;
+    const struct addrinfo *order[ADDRESSES_MAX]; /* both families in turn */
+    unsigned total, begun;
+    gint64 next_us; /* when the next begins, if no attempt is decided before */
+    /* the attempts that run; fds has room for one more */
+    struct pollfd fds[ADDRESSES_MAX + 1];
+    const struct addrinfo *addresses[ADDRESSES_MAX];
+    unsigned running;
+    const struct addrinfo *winner;
+    int failure; /* errno of the last attempt that says something */
+};
+
+static const struct addrinfo *race_add(struct race *race, const struct addrinfo *from, int family,
+                                       bool own)
+{
+    while (from && (from->ai_family == family) != own)
+        from = from->ai_next;
+    if (!from || race->total == ADDRESSES_MAX)
+        return NULL;
+    race->order[race->total++] = from;
+    return from->ai_next;
+}
+
+static void race_order(struct race *race, const struct addrinfo *found)
+{
+    const struct addrinfo *own = found, *other = found;
+
+    while (own || other) {
+        own = race_add(race, own, found->ai_family, true);
+        other = race_add(race, other, found->ai_family, false);
+    }
+}
+
+static void race_failed(struct race *race, int failure)
+{
+    if (!address_useless(failure))
+        race->failure = failure;
+    race->next_us = 0; /* the next need not wait */
+}
+
+/* Begins the next attempt. Returns its socket if it is connected at once, else
+ * -1. */
+static int race_begin(struct race *race)
+{
+    const struct addrinfo *address = race->order[race->begun++];
+    int fd = socket_new(address->ai_family);
+
+    race->next_us = g_get_monotonic_time() + HEAD_START_US;
+    if (fd >= 0 && connect(fd, address->ai_addr, address->ai_addrlen) == 0) {
+        race->winner = address;
+        return fd;
+    }
+    if (fd >= 0 && errno == EINPROGRESS) {
+        race->fds[race->running] = (struct pollfd){.fd = fd, .events = POLLOUT};
+        race->addresses[race->running++] = address;
+        return -1;
+    }
+    race_failed(race, errno);
+    if (fd >= 0)
+        close(fd);
+    return -1;
+}
+
+/* What became of the attempts that are decided: the socket of one that is
+ * connected, else -1. */
+static int race_look(struct race *race)
+{
+    for (unsigned i = race->running; i-- > 0;) {
+        const struct addrinfo *address = race->addresses[i];
+        int fd = race->fds[i].fd, failure = 0;
+        socklen_t length = sizeof(failure);
+
+        if (!race->fds[i].revents)
+            continue;
+        if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &failure, &length) < 0)
+            failure = errno;
+        race->running--;
+        race->fds[i] = race->fds[race->running];
+        race->addresses[i] = race->addresses[race->running];
+        if (failure == 0) {
+            race->winner = address;
+            return fd;
+        }
+        race_failed(race, failure);
+        close(fd);
+    }
+    return -1;
+}
+
+/* Waits for the next thing to do. False if there is no time left, or it was
+ * cancelled. */
+static bool race_wait(struct race *race, int *fd)
+{
+    const gint64 end_us = race->wait->until_us;
+    bool more = race->begun < race->total;
+    int ready = wait_poll_all(race->wait, race->fds, race->running,
+                              more ? MIN(race->next_us, end_us) : end_us);
+
+    if (ready > 0)
+        *fd = race_look(race);
+    if (ready < 0)
+        race->failure = ECANCELED;
+    else if (ready == 0 && g_get_monotonic_time() >= end_us)
+        race->failure = ETIMEDOUT;
+    else
+        return true;
+    return false;
+}
+
+/* Returns the first socket that is connected; -1 with race->failure set. */
+static int race_run(struct race *race)
+{
+    int fd = -1;
+
+    while (fd < 0 && (race->begun < race->total || race->running > 0)) {
+        bool due = race->running == 0 || g_get_monotonic_time() >= race->next_us;
+        if (race->begun < race->total && due)
+            fd = race_begin(race);
+        else if (!race_wait(race, &fd))
+            break;
+    }
+    while (race->running > 0)
+        close(race->fds[--race->running].fd);
+    return fd;
+}
+
 int imap_dial(const char *host, uint16_t port, struct imap_wait *wait, GError **error)
 {
     imap_wait_tell(wait, IMAP_STEP_RESOLVE, NULL);
@@ -275,27 +386,19 @@ int imap_dial(const char *host, uint16_t port, struct imap_wait *wait, GError **
     addresses_tell(wait, lookup->found);
     imap_wait_tell(wait, IMAP_STEP_CONNECT, NULL);
 
-    unsigned left = 0;
-    int failure = ENETUNREACH;
-    for (const struct addrinfo *a = lookup->found; a; a = a->ai_next)
-        left++;
+    struct race race = {.wait = wait, .failure = ENETUNREACH};
+    race_order(&race, lookup->found);
     imap_wait_progress(wait);
-    for (const struct addrinfo *a = lookup->found; a; a = a->ai_next, left--) {
-        int fd = address_connect(a, wait, address_until(wait, left));
-        if (fd >= 0) {
-            imap_wait_progress(wait);
-            connected_tell(wait, a, port);
-            return fd;
-        }
-        if (!address_useless(errno))
-            failure = errno;
-        if (failure == ECANCELED)
-            break;
+    int fd = race_run(&race);
+    if (fd >= 0) {
+        imap_wait_progress(wait);
+        connected_tell(wait, race.winner, port);
+        return fd;
     }
-    if (failure == ECANCELED || failure == ETIMEDOUT)
-        wait_failed(wait, failure == ECANCELED ? -1 : 0, error);
+    if (race.failure == ECANCELED || race.failure == ETIMEDOUT)
+        wait_failed(wait, race.failure == ECANCELED ? -1 : 0, error);
     else
         g_set_error(error, IMAP_ERROR, IMAP_ERROR_CONNECT, "cannot connect to %s, port %u: %s",
-                    host, port, g_strerror(failure));
+                    host, port, g_strerror(race.failure));
     return -1;
 }

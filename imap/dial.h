@@ -25,8 +25,9 @@ void imap_wait_tell(const struct imap_wait *wait, enum imap_step step, const cha
  * IMAP_ERROR_CANCELLED set. */
 bool imap_wait_ready(const struct imap_wait *wait, int fd, short events, GError **error);
 
-/* Looks `host` up and tries all its addresses in the resolver's order (RFC 6724), each with its
- * share of the time. Returns a connected socket: non-blocking, close-on-exec, no Nagle delay, dead
+/* Looks `host` up and races its addresses (RFC 8305): in the resolver's order (RFC 6724) with the
+ * families in turn, each 250 ms after the one before or as soon as one failed; the first that
+ * connects wins. Returns a connected socket: non-blocking, close-on-exec, no Nagle delay, dead
  * peers noticed by keepalive. Returns -1 with IMAP_ERROR_RESOLVE, _CONNECT, _TIMEOUT or _CANCELLED
  * set. */
 int imap_dial(const char *host, uint16_t port, struct imap_wait *wait, GError **error);
