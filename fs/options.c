@@ -289,8 +289,8 @@ static bool proxy_set(const struct option *option, void *field, const char *valu
     g_autoptr(GUri) uri = g_uri_parse(value, G_URI_FLAGS_HAS_PASSWORD, NULL);
     bool whole = uri != NULL && g_strv_contains(SCHEMES, g_uri_get_scheme(uri)) &&
                  g_uri_get_host(uri) != NULL && *g_uri_get_host(uri) != '\0' &&
-                 g_uri_get_port(uri) > 0 && strspn(g_uri_get_path(uri), "/") ==
-                 strlen(g_uri_get_path(uri));
+                 g_uri_get_port(uri) > 0 &&
+                 strspn(g_uri_get_path(uri), "/") == strlen(g_uri_get_path(uri));
 
     if (!whole && !g_strv_contains(WORDS, value))
         return value_refuse(option,
