@@ -58,7 +58,9 @@ static void status_state(const struct engine_status *status, GString *text)
     };
     gint64 wait = status->next_try_us - g_get_real_time();
     g_string_append(text, status->online ? "state: online\n" : "state: offline");
-    if (!status->online && status->next_try_us != 0)
+    if (status->connecting)
+        g_string_append(text, ", connecting");
+    else if (!status->online && status->next_try_us != 0)
         g_string_append_printf(text, ", next attempt in %" PRId64 " s",
                                MAX(wait / G_USEC_PER_SEC, 0));
     if (status->online)

@@ -315,7 +315,8 @@ void engine_publish(struct engine *engine)
     }
     g_mutex_lock(&engine->lock);
     struct engine_status *status = &engine->status;
-    status->online = !engine->pool.failing && engine->pool.attempt_us != 0;
+    status->connecting = engine->pool.lines->len == 0 && engine->pool.openings->len > 0;
+    status->online = !engine->pool.failing && engine->pool.attempt_us != 0 && !status->connecting;
     status->next_try_us = pool_next_try(engine);
     g_strlcpy(status->refusal, engine->pool.signin.words, sizeof status->refusal);
     status->live = watch_live(engine);

@@ -272,6 +272,7 @@ static void pool_attempt(struct engine *engine)
     signin->insist = false;
     opening->began_us = now;
     g_ptr_array_add(pool->openings, opening);
+    engine_publish(engine);
 }
 
 void pool_open(struct engine *engine)
