@@ -161,16 +161,18 @@ static bool auth_step(struct opening *o, struct imap_auth *auth, const char *cha
     return true;
 }
 
-/* The first step. A KDC that does not answer holds up only so long what can do without. */
+/* The first step. A KDC that does not answer holds up only so long what can do without, and is
+ * named before somebody else finds that the time is up. */
 static enum outcome auth_begin(struct opening *o, struct imap_auth *auth,
                                const struct imap_mechanism *mechanism, bool more)
 {
     bool kerberos = mechanism->flags & IMAP_MECH_KERBEROS;
     struct imap_wait wait = o->wait;
 
-    if (kerberos && more)
-        wait.until_us = MIN(wait.until_us,
-                            g_get_monotonic_time() + MAX(wait.timeout_s / 3, 1) * G_USEC_PER_SEC);
+    if (kerberos) {
+        gint64 most_us = (gint64)wait.timeout_s * G_USEC_PER_SEC * (more ? 1 : 2) / 3;
+        wait.until_us = MIN(wait.until_us, g_get_monotonic_time() + most_us);
+    }
     if (!auth_step(o, auth, NULL, &wait)) {
         if (!kerberos || !g_error_matches(*o->error, IMAP_ERROR, IMAP_ERROR_TIMEOUT))
             return NOT_SIGNED_IN;

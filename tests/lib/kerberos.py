@@ -128,12 +128,24 @@ class Realm:
     def blackhole(self):
         """From now on the KDC is one that takes connections and never says a word."""
         self.hole = socket.create_server(("127.0.0.1", 0))
+        self.hole.setblocking(False)
+        self.held = []
         self.point_to(self.hole.getsockname()[1])
+
+    def asked(self):
+        """Whether anybody has turned to it since."""
+        try:
+            self.held.append(self.hole.accept()[0])
+        except BlockingIOError:
+            pass
+        return bool(self.held)
 
     def reachable(self):
         """Undoes blackhole()."""
         self.point_to(self.port)
-        self.hole.close()
+        if self.hole:
+            for each in (self.hole, *self.held):
+                each.close()
         self.hole = None
 
     # -- principals and tickets
