@@ -87,7 +87,11 @@ username_attribute = sub
 
 
 class AuthDovecot(Dovecot):
-    """`mechanisms`: only these, in the order in which they are to be offered."""
+    """`mechanisms`: only these, in the order in which they are to be offered.
+
+    A worker of its auth process that has stored a one-time password ends with a panic in the log;
+    the sign-in is done by then.
+    """
 
     name = "dovecot"
     mechanisms = ("plain login cram-md5 digest-md5 scram-sha-1 scram-sha-256 xoauth2 oauthbearer "
@@ -111,8 +115,8 @@ class AuthDovecot(Dovecot):
 
     def more(self):
         return DOVECOT_MORE.format(
-            folder=self.folder, libraries=self.libraries(), krb5=self.realm.environment["KRB5_CONFIG"],
-            keytab=self.realm.keytab, ca=self.ca)
+            folder=self.folder, libraries=self.libraries(),
+            krb5=self.realm.environment["KRB5_CONFIG"], keytab=self.realm.keytab, ca=self.ca)
 
     def rename_paths(self):
         super().rename_paths()

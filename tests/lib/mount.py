@@ -14,8 +14,8 @@ BINARY = Path(os.environ.get("MAILMOUNT_TEST_BINARY") or TOP / "build" / "mailmo
 SLOW = 120  # seconds after which something hangs, on the slowest machine
 
 
-# What to do about mechanisms of libsasl2 whose modules leak: all callers of malloc() are noted, which
-# is slow, to know the module; "auto" tries several, and is not looked at.
+# What to do about mechanisms of libsasl2 whose modules leak: all callers of malloc() are noted,
+# which is slow, to know the module; "auto" tries several, and is not looked at.
 SUPPRESSED = {"LSAN_OPTIONS": "fast_unwind_on_malloc=0:malloc_context_size=20:print_suppressions=0:"
                               "suppressions=%s" % Path(__file__).with_name("lsan.supp")}
 FORGETFUL_MODULES = {"gssapi": SUPPRESSED, "gs2-krb5": SUPPRESSED, "digest-md5": SUPPRESSED,

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from lib.ear import Ear
-from lib.mount import mounted, wait_for
+from lib.mount import FORGETFUL_MODULES, mounted, wait_for
 
 NETWORK, LOGIN = 3, 4
 SECRET = "Kx7-only-once"
@@ -223,6 +223,27 @@ def test_a_server_that_cannot_prove_itself(attacked, certificate, how):
     with Ear(serve, certificate) as ear:
         attacked(ear, [NETWORK, LOGIN], "SCRAM|prove|true server|itself", options=["timeout=10"])
         assert set(ear.attempts) == {"AUTHENTICATE SCRAM-SHA-256"} and len(ear.attempts) <= 2
+        assert not [x for x in ear.lines if re.search("LIST|SELECT|EXAMINE|NAMESPACE|ENABLE", x)]
+
+
+@pytest.mark.parametrize("proof", [None, b"rspauth=" + b"0" * 32, b"rspauth="])
+def test_an_unproved_digest(attacked, certificate, proof):
+    """The same with DIGEST-MD5 (RFC 2831, 2.1.3)."""
+    def serve(line):
+        line.greet("IMAP4rev1 LOGINDISABLED AUTH=DIGEST-MD5")
+        while True:
+            tag, _ = line.until("AUTHENTICATE")
+            line.challenge(b'realm="localhost",nonce="bm9uY2U=",qop="auth",charset=utf-8,'
+                           b'algorithm=md5-sess')
+            line.read()
+            if proof is not None:
+                line.challenge(proof)
+                line.read()
+            line.send(tag + " OK welcome")
+    with Ear(serve, certificate) as ear:
+        attacked(ear, [NETWORK, LOGIN], "DIGEST-MD5|prove", options=["timeout=10"],
+                 environment=FORGETFUL_MODULES["digest-md5"])
+        assert set(ear.attempts) == {"AUTHENTICATE DIGEST-MD5"} and len(ear.attempts) <= 2
         assert not [x for x in ear.lines if re.search("LIST|SELECT|EXAMINE|NAMESPACE|ENABLE", x)]
 
 
