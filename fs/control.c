@@ -82,10 +82,11 @@ static void status_listings(const struct mounted *mounted, const struct mounted_
 static void status_refusal(const struct mounted *mounted, const struct engine_status *status,
                            GString *text)
 {
+    if (status->refusal[0] == '\0')
+        return;
     g_autofree char *path = log_escape(mounted->path);
-    if (status->refusal[0] != '\0')
-        g_string_append_printf(text, "sign-in refused: %s; mailmount --retry %s tries again\n",
-                               status->refusal, path);
+    g_string_append_printf(text, "sign-in refused: %s; mailmount --retry %s tries again\n",
+                           status->refusal, path);
 }
 
 /* Fewer mechanisms than before may mean that somebody between wants to hear the password. */
