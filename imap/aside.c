@@ -7,7 +7,8 @@
 
 struct aside {
     gint references; /* atomic */
-    int done_fd;     /* eventfd */
+    gint done;       /* atomic: what the thread wrote before is seen by who reads it */
+    int done_fd;     /* eventfd, so that it can be waited for */
     void (*work)(void *data);
     void *data;
     GDestroyNotify release;
@@ -27,6 +28,7 @@ static gpointer aside_run(gpointer data)
     struct aside *aside = data;
 
     aside->work(aside->data);
+    g_atomic_int_set(&aside->done, 1);
     if (eventfd_write(aside->done_fd, 1) < 0)
         g_debug("eventfd: %s", g_strerror(errno));
     aside_unref(aside);
@@ -51,7 +53,8 @@ bool imap_aside(void (*work)(void *data), void *data, GDestroyNotify release,
         return false;
     }
     g_thread_unref(g_thread_new("imap-aside", aside_run, aside));
-    bool done = imap_wait_ready(wait, aside->done_fd, POLLIN, error);
+    bool done = imap_wait_ready(wait, aside->done_fd, POLLIN, error) &&
+                g_atomic_int_get(&aside->done) != 0;
     aside_unref(aside);
     return done;
 }
