@@ -53,8 +53,8 @@ bool imap_aside(void (*work)(void *data), void *data, GDestroyNotify release,
         return false;
     }
     g_thread_unref(g_thread_new("imap-aside", aside_run, aside));
-    bool done = imap_wait_ready(wait, aside->done_fd, POLLIN, error) &&
-                g_atomic_int_get(&aside->done) != 0;
+    bool done =
+        imap_wait_ready(wait, aside->done_fd, POLLIN, error) && g_atomic_int_get(&aside->done) != 0;
     aside_unref(aside);
     return done;
 }
