@@ -228,12 +228,12 @@ struct engine_status {
     gint64 next_try_us; /* wall clock of the next attempt to connect; 0: none is due, or one is
                            under way */
     enum engine_live live;
-    char server[128];              /* its name for itself */
-    const char *signed_in_by;      /* the mechanism, static; NULL: not yet, or none was needed */
-    const char *missed; /* the better one that the server offered before, static; NULL: none */
-    char last_error[256];          /* "" if none */
-    char refusal[256];             /* why the server lets us not sign in: with the same secret it is
-                                      not asked again before ENGINE_CONNECT. "" if it does */
+    char server[128];         /* its name for itself */
+    const char *signed_in_by; /* the mechanism, static; NULL: not yet, or none was needed */
+    const char *missed;   /* the better one that the server offered before, static; NULL: none */
+    char last_error[256]; /* "" if none */
+    char refusal[256];    /* why the server lets us not sign in: with the same secret it is
+                             not asked again before ENGINE_CONNECT. "" if it does */
     unsigned connections, waiting; /* open connections; wishes not answered */
     uint64_t bytes_in, commands;
     uint64_t mailboxes_incomplete; /* EXISTS is above what FETCH gives (RFC 9738) */
