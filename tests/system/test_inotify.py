@@ -50,8 +50,14 @@ class Watch:
                              stdout=self.files[2])]
         assert wait_for(lambda: b"established" in (folder / "errors").read_bytes())
         stream = "/proc/%d/fd" % self.processes[1].pid
-        assert wait_for(lambda: any(os.readlink(stream + "/" + fd).endswith("/events")
-                                    for fd in os.listdir(stream)))
+
+        def is_open():
+            try:
+                return any(os.readlink(stream + "/" + fd).endswith("/events")
+                           for fd in os.listdir(stream))
+            except OSError:  # the program loads its libraries: what was listed is closed again
+                return False
+        assert wait_for(is_open)
 
     def seen(self):
         found = []

@@ -212,7 +212,7 @@ def test_retry(mounts, letters):
     done = run_retry(mount.path / "INBOX")
     assert (done.returncode, done.stdout, done.stderr) == (
         0, "%s: signed in\n" % mount.path, "")
-    assert attempts(letters) - before == 3
+    assert attempts(letters) - before >= 3  # and what other connections there are
     assert outcome(paths[1]) == letter(2) and "sign-in refused" not in status(mount)
 
 
