@@ -188,9 +188,10 @@ def test_a_folder_that_is_made_again(live, watch):
 
     def look():
         os.listdir(mount.path)
-    other.create("New")
-    assert wait_for(lambda: "New" in os.listdir(mount.path))
     watched = watch(mount, "")
+    other.create("New")
+    assert watched.sees(("", "CREATE,ISDIR", "New"), look=look)
+    assert wait_for(lambda: "New" in os.listdir(mount.path))
     inside = os.open(mount.path / "New", os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.listdir(inside)
