@@ -61,7 +61,8 @@ static void set_up(struct fixture *f, unsigned count)
         };
         fill(f, f->mine[i].cache);
     }
-    f->mounted = (struct mounted){.accounts = f->mine, .count = count, .several = count > 1, .path = "/mnt"};
+    f->mounted =
+        (struct mounted){.accounts = f->mine, .count = count, .several = count > 1, .path = "/mnt"};
 }
 
 static void tear_down(struct fixture *f)
