@@ -17,7 +17,7 @@ from lib.machine import Machine
 from lib.mount import TOP, wait_for
 
 STATUS = "systemctl --user show --value -p "
-UNMOUNTED = "! grep -q ' /home/alice/Mail/work ' /proc/self/mountinfo"
+UNMOUNTED = "! grep -q ' /home/alice/Mail/home ' /proc/self/mountinfo"
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +68,7 @@ def machine(place, package, dovecot):
         (home / ".config/mailmount").mkdir(parents=True)
         source = "source = imaps://alice@localhost:%d\ntls_ca = ~/ca.pem\n" % dovecot.imaps_port
         (home / ".config/mailmount/mailmount.conf").write_text(
-            "[work]\n%spassword_file = ~/password\n"
+            "[home]\n%spassword_file = ~/password\n"
             "[elsewhere]\n%smountpoint = ~/Elsewhere\npassword_command = cat ~/password\n"
             "cache_dir = ~/cache\nstate_dir = ~/state\n"
             "[trusted]\n%scache_dir = ~/cache3\nstate_dir = ~/state3\n"
@@ -89,20 +89,20 @@ def test_install(machine, package):
 
 def test_by_hand(machine, dovecot_sample, messages):
     """An ordinary user mounts, reads, unmounts."""
-    machine.run("mailmount work", user="alice")
-    read = machine.run("cat ~/Mail/work/INBOX/*Quarterly*].eml | sha256sum", user="alice").stdout
+    machine.run("mailmount home", user="alice")
+    read = machine.run("cat ~/Mail/home/INBOX/*Quarterly*].eml | sha256sum", user="alice").stdout
     assert read.split()[0] == hashlib.sha256(messages[0].raw).hexdigest()
-    machine.run("fusermount3 -u ~/Mail/work", user="alice")
+    machine.run("fusermount3 -u ~/Mail/home", user="alice")
 
 
 def test_unit(machine):
     """Ready when it can be used; says where; stopping it unmounts though it is in use."""
-    machine.run("systemctl --user start mailmount@work; ls ~/Mail/work/INBOX", user="alice")
-    said = machine.run(STATUS + "StatusText mailmount@work", user="alice").stdout
-    assert said == "Mounted at /home/alice/Mail/work\n"
-    machine.run("sleep 60 <~/Mail/work/INBOX & systemctl --user stop mailmount@work; kill $!; "
+    machine.run("systemctl --user start mailmount@home; ls ~/Mail/home/INBOX", user="alice")
+    said = machine.run(STATUS + "StatusText mailmount@home", user="alice").stdout
+    assert said == "Mounted at /home/alice/Mail/home\n"
+    machine.run("sleep 60 <~/Mail/home/INBOX & systemctl --user stop mailmount@home; kill $!; "
                 + UNMOUNTED, user="alice")
-    assert machine.run(STATUS + "Result -p ExecMainStatus mailmount@work",
+    assert machine.run(STATUS + "Result -p ExecMainStatus mailmount@home",
                        user="alice").stdout.split() == ["success", "0"]
     machine.run("systemctl --user enable --now mailmount@elsewhere; ls ~/Elsewhere/INBOX; "
                 "systemctl --user disable --now mailmount@elsewhere", user="alice")
@@ -119,16 +119,16 @@ def test_credential(machine):
 
 def test_restarts(machine):
     """After a kill, without a dead mount between; not after a refused sign-in or a mistake."""
-    machine.run("mkdir -p ~/.config/systemd/user/mailmount@work.service.d; "
-                "echo '[Service]\nRestartSec=1' >~/.config/systemd/user/mailmount@work.service.d/x"
-                ".conf; systemctl --user daemon-reload; systemctl --user start mailmount@work",
+    machine.run("mkdir -p ~/.config/systemd/user/mailmount@home.service.d; "
+                "echo '[Service]\nRestartSec=1' >~/.config/systemd/user/mailmount@home.service.d/x"
+                ".conf; systemctl --user daemon-reload; systemctl --user start mailmount@home",
                 user="alice")
-    machine.run("systemctl --user kill --kill-whom=main -s KILL mailmount@work", user="alice")
-    assert wait_for(lambda: machine.run(STATUS + "NRestarts mailmount@work", user="alice").stdout
+    machine.run("systemctl --user kill --kill-whom=main -s KILL mailmount@home", user="alice")
+    assert wait_for(lambda: machine.run(STATUS + "NRestarts mailmount@home", user="alice").stdout
                     == "1\n", pause=0.5)
-    assert wait_for(lambda: machine.run("ls ~/Mail/work/INBOX", user="alice",
+    assert wait_for(lambda: machine.run("ls ~/Mail/home/INBOX", user="alice",
                                         check=False).returncode == 0, pause=0.5)
-    machine.run("systemctl --user stop mailmount@work; rm -r ~/.config/systemd; "
+    machine.run("systemctl --user stop mailmount@home; rm -r ~/.config/systemd; "
                 "systemctl --user daemon-reload", user="alice")
     for name, status in (("wrong", "4"), ("nobody", "2")):
         machine.run("! systemctl --user start mailmount@" + name, user="alice")
@@ -150,7 +150,7 @@ def test_security(machine):
     """What systemd thinks of the unit: a person reads it, with pytest -s."""
     done = machine.run("systemd-analyze --user --man=no verify "
                        "/usr/lib/systemd/user/mailmount@.service; "
-                       "systemd-analyze --user security --no-pager mailmount@work.service",
+                       "systemd-analyze --user security --no-pager mailmount@home.service",
                        user="alice")
     assert not done.stderr, done.stderr
     print(done.stdout)
@@ -159,7 +159,7 @@ def test_security(machine):
 def test_fstab(machine, dovecot_sample):
     """mount(8) as root for a user, whom the unit's and the command's words lead to her home."""
     (machine.root / "etc/fstab").write_text(
-        "work /home/alice/Tab fuse.mailmount setuid=alice,noauto,_netdev 0 0\n"
+        "home /home/alice/Tab fuse.mailmount setuid=alice,noauto,_netdev 0 0\n"
         "elsewhere /home/alice/Auto fuse.mailmount setuid=alice,_netdev,noexec,"
         "x-systemd.automount,x-systemd.idle-timeout=3 0 0\n")
     machine.run("systemctl daemon-reload; mount /home/alice/Tab")
