@@ -163,7 +163,7 @@ static const struct kerberos_words {
 } KERBEROS_WORDS[] = {
     {"No Kerberos credentials", "; kinit gets a ticket", IMAP_ERROR_MECHANISM},
     {"No credentials cache", "; kinit gets a ticket", IMAP_ERROR_MECHANISM},
-    {"expired", "; kinit gets a new one", IMAP_ERROR_MECHANISM},
+    {"expired", "; kinit gets a new ticket", IMAP_ERROR_MECHANISM},
     {"Cannot contact any KDC", "", IMAP_ERROR_UNAVAILABLE},
     {"Cannot find KDC", "", IMAP_ERROR_UNAVAILABLE},
     {"", "", IMAP_ERROR_MECHANISM},
