@@ -303,60 +303,6 @@ static gboolean engine_tick(gpointer data)
     return G_SOURCE_CONTINUE;
 }
 
-/* ---- status ---------------------------------------------------------------------------------- */
-
-void engine_publish(struct engine *engine)
-{
-    uint64_t bytes = engine->bytes_closed;
-    for (guint i = 0; i < engine->pool.lines->len; i++) {
-        const struct line *line = engine->pool.lines->pdata[i];
-        if (line->session != NULL)
-            bytes += imap_session_bytes_in(line->session);
-    }
-    g_mutex_lock(&engine->lock);
-    struct engine_status *status = &engine->status;
-    status->connecting = engine->pool.lines->len == 0 && engine->pool.openings->len > 0;
-    status->online = !engine->pool.failing && engine->pool.attempt_us != 0 && !status->connecting;
-    status->next_try_us = pool_next_try(engine);
-    g_strlcpy(status->refusal, engine->pool.signin.words, sizeof status->refusal);
-    status->live = watch_live(engine);
-    status->connections = engine->pool.lines->len;
-    status->waiting = g_hash_table_size(engine->wishes);
-    status->bytes_in = bytes;
-    status->commands = engine->commands;
-    status->mailboxes_incomplete = g_hash_table_size(engine->partial);
-    g_mutex_unlock(&engine->lock);
-}
-
-enum engine_error engine_error_of_cache(int error)
-{
-    if (error == CACHE_OK)
-        return ENGINE_OK;
-    return error == CACHE_FULL ? ENGINE_FULL : ENGINE_CACHE;
-}
-
-void engine_note_error(struct engine *engine, const GError *error)
-{
-    g_info("%s", error->message);
-    g_mutex_lock(&engine->lock);
-    g_strlcpy(engine->status.last_error, error->message, sizeof engine->status.last_error);
-    g_clear_error(&engine->open_error);
-    engine->open_error = g_error_copy(error);
-    g_mutex_unlock(&engine->lock);
-}
-
-void engine_status_read(struct engine *engine, struct engine_status *status)
-{
-    g_mutex_lock(&engine->lock);
-    *status = engine->status;
-    g_mutex_unlock(&engine->lock);
-}
-
-enum engine_sizes engine_sizes(struct engine *engine)
-{
-    return (enum engine_sizes)g_atomic_int_get(&engine->sizes);
-}
-
 /* ---- start ----------------------------------------------------------------------------------- */
 
 static const struct {

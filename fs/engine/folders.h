@@ -48,6 +48,14 @@ bool folders_follow(struct cache_txn *txn, GPtrArray *nodes, GHashTable *ids);
 /* Keeps the ids, once the tree is stored. Returns whether that changed anything. */
 bool folders_note_ids(struct cache_txn *txn, GHashTable *ids);
 
+/* ---- folders-store.c ---- */
+
+/* Brings the cache in line with LIST's entries (struct folder_entry, changed on the way) and `ids`,
+ * wire -> MAILBOXID, and tells what came of it. The journal is asked within the transaction, so
+ * that what others put into the cache for a change of theirs is either seen there or comes after.
+ * ENGINE_FULL, ENGINE_CACHE: nothing was kept. */
+enum engine_error folders_store(struct engine *engine, GPtrArray *entries, GHashTable *ids);
+
 /* ---- folders-apart.c ---- */
 
 /* Tells a session which namespaces LIST "*" left out the last time, before it is asked to LIST. */

@@ -88,10 +88,15 @@ static inline gint64 engine_now(const struct engine *engine)
     return engine->clock->monotonic();
 }
 
-/* ---- engine.c ---- */
-
 /* Why the cache did not do what was asked (enum cache_error). */
-enum engine_error engine_error_of_cache(int error);
+static inline enum engine_error engine_error_of_cache(int error)
+{
+    if (error == CACHE_OK)
+        return ENGINE_OK;
+    return error == CACHE_FULL ? ENGINE_FULL : ENGINE_CACHE;
+}
+
+/* ---- engine.c ---- */
 
 /* Whether some connection can be expected to answer soon. */
 bool engine_hears(const struct engine *engine);
@@ -105,6 +110,9 @@ void engine_post(GMainContext *context, GSourceFunc run, void *data, GDestroyNot
 void engine_hurry(struct engine *engine);
 /* Takes a wish out of the table and answers it. */
 void engine_answer(struct engine *engine, struct wish *wish, enum engine_error error);
+
+/* ---- status.c ---- */
+
 /* Brings the status up to date. */
 void engine_publish(struct engine *engine);
 /* What went wrong last, for the status and for engine_start(). */
