@@ -13,9 +13,10 @@
 import base64
 import binascii
 import re
-import socket
 import ssl
 import threading
+
+from .listener import Listener, shut
 
 WORD = re.compile(rb"[A-Za-z0-9+/_-]{2,}={0,2}")
 
@@ -33,7 +34,7 @@ def decoded(word):
         pass
 
 
-class Ear:
+class Ear(Listener):
     """`tls`: (certificate, key) with which it speaks TLS from the first byte."""
 
     def __init__(self, serve, tls=None):
@@ -43,17 +44,8 @@ class Ear:
         self.broken = []  # errors of `serve`
         self.connections = []
 
-    def __enter__(self):
-        self.listener = socket.create_server(("127.0.0.1", 0))
-        self.port = self.listener.getsockname()[1]
-        self.thread = threading.Thread(target=self.accept, daemon=True)
-        self.thread.start()
-        return self
-
     def __exit__(self, *exception):
-        self.listener.shutdown(socket.SHUT_RDWR)
-        self.listener.close()
-        self.thread.join(10)
+        self.end_listening()
         for line in self.connections:
             line.close()
         for line in self.connections:
@@ -61,13 +53,8 @@ class Ear:
         if self.broken and not any(exception):
             raise self.broken[0]
 
-    def accept(self):
-        while True:
-            try:
-                connection, _ = self.listener.accept()
-            except OSError:
-                return
-            self.connections.append(Line(self, connection))
+    def took(self, connection):
+        self.connections.append(Line(self, connection))
 
     @property
     def lines(self):
@@ -116,10 +103,7 @@ class Line:
             self.close()
 
     def close(self):
-        try:
-            self.raw.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            pass
+        shut(self.raw)
 
     def encrypt(self, tls):
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

@@ -8,14 +8,12 @@
 
 The programs are those that tests/install-packages unpacks; nothing is installed or enabled.
 """
-import shutil
 import socket
 import subprocess
-import tempfile
-from pathlib import Path
 
 from .mount import wait_for
 from .servers import PASSWORD, ROOT, free_port
+from .throwaway import Throwaway
 
 NAME = "TEST.EXAMPLE"
 PROGRAMS = ROOT / "usr"
@@ -59,28 +57,14 @@ kdc = FILE:{folder}/kdc.log
 """
 
 
-class Realm:
-    """A context manager: what is started ends with it."""
-
-    def __init__(self):
-        self.folder = self.process = self.hole = None
-
-    def __enter__(self):
-        self.folder = Path(tempfile.mkdtemp(prefix="mailmount-krb", dir="/tmp"))
-        self.folder.chmod(0o755)
-        try:
-            self.make()
-            self.start()
-        except BaseException:
-            self.__exit__()
-            raise
-        return self
+class Realm(Throwaway):
+    prefix = "mailmount-krb"
+    hole = None
 
     def __exit__(self, *exception):
-        self.stop()
         if self.hole:
             self.hole.close()
-        shutil.rmtree(self.folder, ignore_errors=True)
+        super().__exit__(*exception)
 
     # -- the KDC
 

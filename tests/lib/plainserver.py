@@ -18,12 +18,12 @@ connections. Further knobs:
     promised    capabilities that are only told until the client has signed in
 """
 import re
-import socket
 import threading
 from dataclasses import dataclass
 from typing import Optional
 
 from .client import Client
+from .listener import Listener
 from .mailstore import Store
 from .plainsession import Session
 
@@ -58,7 +58,7 @@ class Fault:
         return True
 
 
-class PlainServer:
+class PlainServer(Listener):
     """`mailboxes`: {wire name: messages (bytes, or with raw, flags and date)}; those named like a
     special use get it. `capabilities`: more than IMAP4rev1, of KNOWN, and "APPENDLIMIT=N"."""
 
@@ -86,33 +86,21 @@ class PlainServer:
         self.violations = []
         self.sessions = []
         self.stopping = threading.Event()
-        self.imap_port = None
 
     # -- life
-
-    def __enter__(self):
-        self.listen()
-        return self
 
     def __exit__(self, *exception):
         self.stopping.set()
         self.go_away()
 
-    def listen(self):
-        self.listener = socket.create_server(("127.0.0.1", self.imap_port or 0))
-        self.imap_port = self.listener.getsockname()[1]
-        self.thread = threading.Thread(target=self.accept, args=[self.listener], daemon=True)
-        self.thread.start()
+    @property
+    def imap_port(self):
+        return self.port
 
-    def accept(self, listener):
-        while True:
-            try:
-                connection, _ = listener.accept()
-            except OSError:
-                return
-            session = Session(self, connection, len(self.sessions) + 1)
-            self.sessions.append(session)
-            session.thread.start()
+    def took(self, connection):
+        session = Session(self, connection, len(self.sessions) + 1)
+        self.sessions.append(session)
+        session.thread.start()
 
     def cut(self):
         """Ends all connections; new ones are welcome."""
@@ -121,17 +109,13 @@ class PlainServer:
 
     def go_away(self):
         """Ends all connections and refuses new ones."""
-        try:
-            self.listener.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            pass
-        self.listener.close()
-        self.thread.join(10)
+        self.end_listening()
         self.cut()
         for session in self.sessions:
             session.thread.join(10)
 
-    come_back = listen
+    def come_back(self):
+        self.listen(self.port)
 
     def add_user(self, user):
         """Whoever has the password may sign in; there is one account."""

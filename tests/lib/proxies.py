@@ -10,44 +10,32 @@ import socket
 import struct
 import threading
 
+from .listener import Listener, shut
 
-class Proxy:
+
+class Proxy(Listener):
     scheme = ""
 
     def __init__(self, target, password=None, flaw=None):
         self.target, self.password, self.flaw = target, password, flaw
         self.asked = []
         self.sockets = []
-        self.listener = socket.create_server(("127.0.0.1", 0))
-        self.port = self.listener.getsockname()[1]
+        self.listen()
         self.uri = "%s://%s127.0.0.1:%d" % (
             self.scheme, "alice:%s@" % password if password else "", self.port)
 
     def __enter__(self):
-        threading.Thread(target=self.accept, daemon=True).start()
         return self
 
     def __exit__(self, *exception):
-        try:
-            self.listener.shutdown(socket.SHUT_RDWR)  # ends accept()
-        except OSError:
-            pass
-        self.listener.close()
+        self.end_listening()
         for connection in self.sockets:
-            try:
-                connection.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass
+            shut(connection)
             connection.close()
 
-    def accept(self):
-        while True:
-            try:
-                connection, _ = self.listener.accept()
-            except OSError:
-                return
-            self.sockets.append(connection)
-            threading.Thread(target=self.serve, args=(connection,), daemon=True).start()
+    def took(self, connection):
+        self.sockets.append(connection)
+        threading.Thread(target=self.serve, args=(connection,), daemon=True).start()
 
     def serve(self, connection):
         try:

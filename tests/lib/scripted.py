@@ -21,10 +21,10 @@ It knows what a reading client sends. Flaws (name: value):
 """
 import base64
 import re
-import socket
 import ssl
 import threading
 
+from .listener import Listener, shut
 from .structure import Part
 
 CAPABILITIES = ("IMAP4rev1 SASL-IR LITERAL+ ID ENABLE NAMESPACE UIDPLUS UNSELECT IDLE CONDSTORE "
@@ -58,7 +58,7 @@ class Mailbox:
         self.next += 1
 
 
-class Scripted:
+class Scripted(Listener):
     """`mailboxes`: {wire name: messages, or a Mailbox}. `tls`: (certificate, key), then the port
     speaks TLS; `starttls`: the same, offered as STARTTLS."""
 
@@ -73,28 +73,14 @@ class Scripted:
         self.sessions = []
         self.changed = threading.Condition()
 
-    def __enter__(self):
-        self.listener = socket.create_server(("127.0.0.1", 0))
-        self.port = self.listener.getsockname()[1]
-        self.thread = threading.Thread(target=self.accept, daemon=True)
-        self.thread.start()
-        return self
-
     def __exit__(self, *exception):
-        self.listener.shutdown(socket.SHUT_RDWR)
-        self.listener.close()
+        self.end_listening()
         self.cut()
-        self.thread.join(10)
 
-    def accept(self):
-        while True:
-            try:
-                connection, _ = self.listener.accept()
-            except OSError:
-                return
-            session = Session(self, connection)
-            self.sessions.append(session)
-            threading.Thread(target=session.run, daemon=True).start()
+    def took(self, connection):
+        session = Session(self, connection)
+        self.sessions.append(session)
+        threading.Thread(target=session.run, daemon=True).start()
 
     def cut(self):
         for session in self.sessions:
@@ -122,10 +108,7 @@ class Session:
     # -- wire
 
     def close(self):
-        try:
-            self.raw_socket.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            pass
+        shut(self.raw_socket)
 
     def wrap(self, files):
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

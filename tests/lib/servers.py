@@ -13,11 +13,11 @@ import shutil
 import signal
 import socket
 import subprocess
-import tempfile
 import time
 from pathlib import Path
 
 from .client import Client
+from .throwaway import Throwaway
 from .tls import Authority
 
 ROOT = Path(os.environ.get("MAILMOUNT_TEST_SERVERS")
@@ -62,34 +62,20 @@ def processes_below(root):
     return found
 
 
-class Server:
-    """What both servers are. A context manager: what is started ends with it."""
+class Server(Throwaway):
+    """What both servers are."""
 
     name = ""
 
     def __init__(self):
-        self.folder = None
-        self.process = None
+        super().__init__()
         self.imap_port = self.imaps_port = None
         self.authority = None
         self.certificate = None
 
-    def __enter__(self):
-        self.folder = Path(tempfile.mkdtemp(prefix="m", dir="/tmp"))
-        self.folder.chmod(0o755)
-        try:
-            self.authority = Authority(self.folder / "tls")
-            self.certificate = self.authority.certificate("server")
-            self.start()
-        except BaseException:
-            self.__exit__()
-            raise
-        return self
-
-    def __exit__(self, *exception):
-        self.stop()
-        if self.folder:
-            shutil.rmtree(self.folder, ignore_errors=True)
+    def make(self):
+        self.authority = Authority(self.folder / "tls")
+        self.certificate = self.authority.certificate("server")
 
     @property
     def ca(self):

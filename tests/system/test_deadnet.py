@@ -279,18 +279,18 @@ class Distant(scripted.Scripted):
         super().__init__(*arguments)
         self.pid = pid
 
-    def __enter__(self):
-        def listen():  # a socket belongs to the namespace of the thread that makes it
+    host = FAR
+
+    def socket_that_listens(self, port):
+        def make():  # a socket belongs to the namespace of the thread that makes it
             with open("/proc/%d/ns/net" % self.pid) as namespace:
                 assert LIBC.setns(namespace.fileno(), CLONE_NEWNET) == 0
-            self.listener = socket.create_server((FAR, 0))
-        thread = threading.Thread(target=listen)
+            made.append(super(Distant, self).socket_that_listens(port))
+        made = []
+        thread = threading.Thread(target=make)
         thread.start()
         thread.join(HANG)
-        self.port = self.listener.getsockname()[1]
-        self.thread = threading.Thread(target=self.accept, daemon=True)
-        self.thread.start()
-        return self
+        return made[0]
 
 
 @pytest.fixture
