@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -36,7 +37,7 @@ static const struct {
  */
 
 struct mounter {
-    const char *mountpoint;
+    char *place; /* the automount point itself, whatever its path leads to by now */
     unsigned long flags;
     GString *data; /* for mount(2), without the descriptor */
 };
@@ -71,7 +72,7 @@ static int mounter_do(const struct mounter *mounter, const struct order *order)
         return -errno;
     g_autofree char *data = g_strdup_printf("fd=%d%s", fd, mounter->data->str);
     unsigned long flags = mounter->flags | (order->read_only ? MS_RDONLY : 0);
-    if (mount(order->source, mounter->mountpoint, "fuse.mailmount", flags, data) == 0)
+    if (mount(order->source, mounter->place, "fuse.mailmount", flags, data) == 0)
         return fd;
     int error = errno;
     close(fd);
@@ -108,33 +109,47 @@ static void mounter_serve(const struct mounter *mounter, int socket)
     answer_send(socket, mounter_do(mounter, &order));
 }
 
-static bool is_automount_point(const char *path)
+/* A descriptor of the automount point at `path`, -1: there is none. */
+static int automount_point_open(const char *path)
 {
     g_autofree char *whole = g_canonicalize_filename(path, NULL);
     g_autofree char *text = NULL;
     g_auto(mount_row) row = {0};
+    struct stat st;
 
-    return g_file_get_contents("/proc/self/mountinfo", &text, NULL, NULL) &&
-           mount_row_find(text, whole, &row) && g_str_equal(row.type, "autofs");
+    if (!g_file_get_contents("/proc/self/mountinfo", &text, NULL, NULL) ||
+        !mount_row_find(text, whole, &row) || !g_str_equal(row.type, "autofs"))
+        return -1;
+    int fd = open(whole, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd >= 0 && fstat(fd, &st) == 0 && st.st_dev == row.device)
+        return fd;
+    if (fd >= 0)
+        close(fd);
+    return -1;
 }
 
 void mounter_start(const char *mountpoint, const struct passwd *user, const GPtrArray *fuse)
 {
-    struct mounter mounter = {.mountpoint = mountpoint};
-    int ends[2];
+    struct mounter mounter = {0};
+    int ends[2], place = automount_point_open(mountpoint);
 
-    if (!is_automount_point(mountpoint) ||
-        socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0)
+    if (place < 0)
         return;
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0) {
+        close(place);
+        return;
+    }
     pid_t pid = fork();
     if (pid == 0) {
         close(ends[0]);
         if (fork() != 0) /* so that nobody need wait for it */
             _exit(0);
+        mounter.place = g_strdup_printf("/proc/self/fd/%d", place);
         mounter_describe(&mounter, user, fuse);
         mounter_serve(&mounter, ends[1]);
         _exit(0);
     }
+    close(place);
     close(ends[1]);
     if (pid > 0)
         waitpid(pid, NULL, 0);

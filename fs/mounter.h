@@ -4,7 +4,9 @@
  * may write. An automount point (autofs) is root's and stands in the way of that. So before root is
  * left, a process is made that stays root until it has mounted there once, on demand, in the user's
  * name, and hands over the connection to /dev/fuse. It takes nothing but a name to show and whether
- * the mount is to be read-only; it ends with those who could ask it. */
+ * the mount is to be read-only; it ends with those who could ask it. It holds the automount point
+ * itself: the user, whose configuration and commands are read meanwhile, may own the directories
+ * that its path goes through, and can make it lead elsewhere. */
 #pragma once
 
 #include <glib.h>
