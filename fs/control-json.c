@@ -24,6 +24,15 @@ static void json_failed(struct journal *journal, GString *out)
     json_close(out, ']');
 }
 
+static void json_refused(const struct engine_status *status, GString *out)
+{
+    json_number(out, "refusals", (int64_t)status->refusals);
+    json_open(out, "refused", '[');
+    for (unsigned i = 0; i < ENGINE_REFUSED_SHOWN && status->refused[i][0] != '\0'; i++)
+        json_string(out, NULL, status->refused[i]);
+    json_close(out, ']');
+}
+
 static void json_changes(const struct mounted_account *mine, const struct engine_status *status,
                          GString *out)
 {
@@ -40,7 +49,8 @@ static void json_changes(const struct mounted_account *mine, const struct engine
     else
         json_null(out, "waiting_since");
     json_number(out, "marked_deleted", counts.marked);
-    json_string(out, "last_refusal", text_or_null(status->last_refusal));
+    json_string(out, "last_refusal", text_or_null(status->refused[0]));
+    json_refused(status, out);
     json_bool(out, "can_delete", change_has_trash((struct mounted_account *)mine));
     json_failed(mine->journal, out);
     json_close(out, '}');

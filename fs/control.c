@@ -23,6 +23,21 @@ static void status_failed(struct journal *journal, GString *text)
     }
 }
 
+/* Changes that were refused, of which only the last are remembered. */
+static void status_refused(const struct engine_status *status, GString *text)
+{
+    unsigned shown = 0;
+    if (status->refusals == 0)
+        return;
+    g_string_append_printf(text, "changes refused: %" PRIu64 "\n", status->refusals);
+    for (; shown < ENGINE_REFUSED_SHOWN && status->refused[shown][0] != '\0'; shown++)
+        g_string_append_printf(text, "%s refusal: %s\n", shown == 0 ? "last" : "earlier",
+                               status->refused[shown]);
+    if (status->refusals > shown)
+        g_string_append_printf(text, "earlier refusals: %" PRIu64 " more, see the log\n",
+                               status->refusals - shown);
+}
+
 /* What the server has not got yet, and never will. */
 static void status_changes(const struct mounted_account *mine, const struct engine_status *status,
                            GString *text)
@@ -40,8 +55,7 @@ static void status_changes(const struct mounted_account *mine, const struct engi
                                "hidden and marked as deleted, since the server cannot remove "
                                "single messages: %u\n",
                                counts.marked);
-    if (status->last_refusal[0] != '\0')
-        g_string_append_printf(text, "last refusal: %s\n", status->last_refusal);
+    status_refused(status, text);
     if (!change_has_trash((struct mounted_account *)mine))
         g_string_append(text, "deleting: refused, as no folder is marked as trash; set trash= or "
                               "delete=expunge\n");

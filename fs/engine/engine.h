@@ -222,6 +222,7 @@ enum engine_live {
     ENGINE_LIVE_IDLE,   /* and told at once of the folders in use (IDLE) */
     ENGINE_LIVE_NOTIFY, /* and of all folders (NOTIFY) */
 };
+#define ENGINE_REFUSED_SHOWN 10
 struct engine_status {
     bool online;
     bool connecting;    /* not online, but an attempt is under way: it may wait for a password */
@@ -237,7 +238,9 @@ struct engine_status {
     unsigned connections, waiting; /* open connections; wishes not answered */
     uint64_t bytes_in, commands;
     uint64_t mailboxes_incomplete; /* EXISTS is above what FETCH gives (RFC 9738) */
-    char last_refusal[256];        /* of a change: what, and the server's words; "" if none */
+    uint64_t refusals;             /* changes that the server refused since the start */
+    /* the last of them, the newest first: what, and the server's words; "" if no more */
+    char refused[ENGINE_REFUSED_SHOWN][512];
     bool quota_known;
     int64_t quota_used, quota_limit;              /* KiB; -1: not limited */
     int64_t quota_messages, quota_messages_limit; /* -1: not limited */

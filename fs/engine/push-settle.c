@@ -88,24 +88,6 @@ static void push_remember_refusal(struct engine *engine, uint64_t id, enum engin
     }
 }
 
-static void push_note_refusal(struct engine *engine, const struct journal_entry *entry,
-                              const char *text)
-{
-    bool message = entry->message.uid != 0;
-    const char *mailbox =
-        entry->message.mailbox[0] != '\0' ? entry->message.mailbox : entry->target;
-    g_autofree char *uid = message ? g_strdup_printf(" UID %u", entry->message.uid) : g_strdup("");
-    g_autofree char *to = entry->target[0] != '\0' && entry->target != mailbox
-                              ? g_strdup_printf(" to %s", entry->target)
-                              : g_strdup("");
-    g_autofree char *what =
-        g_strdup_printf("%s %s%s%s: %s", push_kind_name(entry->kind), mailbox, uid, to, text);
-    g_message("refused: %s", what);
-    g_mutex_lock(&engine->lock);
-    g_strlcpy(engine->status.last_refusal, what, sizeof engine->status.last_refusal);
-    g_mutex_unlock(&engine->lock);
-}
-
 /* ---- settling -------------------------------------------------------------------------------- */
 
 static void folders_listed(enum engine_error error, void *data)

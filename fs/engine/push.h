@@ -134,6 +134,11 @@ struct pusher {
     gint64 quota_us;           /* when the quota was asked for */
 };
 
+/* ---- push-refused.c: what the status says of them -------------------------------------------- */
+
+/* The server refused it for good, in these words. */
+void push_note_refusal(struct engine *engine, const struct journal_entry *entry, const char *text);
+
 /* ---- push-bars.c: mailboxes that are about to be --------------------------------------------- */
 
 /* Whether the job's mailbox is about to be made or renamed on the server. */

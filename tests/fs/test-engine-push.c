@@ -172,7 +172,29 @@ static void test_move_no_target(struct fixture *fixture, gconstpointer data)
     g_assert_cmpuint(count(fixture, &fixture->imapd->stores), ==, 0);
     struct engine_status status;
     engine_status_read(fixture->engine, &status);
-    g_assert_nonnull(strstr(status.last_refusal, "move INBOX UID 2 to Archive"));
+    g_assert_cmpuint(status.refusals, ==, 1);
+    g_assert_nonnull(strstr(status.refused[0], "move INBOX/"));
+    g_assert_nonnull(strstr(status.refused[0], " [2] to Archive: "));
+    g_assert_cmpstr(status.refused[1], ==, "");
+}
+
+/* All are counted, the last ones named. */
+static void test_refusals(struct fixture *fixture, gconstpointer data)
+{
+    start_listed(fixture, ENGINE_REFUSED_SHOWN + 3);
+    g_mutex_lock(&fixture->imapd->lock);
+    g_ptr_array_remove(fixture->imapd->boxes, box(fixture, "Archive"));
+    g_mutex_unlock(&fixture->imapd->lock);
+    for (uint32_t uid = 1; uid <= ENGINE_REFUSED_SHOWN + 3; uid++)
+        add_move(fixture, JOURNAL_MOVE, uid);
+    g_assert_cmpint(fixture_pushed(fixture, 0), ==, ENGINE_GONE);
+    struct engine_status status;
+    engine_status_read(fixture->engine, &status);
+    g_assert_cmpuint(status.refusals, ==, ENGINE_REFUSED_SHOWN + 3);
+    for (unsigned i = 0; i < ENGINE_REFUSED_SHOWN; i++) {
+        g_autofree char *end = g_strdup_printf(" [%u] to Archive: ", ENGINE_REFUSED_SHOWN + 3 - i);
+        g_assert_nonnull(strstr(status.refused[i], end));
+    }
 }
 
 static void test_move_renumbered(struct fixture *fixture, gconstpointer data)
@@ -771,6 +793,7 @@ int main(int argc, char **argv)
     ADD("/engine/push/move-gathered", test_move_gathered);
     ADD("/engine/push/move-gone", test_move_gone);
     ADD("/engine/push/move-no-target", test_move_no_target);
+    ADD("/engine/push/refusals", test_refusals);
     ADD("/engine/push/move-renumbered", test_move_renumbered);
     ADD("/engine/push/move-read-only", test_move_read_only);
     ADD("/engine/push/move-poison", test_move_poison);

@@ -46,7 +46,7 @@ def test_facts(dovecot_sample, mounts):
     assert account["listings"] == account["prefetch"] == []
     assert account["changes"] == {
         "waiting": 0, "waiting_since": None, "marked_deleted": 0, "last_refusal": None,
-        "can_delete": True, "failed": []}
+        "refusals": 0, "refused": [], "can_delete": True, "failed": []}
 
 
 def test_offline_and_read_only(dovecot_sample, mounts, through):
