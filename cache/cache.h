@@ -89,6 +89,7 @@ enum cache_mailbox_flag {
     CACHE_MAILBOX_NOINFERIORS = 1 << 10,
     CACHE_MAILBOX_COMPLETE = 1 << 16, /* the message list is whole as of the last sync */
     CACHE_MAILBOX_READONLY = 1 << 17, /* the server selects it for reading only */
+    CACHE_MAILBOX_MADE = 1 << 18,     /* made from here, and not listed since: it was empty then */
 };
 struct cache_mailbox {
     uint32_t slot;     /* the directory's */

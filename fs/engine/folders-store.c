@@ -7,7 +7,8 @@
 #include "fs/engine/push.h"
 
 /* What LIST does not say. */
-#define KEPT_FLAGS ((uint32_t)CACHE_MAILBOX_COMPLETE | (uint32_t)CACHE_MAILBOX_READONLY)
+#define KEPT_FLAGS \
+    ((uint32_t)(CACHE_MAILBOX_COMPLETE | CACHE_MAILBOX_READONLY | CACHE_MAILBOX_MADE))
 
 struct store {
     struct engine *engine;

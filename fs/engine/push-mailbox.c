@@ -101,6 +101,24 @@ static void create_made(struct push *push)
     mailbox_done(push);
 }
 
+/* Nothing need be asked to know what is in it. */
+static void create_note_empty(struct engine *engine, const char *made)
+{
+    g_autofree char *wire = journal_renamed(engine->journal, made);
+    g_autoptr(cache_txn) txn = cache_txn_write(engine->cache);
+    struct cache_mailbox mailbox;
+    if (cache_mailbox_by_wire(txn, wire, &mailbox) != CACHE_OK || mailbox.messages != 0)
+        return;
+    g_autofree char *name = g_strdup(mailbox.name);
+    g_autofree char *rights = g_strdup(mailbox.rights);
+    mailbox.wire = wire;
+    mailbox.name = name;
+    mailbox.rights = rights;
+    mailbox.flags |= CACHE_MAILBOX_MADE;
+    if (cache_mailbox_put(txn, &mailbox) == CACHE_OK)
+        cache_txn_commit(g_steal_pointer(&txn));
+}
+
 static void create_listed(struct push *push)
 {
     if (push->refusal.imap == IMAP_OK && mailbox_listed(push, push_entry(push, 0)->target) != NULL)
@@ -112,6 +130,8 @@ static void create_listed(struct push *push)
 static void create_done(struct push *push)
 {
     if (push->refusal.imap == IMAP_OK || push->refusal.imap == IMAP_ERROR_EXISTS) {
+        if (push->refusal.imap == IMAP_OK)
+            create_note_empty(push->job.engine, push_entry(push, 0)->target);
         create_made(push);
     } else if (push->refusal.imap == IMAP_ERROR_NO && !push->refusal.coded) {
         mailbox_ask_list(push); /* many say NO without a code to what is there */

@@ -13,7 +13,8 @@ bool push_box(struct engine *engine, const char *wire, struct push_box *box)
         .folder = mailbox.slot,
         .messages = mailbox.messages,
         .uidvalidity = mailbox.uidvalidity,
-        .listed = mailbox.messages != 0 && (mailbox.flags & CACHE_MAILBOX_COMPLETE) != 0,
+        .listed = (mailbox.messages != 0 && (mailbox.flags & CACHE_MAILBOX_COMPLETE) != 0) ||
+                  (mailbox.flags & CACHE_MAILBOX_MADE) != 0,
     };
     return true;
 }
@@ -42,15 +43,30 @@ void push_note_objects(struct engine *engine, const GPtrArray *entries)
     }
 }
 
+/* The slot of the target's messages, which one that was never listed has not got yet; 0: the entry
+ * has placed its message in another life of it. */
+static uint32_t target_messages(struct engine *engine, const struct push_box *box,
+                                const struct journal_entry *entry)
+{
+    if (box->messages != 0)
+        return entry->target_uidvalidity == box->uidvalidity ? box->messages : 0;
+    g_autofree char *now = journal_renamed(engine->journal, entry->target);
+    return entry->target_uidvalidity != 0
+               ? cache_slot_of_messages(engine->cache, now, entry->target_uidvalidity)
+               : 0;
+}
+
 void push_move_objects(struct engine *engine, const struct push_box *box, const GPtrArray *entries)
 {
     for (guint i = 0; i < entries->len; i++) {
         const struct journal_entry *entry = entries->pdata[i];
         const uint64_t *object = g_hash_table_lookup(engine->push->objects, &entry->id);
-        if (object == NULL || entry->target_uid == 0 ||
-            entry->target_uidvalidity != box->uidvalidity)
+        if (object == NULL || entry->target_uid == 0)
             continue;
-        uint64_t key = moved_key(box->messages, entry->target_uid);
+        uint32_t messages = target_messages(engine, box, entry);
+        if (messages == 0)
+            continue;
+        uint64_t key = moved_key(messages, entry->target_uid);
         g_hash_table_insert(engine->push->moved, g_memdup2(&key, sizeof key),
                             g_memdup2(object, sizeof *object));
     }

@@ -54,7 +54,7 @@ static bool sync_cached(struct job *job)
     g_autoptr(cache_txn) txn = cache_txn_read(job->engine->cache);
     struct cache_mailbox mailbox;
     return cache_mailbox_get(txn, job->folder, &mailbox) == CACHE_OK &&
-           (mailbox.flags & CACHE_MAILBOX_COMPLETE) != 0;
+           (mailbox.flags & (CACHE_MAILBOX_COMPLETE | CACHE_MAILBOX_MADE)) != 0;
 }
 
 static enum engine_error sync_offline(struct job *job, enum engine_error why)
@@ -205,7 +205,7 @@ static bool record_complete(struct cache_txn *txn, struct cache_mailbox *mailbox
         mailbox->mtime_ns = count > 0 && mirror_newest(sync->mirror) > 0
                                 ? mirror_newest(sync->mirror) * 1000000000
                                 : wall * 1000;
-    mailbox->flags |= CACHE_MAILBOX_COMPLETE;
+    mailbox->flags = (mailbox->flags | CACHE_MAILBOX_COMPLETE) & ~(uint32_t)CACHE_MAILBOX_MADE;
     mailbox->highestmodseq = modseq;
     mailbox->uidnext = uidnext;
     mailbox->count = count;

@@ -142,7 +142,7 @@ static bool folder_is_kept(struct engine *engine, uint32_t folder)
     g_autoptr(cache_txn) txn = cache_txn_read(engine->cache);
     struct cache_mailbox mailbox;
     return cache_mailbox_get(txn, folder, &mailbox) == CACHE_OK &&
-           (mailbox.flags & CACHE_MAILBOX_COMPLETE) != 0;
+           (mailbox.flags & (CACHE_MAILBOX_COMPLETE | CACHE_MAILBOX_MADE)) != 0;
 }
 
 static gboolean watch_ask_later(gpointer data)
@@ -178,6 +178,8 @@ static bool folder_by_wire(struct engine *engine, const char *wire, struct cache
 
 bool watch_fits(const struct imap_status *status, const struct cache_mailbox *mailbox)
 {
+    if ((mailbox->flags & CACHE_MAILBOX_MADE) != 0)
+        return status->messages <= 0;
     return (status->messages < 0 || status->messages == mailbox->count) &&
            (status->uidnext == 0 || status->uidnext == mailbox->uidnext) &&
            (status->uidvalidity == 0 || status->uidvalidity == mailbox->uidvalidity) &&

@@ -316,6 +316,45 @@ def test_offline_and_killed(dovecot, user, mounts, through):
         assert "changes to be sent: 0" in mine.status()
 
 
+def test_made_and_offline(dovecot, user, mounts, through):
+    """A folder that was made here is known to be empty, and then to hold what was moved into it."""
+    proxy = through(dovecot)
+    mine = Account(dovecot, user, mounts, port=proxy.port, tls="none")
+    for name in ("New", "Filled", "Old"):
+        ok("mkdir", mine.path / name)
+    bodies = {n: mine.message(n).read_bytes() for n in (1, 2)}
+    ok("mv", mine.message(2), mine.path / "Filled/")
+    mine.sync("")
+    assert wait_for(lambda: "changes to be sent: 0" in mine.status())
+    proxy.go_away()
+    assert wait_for(lambda: "state: offline" in mine.status())
+    ok("mv", mine.path / "Old", mine.path / "Older")
+    assert mine.names("New") == mine.names("Older") == []
+    ok("mv", mine.message(1), mine.path / "New/")
+    ok("mv", mine.message(3), mine.path / "Older/")
+    assert len(mine.messages("Older")) == 1
+    assert mine.message(1, "New").read_bytes() == bodies[1]
+    assert mine.message(2, "Filled").read_bytes() == bodies[2]
+    proxy.come_back()
+    assert wait_for(lambda: mine.on_server().get("Older") == [3])
+    assert mine.on_server()["New"] == [1] and mine.on_server()["Filled"] == [2]
+
+
+def test_made_and_filled_by_another(dovecot, user, mounts, through):
+    """What comes to a folder that was made here is seen without anybody looking into it."""
+    proxy = through(dovecot)
+    mine = Account(dovecot, user, mounts, port=proxy.port, tls="none", options=["poll=5"])
+    ok("mkdir", mine.path / "New")
+    mine.sync("")
+    before = os.stat(mine.path / "New").st_mtime_ns
+    with dovecot.client(user) as client:
+        client.append(b"New", raw(9))
+    assert wait_for(lambda: os.stat(mine.path / "New").st_mtime_ns != before)
+    proxy.go_away()
+    assert wait_for(lambda: "state: offline" in mine.status())
+    assert len(mine.messages("New")) == 1
+
+
 def test_refused_by_the_server_later(dovecot, user, mounts, through):
     """A folder that got mail meanwhile comes back, with the reason."""
     proxy = through(dovecot)
