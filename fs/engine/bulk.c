@@ -258,6 +258,12 @@ static void bulk_answered(struct job *job, unsigned step, const struct imap_resu
         job_end(job, error);
 }
 
+static void bulk_lost(struct job *job, const struct imap_session *session, unsigned step)
+{
+    if (job->line->reason == IMAP_ERROR_TIMEOUT)
+        prefetch_stalled(job->engine);
+}
+
 static enum engine_error bulk_offline(struct job *job, enum engine_error why)
 {
     return why;
@@ -278,6 +284,7 @@ const struct job_class BULK_CLASS = {
     .start = bulk_start,
     .answered = bulk_answered,
     .fetch = bulk_fetch,
+    .lost = bulk_lost,
     .offline = bulk_offline,
     .clear = bulk_clear,
     .bulk = true,

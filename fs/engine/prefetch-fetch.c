@@ -53,6 +53,8 @@ static void single_over(struct single *single, enum engine_error error)
     prefetch->bytes -= single->lack.size;
     if (error == ENGINE_OK)
         prefetch_got(engine, &single->lack);
+    else if (error == ENGINE_TIMEOUT)
+        prefetch_stalled(engine);
     g_free(single);
     if (error == ENGINE_FULL)
         prefetch_over(engine, ENGINE_PREFETCH_TOO_SMALL, error);
@@ -178,7 +180,24 @@ void prefetch_got(struct engine *engine, const struct lack *lack)
     shown.bytes_done = MIN(shown.bytes_done + lack->size, shown.bytes);
     prefetch_show(engine, prefetch->now, &shown);
     prefetch->got++;
-    prefetch->losses = 0;
+    prefetch->losses = prefetch->stalls = 0;
+}
+
+void prefetch_stalled(struct engine *engine)
+{
+    engine->prefetch->stalls++;
+}
+
+/* No more comes: of the server, if it says nothing; of these messages, if it says something. */
+static void fetch_fail(struct engine *engine)
+{
+    const struct prefetch *prefetch = engine->prefetch;
+    bool silent = prefetch->stalls >= LOSSES_MOST ||
+                  (prefetch->stalls > 0 && prefetch->now->shown.messages_done == 0);
+    if (silent)
+        prefetch_over(engine, ENGINE_PREFETCH_OFFLINE, ENGINE_TIMEOUT);
+    else
+        prefetch_over(engine, ENGINE_PREFETCH_FAILED, ENGINE_BROKEN);
 }
 
 void prefetch_bulk_over(struct engine *engine, bool fruitless)
@@ -213,7 +232,7 @@ void prefetch_fetch(struct engine *engine)
     } else if (prefetch->paused_until_us != 0 || (!under_way && fetch_is_spent(engine))) {
         prefetch_over(engine, ENGINE_PREFETCH_PAUSED, ENGINE_OK);
     } else if (prefetch->losses >= LOSSES_MOST) {
-        prefetch_over(engine, ENGINE_PREFETCH_FAILED, ENGINE_BROKEN);
+        fetch_fail(engine);
     } else if (prefetch->bulk == NULL && prefetch->lacks->len > 0 && !fetch_is_spent(engine)) {
         bulk_begin(engine);
         singles_fill(engine);
@@ -252,7 +271,7 @@ void prefetch_scanned(struct engine *engine)
                       prefetch->small ? ENGINE_PREFETCH_TOO_SMALL : ENGINE_PREFETCH_COMPLETE,
                       ENGINE_OK);
     else if (prefetch->passes++ > 0 && prefetch->got == 0 && prefetch->losses == 0)
-        prefetch_over(engine, ENGINE_PREFETCH_FAILED, ENGINE_BROKEN);
+        fetch_fail(engine);
     else
         prefetch->got = 0;
     prefetch_fetch(engine);

@@ -9,6 +9,8 @@
 #define REST_US (4 * 3600 * (gint64)G_USEC_PER_SEC)
 /* Before what failed in a kept mailbox is tried again, unless it changes. */
 #define AGAIN_US (3600 * (gint64)G_USEC_PER_SEC)
+/* Before a server that was silent is asked for a mailbox again. */
+#define STALLED_US (300 * (gint64)G_USEC_PER_SEC)
 /* Looks for what was evicted come when nothing is for a while, and not often. */
 #define EVICTED_US (600 * (gint64)G_USEC_PER_SEC)
 #define CALM_US (5 * (gint64)G_USEC_PER_SEC)
@@ -192,6 +194,8 @@ void prefetch_over(struct engine *engine, enum engine_prefetch_state state, enum
         keep->due = true;
         keep->again_us = engine_now(engine) + AGAIN_US;
     }
+    if (error == ENGINE_TIMEOUT)
+        keep->again_us = engine_now(engine) + STALLED_US;
     keep_show_state(engine, keep, state, error);
     g_debug("prefetch of mailbox %u: state %d, error %d", keep->shown.folder, (int)state,
             (int)error);
@@ -207,7 +211,8 @@ static void prefetch_listed(enum engine_error error, void *data)
     g_free(single);
     if (!mine)
         return;
-    if (error == ENGINE_OFFLINE || error == ENGINE_LOGIN || engine->pool.failing)
+    if (error == ENGINE_OFFLINE || error == ENGINE_LOGIN || error == ENGINE_TIMEOUT ||
+        engine->pool.failing)
         prefetch_over(engine, ENGINE_PREFETCH_OFFLINE, error);
     else if (error != ENGINE_OK)
         prefetch_over(engine, ENGINE_PREFETCH_FAILED, error);
@@ -219,7 +224,7 @@ static void prefetch_begin(struct engine *engine, struct keep *keep)
 {
     struct prefetch *prefetch = engine->prefetch;
     prefetch->now = keep;
-    prefetch->passes = prefetch->got = prefetch->losses = 0;
+    prefetch->passes = prefetch->got = prefetch->losses = prefetch->stalls = 0;
     prefetch->small = false;
     keep->due = false;
     keep_show_state(engine, keep, ENGINE_PREFETCH_WAITING, ENGINE_OK);
@@ -249,7 +254,7 @@ static struct keep *prefetch_choose(struct engine *engine)
     gint64 now = engine_now(engine);
     for (guint i = 0; i < keeps->len; i++) {
         struct keep *keep = keeps->pdata[i];
-        if (!keep->due || (!keep->asked && keep->again_us > now))
+        if (!keep->due || keep->again_us > now)
             continue;
         enum engine_prefetch_state state = keep_hindrance(engine, keep);
         if (state != keep->shown.state)
@@ -327,6 +332,7 @@ static enum engine_error asked_prepare(struct job *job)
         return ENGINE_INVALID;
     struct keep *keep = prefetch_keep(engine, job->folder);
     keep->asked = true;
+    keep->again_us = 0;
     keep->due = keep->due || engine->prefetch->now != keep;
     if (engine->prefetch->now != keep)
         keep_show_state(engine, keep, keep_hindrance(engine, keep), ENGINE_OK);

@@ -64,6 +64,7 @@ struct prefetch {
     unsigned passes;   /* scans of this mailbox */
     unsigned got;      /* messages since the last scan */
     unsigned losses;   /* sets in a row that brought nothing */
+    unsigned stalls;   /* commands that the server left unanswered, since it last gave a message */
     struct job *bulk;  /* NULL: none runs */
     bool fetch_posted; /* what is next is looked for soon */
     /* how much */
@@ -104,6 +105,8 @@ void prefetch_leave(struct engine *engine, const struct lack *lack);
 void prefetch_got(struct engine *engine, const struct lack *lack);
 /* Sets are over, since none is left, or by a lost connection. */
 void prefetch_bulk_over(struct engine *engine, bool fruitless);
+/* The server was silent until the deadline when it was asked for messages. */
+void prefetch_stalled(struct engine *engine);
 /* The server's words if an answer says that so much is not to be fetched; rests then. */
 bool prefetch_refused(struct engine *engine, const struct imap_result *result);
 /* The work on the mailbox is over, with this state. */

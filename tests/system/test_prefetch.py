@@ -8,7 +8,7 @@ import subprocess
 
 import pytest
 
-from lib import mail, scripted
+from lib import mail, plainserver, scripted
 from lib.mount import BINARY, SLOW, wait_for
 from lib.others import Other
 
@@ -285,6 +285,22 @@ def test_the_server_goes_away(dovecot, user, mount):
         assert "out of reach" in said and "of 300 messages" in said
     done = prefetch(mount, "--prefetch", "INBOX", mount.path)
     assert done.returncode == 3 and "out of reach" in done.stderr
+
+
+@pytest.mark.parametrize("listed", [True, False], ids=["listed", "unlisted"])
+@pytest.mark.parametrize("command", ["", "^UID FETCH .*INTERNALDATE", "^UID FETCH .*BODY.PEEK.]"],
+                         ids=["everything", "list", "bytes"])
+def test_a_stalled_server(mounts, listed, command):
+    """One that is silent is out of reach, whatever it was asked last."""
+    with plainserver.PlainServer({"INBOX": [letter(n) for n in range(30)]},
+                                 plainserver.USUAL) as server:
+        mount = mounts(server, options=["poll=3600", "timeout=5"])
+        if listed:
+            os.listdir(mount.path / "INBOX")
+        server.fault(command, silent=True)
+        done = prefetch(mount, "--prefetch", mount.path / "INBOX")
+        assert done.returncode == (0 if listed and "DATE" in command else 3), done
+        assert done.returncode == 0 or "out of reach" in done.stderr
 
 
 def test_the_mount_goes_away(dovecot, user, mount):
