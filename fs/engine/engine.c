@@ -360,7 +360,10 @@ static void engine_start_failed(struct engine *engine, enum engine_error why,
     g_autoptr(GError) open_error =
         engine->open_error != NULL ? g_error_copy(engine->open_error) : NULL;
     g_mutex_unlock(&engine->lock);
-    if (open_error == NULL || (why != ENGINE_OFFLINE && why != ENGINE_LOGIN)) {
+    bool opened =
+        why != ENGINE_OFFLINE && why != ENGINE_LOGIN &&
+        !(why == ENGINE_TIMEOUT && g_error_matches(open_error, IMAP_ERROR, IMAP_ERROR_TIMEOUT));
+    if (open_error == NULL || opened) {
         const char *words = why < G_N_ELEMENTS(FOLDERS_WORDS) ? FOLDERS_WORDS[why] : NULL;
         g_clear_error(&open_error);
         open_error = g_error_new(

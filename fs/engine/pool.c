@@ -74,7 +74,7 @@ static void pool_lose(struct engine *engine, gint64 now)
     pool->failing = true;
     pool->why = ENGINE_OFFLINE;
     pool->next_us = now;
-    job_fail_waiting(engine, pool->why);
+    job_fail_waiting(engine, ENGINE_TIMEOUT); /* who comes later hears that it is out of reach */
 }
 
 /* Whether it is known by now what the connection ended of, so that the jobs will fare better. */
@@ -219,7 +219,8 @@ static void pool_refused(struct engine *engine, const struct opening *opening)
     if (pool->openings->len > 0)
         return; /* another may still succeed */
     pool->failing = true;
-    job_fail_waiting(engine, pool->why);
+    bool silent = g_error_matches(error, IMAP_ERROR, IMAP_ERROR_TIMEOUT);
+    job_fail_waiting(engine, silent ? ENGINE_TIMEOUT : pool->why);
 }
 
 static void pool_attempt(struct engine *engine);

@@ -185,6 +185,27 @@ static void test_deadline(struct fixture *fixture, gconstpointer data)
     g_assert_cmpuint(count(fixture, &fixture->imapd->signed_in), ==, 1);
 }
 
+/* Who was waiting when the deadline came hears that it came, whenever he began to; who comes after
+ * it, that the server is out of reach. */
+static void test_deadline_of_all(struct fixture *fixture, gconstpointer data)
+{
+    list_some(fixture, 3);
+    set_stall(fixture, true);
+    const struct engine_wish first = bytes_wish(fixture, 1), second = bytes_wish(fixture, 2);
+    struct pending *early = fixture_begin(fixture, &first);
+    wait_flights(fixture, 1);
+    g_usleep(600000); /* bytes that came before are noticed */
+    fixture_pass(20);
+    struct pending *late = fixture_begin(fixture, &second);
+    wait_flights(fixture, 2);
+    fixture_pass(15);
+    g_assert_cmpint(fixture_wait(early), ==, ENGINE_TIMEOUT);
+    g_assert_cmpint(fixture_wait(late), ==, ENGINE_TIMEOUT);
+    wait_online(fixture, false);
+    g_assert_cmpint(fixture_bytes(fixture, "INBOX", 3, "", 0, 10), ==, ENGINE_OFFLINE);
+    engine_stop(fixture->engine);
+}
+
 static void test_cancel(struct fixture *fixture, gconstpointer data)
 {
     list_some(fixture, 3);
@@ -305,6 +326,7 @@ int main(int argc, char **argv)
     ADD("/engine/lines/lost", test_lost);
     ADD("/engine/lines/suspend", test_suspend);
     ADD("/engine/lines/deadline", test_deadline);
+    ADD("/engine/lines/deadline-of-all", test_deadline_of_all);
     ADD("/engine/lines/cancel", test_cancel);
     ADD("/engine/lines/throttle", test_throttle);
     ADD("/engine/lines/crowd", test_crowd);
