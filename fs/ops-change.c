@@ -158,7 +158,8 @@ static int step_fsyncdir(struct request *request)
 
 void op_fsyncdir(fuse_req_t fuse, fuse_ino_t inode, int data_only, struct fuse_file_info *info)
 {
-    struct request request = {.fuse = fuse, .step = step_fsyncdir, .inode = inode};
+    /* what is not there is what a change was about: the directory is */
+    struct request request = {.fuse = fuse, .step = step_fsyncdir, .inode = inode, .gone = EIO};
     request_start(&request);
 }
 

@@ -316,6 +316,16 @@ def test_offline_and_killed(dovecot, user, mounts, through):
         assert "changes to be sent: 0" in mine.status()
 
 
+def test_fsync_of_what_was_refused(mounts, usual_plain, user):
+    """A change that fails since its message or mailbox is gone is no sign that the folder is."""
+    mine = Account(usual_plain, user, mounts)
+    usual_plain.fault("^UID MOVE", answer="NO [NONEXISTENT] it is gone", delay=1)
+    ok("mv", mine.message(1), mine.path / "B/")
+    fails(errno.EIO, mine.sync, "A")
+    assert "last refusal: move A/" in mine.status()
+    mine.sync("A")
+
+
 def test_made_and_offline(dovecot, user, mounts, through):
     """A folder that was made here is known to be empty, and then to hold what was moved into it."""
     proxy = through(dovecot)
