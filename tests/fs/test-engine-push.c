@@ -561,6 +561,43 @@ static const struct refusal_case REFUSALS[] = {
     {"NO Message contains bare newlines", ENGINE_INVALID}, {"BAD invalid message", ENGINE_INVALID},
 };
 
+/* The server has trouble of its own: it is tried again, later and later, and not for ever. */
+static void test_append_trouble(struct fixture *fixture, gconstpointer data)
+{
+    static const struct {
+        const char *words;
+        unsigned times, sent;
+        enum engine_error error;
+    } TROUBLES[] = {
+        {"NO System I/O error", 3, 4, ENGINE_OK},
+        {"NO Internal error occurred. Refer to server log", 1, 2, ENGINE_OK},
+        {"NO System I/O error", 0, 6, ENGINE_INVALID},
+        {"NO [NOPERM] I/O error", 1, 1, ENGINE_REFUSED},
+        {"BAD I/O error", 1, 1, ENGINE_INVALID},
+    };
+    start_listed(fixture, 1);
+    for (size_t i = 0; i < G_N_ELEMENTS(TROUBLES); i++) {
+        g_mutex_lock(&fixture->imapd->lock);
+        fixture->imapd->flaw_on = "APPEND";
+        fixture->imapd->flaw_words = TROUBLES[i].words;
+        fixture->imapd->flaw_times = TROUBLES[i].times;
+        g_mutex_unlock(&fixture->imapd->lock);
+        imapd_forget_counts(fixture->imapd);
+        uint64_t id = add_append(fixture, "Archive", MAIL);
+        engine_push(fixture->engine);
+        for (unsigned sent = 1; sent < TROUBLES[i].sent; sent++) {
+            while (imapd_count_lines(fixture->imapd, "APPEND") < sent)
+                g_usleep(1000);
+            g_usleep(100000); /* the answer is heard */
+            fixture_pass(1 << (sent + 1));
+        }
+        while (!journal_is_empty(fixture))
+            g_usleep(1000);
+        g_assert_cmpint(fixture_pushed(fixture, id), ==, TROUBLES[i].error);
+        g_assert_cmpuint(imapd_count_lines(fixture->imapd, "APPEND"), ==, TROUBLES[i].sent);
+    }
+}
+
 static void test_append_refused(struct fixture *fixture, gconstpointer data)
 {
     start_listed(fixture, 1);
@@ -814,6 +851,7 @@ int main(int argc, char **argv)
     ADD("/engine/push/append", test_append);
     ADD("/engine/push/append-silent", test_append_silent);
     ADD("/engine/push/append-refused", test_append_refused);
+    ADD("/engine/push/append-trouble", test_append_trouble);
     ADD("/engine/push/append-failed", test_append_failed);
     ADD("/engine/push/append-too-big", test_append_too_big);
     ADD("/engine/push/append-passing", test_append_passing);
