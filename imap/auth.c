@@ -246,7 +246,21 @@ static const struct refusal {
     {"INUSE", NULL, IMAP_ERROR_UNAVAILABLE},
     {"LIMIT", NULL, IMAP_ERROR_UNAVAILABLE},
     {"SERVERBUG", NULL, IMAP_ERROR_UNAVAILABLE},
+    /* who is told so and goes on makes it worse */
+    {NULL, "failed login", IMAP_ERROR_LOGIN},
+    {NULL, "failed attempt", IMAP_ERROR_LOGIN},
+    {NULL, "failed authentication", IMAP_ERROR_LOGIN},
+    {NULL, "login attempt", IMAP_ERROR_LOGIN},
+    {NULL, "login failures", IMAP_ERROR_LOGIN},
+    {NULL, "authentication failures", IMAP_ERROR_LOGIN},
+    {NULL, "locked", IMAP_ERROR_LOGIN}, /* "blocked" too */
+    {NULL, "lockout", IMAP_ERROR_LOGIN},
+    {NULL, "wrong password", IMAP_ERROR_LOGIN},
+    {NULL, "invalid password", IMAP_ERROR_LOGIN},
+    {NULL, "incorrect password", IMAP_ERROR_LOGIN},
     {NULL, "too many", IMAP_ERROR_UNAVAILABLE},
+    {NULL, "simultaneous", IMAP_ERROR_UNAVAILABLE},
+    {NULL, "connection limit", IMAP_ERROR_UNAVAILABLE},
     {NULL, "maximum number", IMAP_ERROR_UNAVAILABLE},
     {NULL, "throttle", IMAP_ERROR_UNAVAILABLE},
     {NULL, "rate limit", IMAP_ERROR_UNAVAILABLE},
@@ -256,7 +270,7 @@ static const struct refusal {
     {NULL, "authenticated but not connected", IMAP_ERROR_UNAVAILABLE}, /* Exchange */
 };
 
-enum imap_error imap_auth_error(const char *code, const char *text)
+enum imap_error imap_auth_error(const char *code, const char *text, enum imap_error otherwise)
 {
     g_autofree char *lower = g_ascii_strdown(text ? text : "", -1);
 
@@ -266,5 +280,5 @@ enum imap_error imap_auth_error(const char *code, const char *text)
                       : strstr(lower, row->words) != NULL)
             return row->error;
     }
-    return IMAP_ERROR_LOGIN;
+    return otherwise;
 }

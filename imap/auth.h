@@ -103,8 +103,9 @@ bool imap_auth_encode(struct imap_auth *auth, const void *bytes, size_t length, 
 bool imap_auth_decode(struct imap_auth *auth, const void *bytes, size_t length, const char **out,
                       size_t *out_length);
 
-/* Why the server refused, from its response code (may be NULL) and text (RFC 5530). */
-enum imap_error imap_auth_error(const char *code, const char *text);
+/* Why the server refused, from its response code (may be NULL) and text (RFC 5530); `otherwise` if
+ * they do not say. */
+enum imap_error imap_auth_error(const char *code, const char *text, enum imap_error otherwise);
 
 /* ---- secrets --------------------------------------------------------------------------------- */
 

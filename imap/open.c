@@ -121,11 +121,13 @@ static bool heed(struct opening *o, const struct imap_reply *reply)
     }
     if (reply->kind != IMAP_REPLY_CONDITION || reply->condition != IMAP_COND_BYE)
         return true;
-    if (imap_auth_error(reply->code, reply->text) == IMAP_ERROR_UNAVAILABLE)
+    enum imap_error error = imap_auth_error(reply->code, reply->text, IMAP_OK);
+    if (error == IMAP_ERROR_UNAVAILABLE)
         o->asking = false; /* it is not for what was asked */
+    if (error != IMAP_ERROR_LOGIN || !o->signing)
+        error = IMAP_ERROR_UNAVAILABLE;
     g_autofree char *text = imap_opening_said(o, reply->text);
-    return imap_opening_fail(o, IMAP_ERROR_UNAVAILABLE, "%s ends the connection: %s",
-                             o->server->host, text);
+    return imap_opening_fail(o, error, "%s ends the connection: %s", o->server->host, text);
 }
 
 bool imap_opening_reply(struct opening *o, struct imap_reply *reply)

@@ -14,6 +14,7 @@ struct opening {
     bool asking;         /* what may be left out, and waits for: */
     struct imap_cut cut; /* if the connection ended now */
     bool preauth;
+    bool signing; /* what the server ends the connection with may be about the password */
     /* read no byte beyond the reply that is waited for: what follows is of another coding */
     bool bytewise;
     bool other_binding;  /* bind to TLS in the other of the two ways */

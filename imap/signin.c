@@ -80,7 +80,7 @@ static char *by_mechanism(const struct imap_mechanism *mechanism)
 static bool refused(struct opening *o, const struct imap_mechanism *mechanism,
                     const struct imap_reply *reply, const char *why)
 {
-    enum imap_error error = imap_auth_error(reply->code, reply->text);
+    enum imap_error error = imap_auth_error(reply->code, reply->text, IMAP_ERROR_LOGIN);
     g_autofree char *text = imap_opening_said(o, reply->text ? reply->text : "");
     g_autofree char *by = by_mechanism(mechanism);
 
@@ -387,7 +387,9 @@ bool imap_opening_sign_in(struct opening *o)
         return false;
     imap_stream_hide(session->stream, o->login->token ? o->login->token : o->login->secret);
     session->capabilities.known = false;
+    o->signing = true;
     bool done = sign_in_by(o, mechanisms, &line);
+    o->signing = false;
     imap_stream_hide(session->stream, NULL);
     return done;
 }

@@ -73,6 +73,7 @@ static void pool_lose(struct engine *engine, gint64 now)
     engine_note_error(engine, error);
     pool->failing = true;
     pool->why = ENGINE_OFFLINE;
+    pool->rests = false;
     pool->next_us = now;
     job_fail_waiting(engine, ENGINE_TIMEOUT); /* who comes later hears that it is out of reach */
 }
@@ -182,20 +183,6 @@ static void pool_opened(struct engine *engine, struct opening *opening)
     push_opened(engine);
 }
 
-/* Servers say this in many ways, some as a failed login (Gmail, Dovecot). */
-static bool error_is_crowd(const GError *error)
-{
-    static const char *const WORDS[] = {"too many", "maximum number of", "simultaneous",
-                                        "connection limit", "[limit]"};
-    if (g_error_matches(error, IMAP_ERROR, IMAP_ERROR_UNAVAILABLE))
-        return true;
-    g_autofree char *text = g_ascii_strdown(error->message, -1);
-    for (size_t i = 0; i < G_N_ELEMENTS(WORDS); i++)
-        if (strstr(text, WORDS[i]) != NULL)
-            return true;
-    return false;
-}
-
 static void pool_refused(struct engine *engine, const struct opening *opening)
 {
     const GError *error = opening->error;
@@ -203,10 +190,10 @@ static void pool_refused(struct engine *engine, const struct opening *opening)
     gint64 now = engine_now(engine);
     if (opening->outcome == OPENING_TRIED || opening->outcome == OPENING_NOTHING)
         engine_note_error(engine, error); /* else the refusal itself says more */
-    bool crowd = opening->outcome == OPENING_TRIED && error_is_crowd(error);
-    bool login = (g_error_matches(error, IMAP_ERROR, IMAP_ERROR_LOGIN) ||
-                  g_error_matches(error, IMAP_ERROR, IMAP_ERROR_MECHANISM)) &&
-                 !crowd;
+    bool crowd = opening->outcome == OPENING_TRIED &&
+                 g_error_matches(error, IMAP_ERROR, IMAP_ERROR_UNAVAILABLE);
+    bool login = g_error_matches(error, IMAP_ERROR, IMAP_ERROR_LOGIN) ||
+                 g_error_matches(error, IMAP_ERROR, IMAP_ERROR_MECHANISM);
     gint64 rest = login ? signin_failed(&pool->signin, opening) : 0;
     gint64 until = rest < 0 ? G_MAXINT64 : now + rest;
     if (pool->lines->len > 0) { /* those that are open must do */
@@ -215,6 +202,7 @@ static void pool_refused(struct engine *engine, const struct opening *opening)
         return;
     }
     pool->why = login ? ENGINE_LOGIN : ENGINE_OFFLINE;
+    pool->rests = crowd;
     pool->next_us = !login ? now + pool_backoff(pool) : rest < 0 ? 0 : until;
     if (pool->openings->len > 0)
         return; /* another may still succeed */
@@ -309,6 +297,8 @@ void pool_nudge(struct engine *engine)
     gint64 now = engine_now(engine);
     gint64 after = NUDGE_AFTER * 3 / 4 + g_random_int_range(0, NUDGE_AFTER / 2);
     if (pool->lines->len > 0 || pool->openings->len > 0 || pool->why == ENGINE_LOGIN)
+        return;
+    if (pool->rests && pool->next_us != 0)
         return;
     pool->next_us = MAX(pool->attempt_us + after, now);
     if (pool->next_us <= now)

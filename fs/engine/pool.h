@@ -65,6 +65,7 @@ struct pool {
     bool failing;          /* it failed, and no line is open */
     enum engine_error why; /* while failing: ENGINE_OFFLINE or ENGINE_LOGIN */
     gint64 attempt_us;     /* when it ended */
+    bool rests;            /* the server said so: nobody's wish makes the next one come sooner */
     gint64 next_us;        /* the next one in the background, 0: none is due */
     gint64 backoff_us;
 };
@@ -87,7 +88,7 @@ void pool_try(struct engine *engine);
  * given up first. */
 void pool_retry(struct engine *engine);
 /* A new wish while out of reach: an attempt is made if the last was a second ago, or when it was.
- */
+ * Not where the server refused it for the time being: it may count attempts. */
 void pool_nudge(struct engine *engine);
 /* Wall clock of the next attempt, 0: none is due, or one is under way. Microseconds. */
 gint64 pool_next_try(const struct engine *engine);

@@ -333,8 +333,12 @@ static const char *talk_login(struct talk *talk, const char *rest)
 {
     struct imapd *imapd = talk->imapd;
     imapd->attempts++;
-    if (strstr(rest, imapd->password) == NULL)
-        return "NO [AUTHENTICATIONFAILED] wrong password";
+    if (strstr(rest, imapd->password) == NULL) {
+        if (!g_str_has_prefix(imapd->refusal, "*"))
+            return imapd->refusal;
+        g_string_append_printf(talk->out, "%s\r\n", imapd->refusal);
+        return "NO";
+    }
     if (imapd->connections_max > 0 && imapd->sockets->len > imapd->connections_max)
         return "NO [ALERT] Too many simultaneous connections.";
     imapd->signed_in++;
@@ -579,6 +583,7 @@ struct imapd *imapd_start(void)
     imapd->talks = g_ptr_array_new();
     imapd->capabilities = "CONDSTORE ESEARCH UIDPLUS SPECIAL-USE";
     imapd->password = "secret";
+    imapd->refusal = "NO [AUTHENTICATIONFAILED] wrong password";
     imapd->cut_after = imapd->cut_literal = -1;
     imapd->lines = g_ptr_array_new_with_free_func(g_free);
     imapd_up(imapd);

@@ -41,6 +41,7 @@ struct imapd {
     /* flaws */
     const char *capabilities; /* beside IMAP4rev1 */
     const char *password;
+    const char *refusal; /* what it answers to a wrong one, tagged or as "* BYE" */
     unsigned connections_max;
     bool stall;            /* reads commands and says nothing */
     const char *stall_box; /* says nothing any more once this one is selected */

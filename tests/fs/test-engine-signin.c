@@ -145,6 +145,62 @@ static void test_stops_for_suspend(struct fixture *fixture, gconstpointer data)
     g_assert_cmpuint(attempts(fixture), ==, 1);
 }
 
+/* What servers say that lock out who asks on, and what status shows of it. */
+static const char *const LOCKED[] = {
+    "NO [AUTHENTICATIONFAILED] Too many failed login attempts",
+    "NO [AUTHENTICATIONFAILED] Temporarily unavailable, try again later",
+    "NO [ALERT] Too many failed login attempts",
+    "NO Account temporarily locked: wrong password",
+    "NO Too many login attempts, try again later",
+    "NO",
+    "* BYE Too many failed login attempts",
+    "* BYE [AUTHENTICATIONFAILED] temporarily",
+};
+
+static void refuse_so(struct fixture *fixture, const char *refusal)
+{
+    g_mutex_lock(&fixture->imapd->lock);
+    fixture->imapd->refusal = refusal;
+    g_mutex_unlock(&fixture->imapd->lock);
+}
+
+static void test_locked(struct fixture *fixture, gconstpointer refusal)
+{
+    refuse_so(fixture, refusal);
+    lock_out(fixture);
+    while (folders_now(fixture) != ENGINE_LOGIN)
+        g_assert_cmpuint(attempts(fixture), <=, 1);
+    for (int hour = 0; hour < 5; hour++) {
+        fixture_pass(3600);
+        g_assert_cmpint(folders_now(fixture), ==, ENGINE_LOGIN);
+        g_usleep(20000); /* as in test_stops */
+    }
+    g_assert_cmpuint(attempts(fixture), ==, 1);
+    g_assert_cmpstr(status_of(fixture).refusal, !=, "");
+}
+
+/* It is tried again, later and later, and who asks meanwhile changes nothing in that. */
+static void test_not_now(struct fixture *fixture, gconstpointer refusal)
+{
+    refuse_so(fixture, refusal);
+    lock_out(fixture);
+    while (attempts(fixture) < 8) {
+        fixture_pass(100);
+        g_usleep(20000);
+    }
+    while (status_of(fixture).next_try_us == 0)
+        g_usleep(2000);
+    gint64 due_us = status_of(fixture).next_try_us;
+    g_assert_cmpint(folders_now(fixture), ==, ENGINE_OFFLINE);
+    g_assert_cmpint(ABS(status_of(fixture).next_try_us - due_us), <, G_USEC_PER_SEC);
+    g_assert_cmpstr(status_of(fixture).refusal, ==, "");
+    set_password(fixture, "secret");
+    while (folders_now(fixture) != ENGINE_OK) {
+        fixture_pass(100);
+        g_usleep(20000);
+    }
+}
+
 /* ---- a command ---- */
 
 static void test_another(struct fixture *fixture, gconstpointer data)
@@ -291,6 +347,12 @@ int main(int argc, char *argv[])
     g_test_add_func("/engine/signin/ask", test_ask);
     ADD("/engine/signin/stops", test_stops);
     ADD("/engine/signin/stops-for-suspend", test_stops_for_suspend);
+    for (size_t i = 0; i < G_N_ELEMENTS(LOCKED); i++) {
+        g_autofree char *path = g_strdup_printf("/engine/signin/locked/%zu", i);
+        g_test_add(path, struct fixture, LOCKED[i], fixture_setup, test_locked, fixture_teardown);
+    }
+    g_test_add("/engine/signin/not-now", struct fixture, "NO [UNAVAILABLE] Temporary failure",
+               fixture_setup, test_not_now, fixture_teardown);
     ADD("/engine/signin/another", test_another);
     ADD("/engine/signin/looks", test_looks);
     ADD("/engine/signin/many-wrong", test_many_wrong);

@@ -374,6 +374,14 @@ static const struct refusal_case {
     {"UNAVAILABLE", "x", IMAP_ERROR_UNAVAILABLE},
     {"INUSE", "x", IMAP_ERROR_UNAVAILABLE},
     {"LIMIT", "x", IMAP_ERROR_UNAVAILABLE},
+    {"AUTHENTICATIONFAILED", "Too many failed login attempts, again later", IMAP_ERROR_LOGIN},
+    {"UNAVAILABLE", "locked", IMAP_ERROR_UNAVAILABLE},
+    {"ALERT", "Too many failed login attempts", IMAP_ERROR_LOGIN},
+    {NULL, "Too many login attempts, please try again later", IMAP_ERROR_LOGIN},
+    {NULL, "Account temporarily locked: wrong password", IMAP_ERROR_LOGIN},
+    {NULL, "Your IP is temporarily blocked", IMAP_ERROR_LOGIN},
+    {NULL, "Temporary authentication failure.", IMAP_ERROR_UNAVAILABLE},
+    {NULL, "Simultaneous logins exceeded", IMAP_ERROR_UNAVAILABLE},
     {"ALERT", "TOO MANY simultaneous connections", IMAP_ERROR_UNAVAILABLE},
     {NULL, "Maximum number of connections from user+IP exceeded", IMAP_ERROR_UNAVAILABLE},
     {NULL, "User is authenticated but not connected.", IMAP_ERROR_UNAVAILABLE},
@@ -383,7 +391,9 @@ static const struct refusal_case {
 static void test_refusals(void)
 {
     for (size_t i = 0; i < G_N_ELEMENTS(REFUSALS); i++)
-        g_assert_cmpint(imap_auth_error(REFUSALS[i].code, REFUSALS[i].text), ==, REFUSALS[i].error);
+        g_assert_cmpint(imap_auth_error(REFUSALS[i].code, REFUSALS[i].text, IMAP_ERROR_LOGIN), ==,
+                        REFUSALS[i].error);
+    g_assert_cmpint(imap_auth_error(NULL, "goodbye", IMAP_OK), ==, IMAP_OK);
 }
 
 int main(int argc, char **argv)

@@ -124,6 +124,10 @@ static const struct bad {
     {IMAP_TLS_NONE, IMAP_ERROR_UNAVAILABLE, "busy", (const char *[]){"S:* BYE busy.", NULL}},
     {IMAP_TLS_NONE, IMAP_ERROR_UNAVAILABLE, "enough",
      (const char *[]){GREET, PLAIN_IR, "S:* BYE enough", NULL}},
+    {IMAP_TLS_NONE, IMAP_ERROR_LOGIN, "Too many failed login attempts",
+     (const char *[]){GREET, PLAIN_IR, "S:* BYE Too many failed login attempts", NULL}},
+    {IMAP_TLS_NONE, IMAP_ERROR_UNAVAILABLE, "blocked", /* nobody signed in */
+     (const char *[]){"S:* BYE blocked", NULL}},
     {IMAP_TLS_NONE, IMAP_ERROR_MECHANISM, "it offers XYMCOOKIE, NTLM",
      (const char *[]){"S:* OK [CAPABILITY IMAP4rev1 LOGINDISABLED AUTH=XYMCOOKIE AUTH=NTLM] x",
                       NULL}},

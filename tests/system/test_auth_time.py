@@ -2,10 +2,12 @@
 for them. What is cached stays readable, and no server hears more than it must."""
 import os
 import subprocess
+import time
 from types import SimpleNamespace
 
 import pytest
 
+from lib import scripted
 from lib.mount import BINARY, mounted, wait_for
 from lib.servers import PASSWORD
 from lib.signin import LOGIN, NETWORK, told, works
@@ -114,6 +116,32 @@ def test_a_changed_password_that_nobody_told(lives, way):
     assert life.retry(way) == 0
     life.sees_the_new_one()
     assert wait_for(lambda: "sign-in refused" not in life.status), life.status
+
+
+@pytest.mark.parametrize("words", [
+    "[AUTHENTICATIONFAILED] wrong password", "[AUTHENTICATIONFAILED] Too many failed logins",
+    "Too many failed login attempts, try again later",
+    "Account temporarily locked: wrong password"])
+def test_a_server_that_locks_out_who_insists(mounts, words):
+    """Whoever reads on meanwhile does not make it ask again and again."""
+    with scripted.Scripted({"INBOX": [OLD]}) as server:
+        mount = mounts(server)
+        old = mount.message("an old one")
+        assert old.read_bytes() == OLD
+        status = mount.path / ".mailmount/status"
+        server.flaws["login"] = "NO " + words
+        server.commands.clear()
+        server.cut()
+        assert wait_for(lambda: "sign-in refused" in status.read_text()), status.read_text()
+        for _ in range(100):
+            os.listdir(mount.path)
+            os.listdir(mount.folder_of())
+            time.sleep(0.02)
+        assert len(server.sent("^(LOGIN|AUTHENTICATE) ")) == 1, server.commands
+        assert old.read_bytes() == OLD and "--retry" in status.read_text()
+        del server.flaws["login"]
+        (mount.path / ".mailmount/control").write_text("retry\n")
+        assert wait_for(lambda: "state: online" in status.read_text()), status.read_text()
 
 
 def test_a_locked_keyring(lives, folder):
