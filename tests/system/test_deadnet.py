@@ -179,8 +179,12 @@ class backlog:
 
 # ---- reading
 
-def test_stalled_readers_and_cached_reads(far):
-    """What 64 readers that wait cost those who read from the cache: printed, not judged."""
+def test_stalled_readers_and_cached_reads(far, dovecot, user):
+    """What 64 readers that wait, each for a message of its own, cost those who read from the cache:
+    printed, not judged."""
+    with dovecot.client(user) as client:
+        mail.deliver(client, [mail.Message("Far", mail.text("x" * 70 * 1000), subject="No %d." % i)
+                              for i in range(READERS)])
     mount, proxy = far()
     cached = [mount.path / "INBOX" / n for n in sorted(os.listdir(mount.path / "INBOX"))
               if n.endswith(".eml") and "Large" not in n]
@@ -198,10 +202,10 @@ def test_stalled_readers_and_cached_reads(far):
             count += 1
         return count / 2
     free = rate()
-    large = mount.message("Large")
+    distant = [mount.message("No %d." % i, "Far") for i in range(READERS)]
     proxy.stall()
-    readers = [subprocess.Popen(["cat", large], stdout=subprocess.DEVNULL,
-                                stderr=subprocess.DEVNULL) for _ in range(READERS)]
+    readers = [subprocess.Popen(["cat", path], stdout=subprocess.DEVNULL,
+                                stderr=subprocess.DEVNULL) for path in distant]
     try:
         time.sleep(1)
         assert all(reader.poll() is None for reader in readers)
