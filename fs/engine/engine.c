@@ -186,6 +186,8 @@ static gint64 wish_progress(const struct engine *engine, const struct wish *wish
         job = push != NULL ? push : job;
     else if (job == NULL || job->state == JOB_PARKED)
         return now; /* what it waits for has a deadline of its own */
+    if (job->refused_us != 0)
+        return MAX(wish->asked_us, job->refused_us);
     if (job->state == JOB_RUNNING && job->line != NULL)
         return MAX(wish->asked_us, job->line->heard_us);
     return MAX(wish->asked_us, pool_progress(engine));
@@ -289,14 +291,11 @@ static gboolean engine_tick(gpointer data)
     identity_tick(engine);
     engine_serve_cached(engine, now);
     engine_expire(engine, now);
-    if (engine->pause_until_us != 0 && now >= engine->pause_until_us) {
-        engine->pause_until_us = 0;
-        job_schedule(engine);
-    }
+    pause_tick(engine, now);
     engine_tidy(engine, now);
     engine_publish(engine);
     bool busy = g_hash_table_size(engine->wishes) > 0 || engine->pool.openings->len > 0 ||
-                engine->pool.next_us != 0 || engine->pause_until_us != 0 || push_is_busy(engine) ||
+                engine->pool.next_us != 0 || engine->pause.due || push_is_busy(engine) ||
                 watch_is_busy(engine);
     g_source_set_ready_time(engine->timer,
                             g_get_monotonic_time() + (busy ? TICK_US : TICK_IDLE_US));

@@ -301,20 +301,6 @@ static bool job_is_loss(enum imap_error error)
            error == IMAP_ERROR_PROTOCOL || error == IMAP_ERROR_CANCELLED;
 }
 
-/* "Suggested Backoff Time: 299961 milliseconds" (Exchange): nothing is sent until then. At most
- * five minutes; false if the text says nothing of the kind. */
-static bool job_throttled(struct engine *engine, const struct imap_result *result)
-{
-    const char *at = result->error != IMAP_OK ? strstr(result->text, "Backoff Time:") : NULL;
-    if (at == NULL)
-        return false;
-    guint64 milliseconds = g_ascii_strtoull(at + strlen("Backoff Time:"), NULL, 10);
-    milliseconds = MIN(milliseconds, 300 * 1000);
-    engine->pause_until_us = engine_now(engine) + (gint64)milliseconds * 1000;
-    g_message("the server asks for a pause of %" G_GUINT64_FORMAT " ms", milliseconds);
-    return true;
-}
-
 /* ---- commands -------------------------------------------------------------------------------- */
 
 struct command {
@@ -383,11 +369,11 @@ static void job_answered(struct imap_session *session, struct command *command,
         job->lost = true;
         return;
     }
+    if (pause_heard(job, result))
+        job->lost = true;
     if (command->examine)
         job_examined(job, command->step, result);
-    if (job_throttled(job->engine, result))
-        job->lost = true;
-    else if (job->state == JOB_RUNNING && !job->lost && command->step != JOB_STEP_SELECT)
+    if (job->state == JOB_RUNNING && !job->lost && command->step != JOB_STEP_SELECT)
         job->class->answered(job, command->step, result);
 }
 

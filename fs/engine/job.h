@@ -75,6 +75,9 @@ struct job {
     uint64_t owed; /* bytes asked for on the line and not answered */
     unsigned attempts;
     bool lost; /* a command was answered by the end of the connection */
+    /* the server wants a pause */
+    unsigned pauses;   /* so often it said so to this job */
+    gint64 refused_us; /* since when it gives nothing but such words, 0: it does */
 };
 
 /* Finds or makes the job for a wish and joins `wish` to it. */

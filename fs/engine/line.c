@@ -196,7 +196,7 @@ static gboolean job_schedule_now(gpointer data)
     struct engine *engine = data;
     engine->schedule_queued = false;
     g_clear_pointer(&engine->schedule_source, g_source_unref);
-    if (engine->pause_until_us > engine_now(engine))
+    if (pause_lasts(engine))
         return G_SOURCE_REMOVE;
     unsigned left = job_place_all(engine, &engine->waiting);
     unsigned ahead = left == 0 ? job_place_all(engine, &engine->waiting_ahead) : 0;
@@ -280,8 +280,10 @@ static void line_fetch(struct imap_session *session, const struct imap_fetch *fe
         next = at->next;
         if (job->state != JOB_RUNNING || job->class->fetch == NULL || job->lost)
             continue;
-        if (job->class->fetch(job, fetch))
-            return;
+        if (!job->class->fetch(job, fetch))
+            continue;
+        pause_eased(job);
+        return;
     }
     struct mirror *mirror = line_mirror(line);
     if (mirror == NULL || (fetch->items & IMAP_ITEM_FLAGS) == 0)

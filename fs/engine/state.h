@@ -7,6 +7,7 @@
 #pragma once
 
 #include "fs/engine/engine.h"
+#include "fs/engine/pause.h"
 #include "fs/engine/pool.h"
 
 /* A wish while it is not answered; the engine thread's own. */
@@ -71,7 +72,7 @@ struct engine {
     GQueue ledger;             /* facts of bodies read, written together: see reader.c */
     GThreadPool *parsers;      /* take whole messages apart; made when first needed */
     GSource *timer;            /* 250 ms while wishes or connections exist */
-    gint64 pause_until_us;     /* the server asked for silence until then */
+    struct pause pause;        /* the server wants less */
     gint64 skew_us;            /* boottime - monotonic when last looked at */
     gint64 tidied_us;          /* when orphaned content was last collected */
     uint64_t commands, bytes_closed;

@@ -1,0 +1,143 @@
+/* What the engine does while the server wants less: pauses, deadlines, what is cached. */
+#include <string.h>
+
+#include "tests/fs/engine-fixture.h"
+
+#define ADD(path, function) \
+    g_test_add(path, struct fixture, NULL, fixture_setup, function, fixture_teardown)
+
+static void list_some(struct fixture *fixture)
+{
+    for (unsigned i = 0; i < 3; i++)
+        imapd_add(fixture_inbox(fixture), 3000);
+    fixture_start(fixture);
+    g_assert_cmpint(fixture_list(fixture, "INBOX"), ==, ENGINE_OK);
+    imapd_forget_counts(fixture->imapd);
+}
+
+/* From now on commands that begin with `on` get these words; NULL: none do. */
+static void refuse(struct fixture *fixture, const char *on, const char *words)
+{
+    g_mutex_lock(&fixture->imapd->lock);
+    fixture->imapd->flaw_on = on;
+    fixture->imapd->flaw_words = words;
+    fixture->imapd->flaw_times = 0;
+    g_mutex_unlock(&fixture->imapd->lock);
+}
+
+static struct pending *begin_bytes(struct fixture *fixture, uint32_t uid)
+{
+    const struct engine_wish wish = {.want = ENGINE_BYTES,
+                                     .messages = fixture_mailbox(fixture, "INBOX").messages,
+                                     .uid = uid,
+                                     .section = "",
+                                     .length = 4096};
+    return fixture_begin(fixture, &wish);
+}
+
+static struct engine_status status_of(struct fixture *fixture)
+{
+    struct engine_status status;
+    engine_status_read(fixture->engine, &status);
+    return status;
+}
+
+static unsigned count_fetches(struct fixture *fixture)
+{
+    return imapd_count_lines(fixture->imapd, "UID FETCH");
+}
+
+/* Waits until so many were sent; a test that hangs here has failed. */
+static void wait_fetches(struct fixture *fixture, unsigned count)
+{
+    while (count_fetches(fixture) < count)
+        g_usleep(2000);
+}
+
+/* However short the pauses are that it asks for: each is twice as long as the one before, and who
+ * waits has his answer when his time is up. */
+static void test_none(struct fixture *fixture, gconstpointer data)
+{
+    list_some(fixture);
+    refuse(fixture, "UID FETCH", "NO Request is throttled. Suggested Backoff Time: 0 milliseconds");
+    struct pending *pending = begin_bytes(fixture, 1);
+    wait_fetches(fixture, 1);
+    for (unsigned i = 1; i < 4; i++) {
+        g_usleep(200000);
+        g_assert_cmpuint(count_fetches(fixture), ==, i);
+        fixture_pass((2 << i) - 1); /* twice the pause at least, so with its jitter */
+        wait_fetches(fixture, i + 1);
+    }
+    fixture_pass(30);
+    g_assert_cmpint(fixture_wait(pending), ==, ENGINE_TIMEOUT);
+    g_assert_cmpuint(count_fetches(fixture), <=, 5);
+    g_assert_true(status_of(fixture).online);
+    refuse(fixture, NULL, NULL);
+    pending = begin_bytes(fixture, 1);
+    g_usleep(100000);
+    fixture_pass(20);
+    g_assert_cmpint(fixture_wait(pending), ==, ENGINE_OK);
+}
+
+/* Longer than anybody waits; it is not believed for longer than some minutes. */
+static void test_long(struct fixture *fixture, gconstpointer data)
+{
+    list_some(fixture);
+    refuse(fixture, "UID FETCH", "NO Suggested Backoff Time: 99999999999999999999999 milliseconds");
+    struct pending *pending = begin_bytes(fixture, 1);
+    wait_fetches(fixture, 1);
+    g_usleep(300000);
+    refuse(fixture, NULL, NULL);
+    fixture_pass(31);
+    g_assert_cmpint(fixture_wait(pending), ==, ENGINE_TIMEOUT);
+    g_assert_cmpuint(count_fetches(fixture), ==, 1);
+    fixture_pass(360);
+    g_assert_cmpint(fixture_bytes(fixture, "INBOX", 1, "", 0, 10), ==, ENGINE_OK);
+}
+
+/* What is refused together is one pause. */
+static void test_together(struct fixture *fixture, gconstpointer data)
+{
+    struct pending *pending[3];
+    list_some(fixture);
+    refuse(fixture, "UID FETCH", "NO Suggested Backoff Time: 0 milliseconds");
+    for (unsigned i = 0; i < G_N_ELEMENTS(pending); i++)
+        pending[i] = begin_bytes(fixture, i + 1);
+    wait_fetches(fixture, 3);
+    g_usleep(300000);
+    refuse(fixture, NULL, NULL);
+    fixture_pass(2);
+    for (unsigned i = 0; i < G_N_ELEMENTS(pending); i++)
+        g_assert_cmpint(fixture_wait(pending[i]), ==, ENGINE_OK);
+}
+
+/* It says so of a mailbox, to the job that would read of it. */
+static void test_examine(struct fixture *fixture, gconstpointer data)
+{
+    list_some(fixture);
+    imapd_add(imapd_add_box(fixture->imapd, "Other", ""), 300);
+    const struct engine_wish folders = {.want = ENGINE_FOLDERS, .anew = true};
+    g_assert_cmpint(fixture_ask(fixture, &folders), ==, ENGINE_OK);
+    g_assert_cmpint(fixture_list(fixture, "Other"), ==, ENGINE_OK);
+    imapd_hang_up(fixture->imapd);
+    imapd_forget_counts(fixture->imapd);
+    refuse(fixture, "EXAMINE",
+           "NO Request is throttled. Suggested Backoff Time: 1000 milliseconds");
+    struct pending *pending = begin_bytes(fixture, 1);
+    while (imapd_count_lines(fixture->imapd, "EXAMINE") < 1)
+        g_usleep(2000);
+    g_usleep(300000);
+    refuse(fixture, NULL, NULL);
+    fixture_pass(2);
+    g_assert_cmpint(fixture_wait(pending), ==, ENGINE_OK);
+}
+
+int main(int argc, char **argv)
+{
+    g_test_init(&argc, &argv, NULL);
+    ADD("/engine/pause/none", test_none);
+    ADD("/engine/pause/long", test_long);
+    ADD("/engine/pause/together", test_together);
+    ADD("/engine/pause/examine", test_examine);
+    return g_test_run();
+}
