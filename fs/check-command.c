@@ -96,9 +96,9 @@ static enum check_status account_check(struct account *account, const struct com
                                        GCancellable *cancel)
 {
     static const enum check_status STATUS[] = {
-        [ENGINE_START_NETWORK] = CHECK_NETWORK, [ENGINE_START_LOGIN] = CHECK_LOGIN,
-        [ENGINE_START_TLS] = CHECK_NETWORK,     [ENGINE_START_CACHE] = CHECK_NETWORK,
-        [ENGINE_START_OTHER] = CHECK_NETWORK,
+        [ENGINE_START_NETWORK] = CHECK_NETWORK, [ENGINE_START_SECRET] = CHECK_LOGIN,
+        [ENGINE_START_LOGIN] = CHECK_LOGIN,     [ENGINE_START_TLS] = CHECK_NETWORK,
+        [ENGINE_START_CACHE] = CHECK_NETWORK,   [ENGINE_START_OTHER] = CHECK_NETWORK,
     };
     enum engine_start_reason reason = ENGINE_START_OTHER;
 

@@ -307,6 +307,7 @@ static int mount_status(enum mount_error error)
 {
     static const int STATUS[] = {[MOUNT_OK] = 0,
                                  [MOUNT_NETWORK] = EXIT_NETWORK,
+                                 [MOUNT_SECRET] = EXIT_NETWORK,
                                  [MOUNT_TLS] = EXIT_NETWORK,
                                  [MOUNT_LOGIN] = EXIT_LOGIN,
                                  [MOUNT_CACHE] = EXIT_MOUNT,

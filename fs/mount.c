@@ -216,9 +216,9 @@ static bool has_cache(struct cache *cache)
 static enum mount_error account_start(struct mounted_account *mine, GError **error)
 {
     static const enum mount_error ERRORS[] = {
-        [ENGINE_START_NETWORK] = MOUNT_NETWORK, [ENGINE_START_LOGIN] = MOUNT_LOGIN,
-        [ENGINE_START_TLS] = MOUNT_TLS,         [ENGINE_START_CACHE] = MOUNT_CACHE,
-        [ENGINE_START_OTHER] = MOUNT_NETWORK,
+        [ENGINE_START_NETWORK] = MOUNT_NETWORK, [ENGINE_START_SECRET] = MOUNT_SECRET,
+        [ENGINE_START_LOGIN] = MOUNT_LOGIN,     [ENGINE_START_TLS] = MOUNT_TLS,
+        [ENGINE_START_CACHE] = MOUNT_CACHE,     [ENGINE_START_OTHER] = MOUNT_NETWORK,
     };
     enum engine_start_reason reason;
     g_autoptr(GError) why = NULL;
@@ -228,7 +228,8 @@ static enum mount_error account_start(struct mounted_account *mine, GError **err
         return MOUNT_OK;
     }
     bool cached = has_cache(mine->cache);
-    if (reason == ENGINE_START_NETWORK && (cached || mounted.several)) {
+    bool passes = reason == ENGINE_START_NETWORK || reason == ENGINE_START_SECRET;
+    if (passes && (cached || mounted.several)) {
         g_warning("%s: %s; %s", mine->account->name, why->message,
                   cached ? "showing what is cached" : "nothing of it is cached");
         return MOUNT_OK;

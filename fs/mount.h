@@ -26,12 +26,21 @@ struct mount_config {
 };
 
 /* Why it could not be mounted; each has its exit status. */
-enum mount_error { MOUNT_OK, MOUNT_NETWORK, MOUNT_TLS, MOUNT_LOGIN, MOUNT_CACHE, MOUNT_FUSE };
+enum mount_error {
+    MOUNT_OK,
+    MOUNT_NETWORK,
+    MOUNT_SECRET, /* a command or file that was to give the password gave none */
+    MOUNT_TLS,
+    MOUNT_LOGIN,
+    MOUNT_CACHE,
+    MOUNT_FUSE
+};
 
 /* Opens the caches, signs in, mounts, serves until it is unmounted or mount_stop() is called, and
  * puts everything away. MOUNT_OK if it came to serving; else nothing is mounted and `error` is set:
- * one line that says what to do, without a secret, without "mailmount: ". An unreachable server
- * with a cache from an earlier login is no error (a warning in the log). Called once a process. */
+ * one line that says what to do, without a secret, without "mailmount: ". An unreachable server,
+ * or no password, with a cache from an earlier login is no error (a warning in the log). Called
+ * once a process. */
 enum mount_error mount_run(const struct mount_config *config, GError **error);
 
 /* Ends mount_run() soon, also while it is still starting. Async-signal-safe. */

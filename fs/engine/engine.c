@@ -320,7 +320,7 @@ enum engine_start_reason engine_reason(const GError *error)
     for (size_t i = 0; i < G_N_ELEMENTS(REASONS); i++)
         if (g_error_matches(error, IMAP_ERROR, REASONS[i].imap))
             return REASONS[i].reason;
-    return ENGINE_START_OTHER;
+    return error->domain == OPENING_ERROR ? ENGINE_START_SECRET : ENGINE_START_OTHER;
 }
 
 /* What a list that failed without a failed connection says. */

@@ -155,6 +155,7 @@ struct engine *engine_new(const struct engine_config *config);
  */
 enum engine_start_reason {
     ENGINE_START_NETWORK,
+    ENGINE_START_SECRET, /* nobody gave one, so that no server was asked */
     ENGINE_START_LOGIN,
     ENGINE_START_TLS,
     ENGINE_START_CACHE, /* it cannot be written */

@@ -163,6 +163,8 @@ static void opening_try(struct opening *opening)
                                        &opening->error);
 }
 
+G_DEFINE_QUARK(opening - error - quark, opening_error)
+
 /* ---- the secret ------------------------------------------------------------------------------ */
 
 static bool opening_refused(const struct opening *opening)
@@ -181,7 +183,7 @@ static enum opening_outcome opening_ask(struct opening *opening, bool *changed, 
     g_atomic_int_set(&opening->asking, false);
     opening->can_ask = !g_error_matches(why, G_IO_ERROR, G_IO_ERROR_NOT_FOUND);
     if (fresh == NULL) {
-        g_set_error_literal(error, IMAP_ERROR, IMAP_ERROR_LOGIN, why->message);
+        g_set_error_literal(error, OPENING_ERROR, 0, why->message);
         return opening->can_ask ? OPENING_NOTHING : OPENING_NOBODY;
     }
     *changed = opening->secret == NULL || !secret_equal(fresh, opening->secret);

@@ -31,6 +31,10 @@ enum opening_outcome {
     OPENING_NOBODY,  /* only the user could give another one */
 };
 
+/* That the source of the secret gave none, in its words (OPENING_NOTHING). */
+#define OPENING_ERROR opening_error_quark()
+GQuark opening_error_quark(void);
+
 struct opening {
     gint references; /* atomic */
     gint64 began_us;

@@ -192,7 +192,8 @@ static void pool_refused(struct engine *engine, const struct opening *opening)
         engine_note_error(engine, error); /* else the refusal itself says more */
     bool crowd = opening->outcome == OPENING_TRIED &&
                  g_error_matches(error, IMAP_ERROR, IMAP_ERROR_UNAVAILABLE);
-    bool login = g_error_matches(error, IMAP_ERROR, IMAP_ERROR_LOGIN) ||
+    bool login = error->domain == OPENING_ERROR ||
+                 g_error_matches(error, IMAP_ERROR, IMAP_ERROR_LOGIN) ||
                  g_error_matches(error, IMAP_ERROR, IMAP_ERROR_MECHANISM);
     gint64 rest = login ? signin_failed(&pool->signin, opening) : 0;
     gint64 until = rest < 0 ? G_MAXINT64 : now + rest;

@@ -285,11 +285,34 @@ def test_command_that_hangs(mounts, letters, folder):
 
 
 def test_command_that_fails_at_start(mounts, letters):
+    """No server refused anything: the status is one after which a service starts again."""
     done = mounts(letters, password=None, start=False,
                   options=["password_command=echo the vault is locked >&2; exit 3"]).run()
-    assert done.returncode == 4
+    assert done.returncode == 3
     assert "the password_command of alice@localhost ended with status 3" in done.stderr
     assert letters.sent("^(LOGIN|AUTHENTICATE)") == []
+
+
+def test_command_that_fails_at_start_with_a_cache(mounts, letters, folder):
+    """A locked keyring: what is cached is shown, and it goes on when it is unlocked."""
+    locked = folder / "locked"
+    mount = mounts(letters, password=None, start=False, options=[
+        *IDLE, "password_command=test ! -e %s && echo '%s'" % (locked, PASSWORD)])
+    with mount:
+        path = mount.message("number 1.")
+        assert outcome(path) == letter(1)
+    locked.touch()
+    letters.commands.clear()
+    done = mount.run()
+    assert done.returncode == 0 and done.stderr.count("\n") == 1, done.stderr
+    assert "the password_command of alice@localhost ended with status 1" in done.stderr
+    assert outcome(path) == letter(1)
+    assert "state: offline" in status(mount) and "sign-in refused" not in status(mount)
+    assert attempts(letters) == 0
+    locked.unlink()
+    assert run_retry(mount.path).returncode == 0
+    assert "state: online" in status(mount)
+    mount.unmount()
 
 
 # ---- tokens
