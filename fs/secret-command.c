@@ -10,7 +10,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define COMPLAINT_MAX 1024 /* bytes of standard error that are logged */
+#include "fs/log.h"
+
+#define COMPLAINT_MAX 1024 /* bytes of standard error that are logged, its last */
+#define LINE_MAX_BYTES 200 /* of its last line in the error */
 
 struct command {
     GPid pid;
@@ -91,8 +94,10 @@ static void complaint_drain(struct command *command)
             end_close(&command->err);
             return;
         }
-        size_t room = COMPLAINT_MAX - command->complaint->len;
-        g_string_append_len(command->complaint, piece, MIN((gssize)room, n));
+        g_string_append_len(command->complaint, piece, n);
+        if (command->complaint->len > COMPLAINT_MAX)
+            g_string_erase(command->complaint, 0,
+                           (gssize)(command->complaint->len - COMPLAINT_MAX));
     }
 }
 
@@ -133,6 +138,16 @@ static void complaint_log(const char *option, const GString *complaint)
             g_message("%s: %s", option, *line);
 }
 
+/* Its last line that is not blank, safe to show; NULL: it has none. The caller's. */
+static char *complaint_last(const GString *complaint)
+{
+    g_autofree char *text = g_strdup(complaint->str);
+    const char *line = strrchr(g_strchomp(text), '\n');
+    g_autofree char *last = g_strdup(line != NULL ? line + 1 : text);
+    g_autofree char *start = g_strndup(g_strchug(last), LINE_MAX_BYTES);
+    return *start != '\0' ? log_escape(start) : NULL;
+}
+
 static int command_reap(struct command *command, bool ended)
 {
     int status = 0;
@@ -163,11 +178,12 @@ static void command_judge(const struct secret_command *how, bool ended, int stat
 }
 
 bool secret_command_run(const struct secret_command *how, char *output, size_t max, size_t *length,
-                        GError **error)
+                        char **said, GError **error)
 {
     g_autoptr(GString) complaint = g_string_new(NULL);
     struct command command = {.output = output, .max = max, .complaint = complaint};
 
+    *said = NULL;
     if (g_cancellable_set_error_if_cancelled(how->cancel, error) ||
         !command_start(&command, how->text, error))
         return false;
@@ -177,6 +193,7 @@ bool secret_command_run(const struct secret_command *how, char *output, size_t m
     if (command.cancel >= 0)
         g_cancellable_release_fd(how->cancel);
     complaint_log(how->option, complaint);
+    *said = complaint_last(complaint);
     *length = command.length;
     command_judge(how, ended, status, error);
     return ended && status == 0;

@@ -110,6 +110,16 @@ struct secret *secret_of_line(const struct secret *text, size_t length, bool tok
 
 /* ---- asking --------------------------------------------------------------------------------- */
 
+/* Whether a command wrote its answer to standard error too, as a shell with -x does. */
+static bool says_secret(const char *said, const struct secret *output, size_t length)
+{
+    size_t line = 0;
+
+    while (line < length && strchr("\r\n", output->text[line]) == NULL)
+        line++;
+    return line > 0 && memmem(said, strlen(said), output->text, line) != NULL;
+}
+
 static struct secret *secret_of_command(const struct account *account, const char *option,
                                         GCancellable *cancel, GError **error)
 {
@@ -121,13 +131,18 @@ static struct secret *secret_of_command(const struct account *account, const cha
         .seconds = COMMAND_SECONDS,
         .cancel = cancel,
     };
+    g_autofree char *said = NULL;
+    g_autoptr(GError) why = NULL;
     struct secret *secret = NULL;
     size_t length = 0;
 
-    if (secret_command_run(&command, output->text, SECRET_MAX, &length, error))
-        secret = secret_of_line(output, length, token, "printed", error);
+    if (secret_command_run(&command, output->text, SECRET_MAX, &length, &said, &why))
+        secret = secret_of_line(output, length, token, "printed", &why);
+    if (said != NULL && says_secret(said, output, length))
+        g_clear_pointer(&said, g_free);
     if (secret == NULL)
-        g_prefix_error(error, "the %s of %s ", option, account->name);
+        g_set_error(error, why->domain, why->code, "the %s of %s %s%s%s", option, account->name,
+                    why->message, said != NULL ? ": " : "", said != NULL ? said : "");
     return secret;
 }
 

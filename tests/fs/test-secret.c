@@ -115,6 +115,23 @@ static void test_command_bad(void)
         {"mailmount-no-such-command 2>/dev/null",
          "the password_command of work ended with status 127"},
         {"kill -9 $$", "the password_command of work was killed by signal 9"},
+        {"echo keyring is locked >&2; exit 1",
+         "the password_command of work ended with status 1: keyring is locked"},
+        {"printf 'first\\n  last \\r\\n\\n' >&2; kill -9 $$",
+         "the password_command of work was killed by signal 9: last"},
+        {"printf '\\033[31mred\\377\\n' >&2; exit 2",
+         "the password_command of work ended with status 2: \\x1b[31mred\\xff"},
+        {"echo no entry >&2", "the password_command of work printed no password: no entry"},
+        {"set -x; echo hunter2; exit 2",
+         "the password_command of work ended with status 2: + exit 2"},
+        {"echo hunter2; echo hunter2 is old >&2; exit 2",
+         "the password_command of work ended with status 2"},
+        {"printf '\\n \\n' >&2; exit 2", "the password_command of work ended with status 2"},
+        {"head -c 3000 /dev/zero | tr '\\000' x >&2; exit 2",
+         "the password_command of work ended with status 2: "
+         "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
+         "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
+         "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"},
         {"printf 'a\\000b\\n'",
          "the password_command of work printed something that cannot be a password"},
         {"head -c 200000 /dev/zero | tr '\\000' x",
@@ -132,12 +149,14 @@ static void test_command_timeout(void)
 {
     g_autoptr(GError) error = NULL;
     char output[64];
+    g_autofree char *said = NULL;
     size_t length = 0;
     long pid = 0;
 
     const struct secret_command command = {
         .option = "token_command", .text = "sleep 300 & echo $!; wait", .seconds = 1};
-    g_assert_false(secret_command_run(&command, output, sizeof(output) - 1, &length, &error));
+    g_assert_false(
+        secret_command_run(&command, output, sizeof(output) - 1, &length, &said, &error));
     g_assert_error(error, G_IO_ERROR, G_IO_ERROR_TIMED_OUT);
     output[length] = '\0';
     g_assert_cmpint(sscanf(output, "%ld", &pid), ==, 1);
@@ -154,11 +173,12 @@ static void test_endless_output(void)
 {
     g_autoptr(GError) error = NULL;
     char output[64];
+    g_autofree char *said = NULL;
     size_t length = 0;
 
     const struct secret_command command = {
         .option = "password_command", .text = "yes", .seconds = 1};
-    g_assert_false(secret_command_run(&command, output, sizeof(output), &length, &error));
+    g_assert_false(secret_command_run(&command, output, sizeof(output), &length, &said, &error));
     g_assert_error(error, G_IO_ERROR, G_IO_ERROR_TIMED_OUT);
     g_assert_cmpuint(length, ==, sizeof(output));
 }
@@ -185,12 +205,14 @@ static void test_command_cancelled(void)
     const struct secret_command command = {
         .option = "token_command", .text = "sleep 1000", .seconds = 900, .cancel = cancel};
     char output[64];
+    g_autofree char *said = NULL;
     size_t length = 0;
     GThread *thread = g_thread_new("cancel", cancel_soon, cancel);
 
     for (int round = 0; round < 2; round++) { /* while it runs, and before it is run */
         g_autoptr(GError) error = NULL;
-        g_assert_false(secret_command_run(&command, output, sizeof(output), &length, &error));
+        g_assert_false(
+            secret_command_run(&command, output, sizeof(output), &length, &said, &error));
         g_assert_error(error, G_IO_ERROR, G_IO_ERROR_CANCELLED);
     }
     g_thread_join(thread);

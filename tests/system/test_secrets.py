@@ -289,7 +289,7 @@ def test_command_that_fails_at_start(mounts, letters):
     done = mounts(letters, password=None, start=False,
                   options=["password_command=echo the vault is locked >&2; exit 3"]).run()
     assert done.returncode == 3
-    assert "the password_command of alice@localhost ended with status 3" in done.stderr
+    assert "password_command of alice@localhost ended with status 3: the vault is locked\n" in done.stderr
     assert letters.sent("^(LOGIN|AUTHENTICATE)") == []
 
 
