@@ -11,6 +11,13 @@ bool account_needs_password(const struct account *account)
     return !g_strv_contains(OTHERWISE, account->auth);
 }
 
+bool account_prefers_ticket(const struct account *account)
+{
+    return (account->auth == NULL || g_str_equal(account->auth, "auto")) &&
+           account->token_command == NULL && account->tls_cert == NULL &&
+           account->tunnel_command == NULL;
+}
+
 void account_free(struct account *account)
 {
     if (account == NULL)

@@ -5,6 +5,7 @@
 #include "fs/autoconfig.h"
 #include "fs/config.h"
 #include "fs/engine/check.h"
+#include "fs/engine/ticket.h"
 #include "fs/interrupt.h"
 #include "fs/log.h"
 #include "fs/secret.h"
@@ -48,13 +49,19 @@ static char *secret_origin(const struct account *account)
 }
 
 /* False if there is none and one is needed. */
-static bool account_secret(const struct account *account, GCancellable *cancel,
+static bool account_secret(const struct account *account, bool transcript, GCancellable *cancel,
                            struct secret **found)
 {
     g_autoptr(GError) error = NULL;
     g_autofree char *origin = secret_origin(account);
     struct secret *secret = secret_ask(account, false, cancel, &error);
+    *found = NULL;
 
+    if (secret == NULL && g_error_matches(error, G_IO_ERROR, G_IO_ERROR_NOT_FOUND) &&
+        engine_ticket(account, transcript, cancel)) {
+        line_write("password", CHECK_GOOD, "none is needed: there is a Kerberos ticket", NULL);
+        return true;
+    }
     if (secret == NULL && g_error_matches(error, G_IO_ERROR, G_IO_ERROR_NOT_FOUND) &&
         account_needs_password(account)) {
         g_clear_error(&error);
@@ -107,7 +114,7 @@ static enum check_status account_check(struct account *account, const struct com
     if (status != CHECK_OK)
         return status;
     g_autoptr(secret) secret = NULL;
-    if (!account_secret(account, cancel, &secret))
+    if (!account_secret(account, command->debug, cancel, &secret))
         return g_cancellable_is_cancelled(cancel) ? CHECK_INTERRUPTED : CHECK_LOGIN;
     const struct check check = {.account = account,
                                 .secret = secret,

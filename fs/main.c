@@ -18,6 +18,7 @@
 #include "fs/check-command.h"
 #include "fs/command.h"
 #include "fs/config.h"
+#include "fs/engine/ticket.h"
 #include "fs/interrupt.h"
 #include "fs/list-command.h"
 #include "fs/log.h"
@@ -271,6 +272,35 @@ static void memory_bound(void)
 #endif
 }
 
+static bool ticket_will_do(const struct account *account, bool transcript, GError **error)
+{
+    g_autoptr(interrupt) interrupt = interrupt_new();
+    GCancellable *cancel = interrupt_cancel(interrupt);
+
+    bool will = engine_ticket(account, transcript, cancel);
+    return !g_cancellable_set_error_if_cancelled(cancel, error) && will;
+}
+
+/* Who has no secret at hand and a Kerberos ticket that will do is not asked. True with NULL: so it
+ * is. */
+static bool secret_get(const struct account *account, bool transcript, struct secret **secret,
+                       GError **error)
+{
+    g_autoptr(GError) none = NULL;
+    bool without = false;
+
+    *secret = secret_ask(account, false, NULL, &none);
+    if (g_error_matches(none, G_IO_ERROR, G_IO_ERROR_NOT_FOUND)) {
+        g_clear_error(&none);
+        without = ticket_will_do(account, transcript, &none);
+        if (!without && none == NULL)
+            *secret = secret_ask(account, true, NULL, &none);
+    }
+    if (none != NULL)
+        g_propagate_error(error, g_steal_pointer(&none));
+    return without || *secret != NULL;
+}
+
 /* One for each account that needs one and has no command for it, with the terminal still there. */
 static bool secrets_ask(const struct program *program, struct secret **secrets, GError **error)
 {
@@ -279,8 +309,7 @@ static bool secrets_ask(const struct program *program, struct secret **secrets, 
         if (account->password_command != NULL || account->token_command != NULL ||
             !account_needs_password(account))
             continue;
-        secrets[i] = secret_ask(account, true, NULL, error);
-        if (secrets[i] == NULL)
+        if (!secret_get(account, program->command.debug, &secrets[i], error))
             return false;
     }
     return true;

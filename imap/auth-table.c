@@ -169,6 +169,15 @@ GPtrArray *imap_mechanisms_choose(const struct imap_login *login,
     return NULL;
 }
 
+const struct imap_mechanism *imap_mechanism_kerberos(void)
+{
+    const struct imap_mechanism *row = MECHANISMS;
+
+    while (!(row->flags & IMAP_MECH_KERBEROS))
+        row++;
+    return row;
+}
+
 static size_t mechanism_place(const char *name)
 {
     size_t i = 0;

@@ -51,6 +51,8 @@ struct imap_line {
 GPtrArray *imap_mechanisms_choose(const struct imap_login *login,
                                   const struct imap_capabilities *capabilities,
                                   const struct imap_line *line, GError **error);
+/* The mechanism by which it shows whether there is a ticket. */
+const struct imap_mechanism *imap_mechanism_kerberos(void);
 /* Whether login->auth leaves the choice to us. */
 bool imap_mechanism_automatic(const struct imap_login *login);
 

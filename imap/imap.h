@@ -210,6 +210,12 @@ struct imap_session *imap_session_open(const struct imap_server *server,
                                        const struct imap_login *login, GCancellable *cancel,
                                        GError **error);
 
+/* Whether Kerberos has a ticket for this server, or gets one from its KDC, so that nobody need be
+ * asked for a password first. The server hears nothing of it. Blocks, a third of timeout_s at most
+ * or until `cancel` (NULL: none). */
+bool imap_ticket(const struct imap_server *server, const struct imap_login *login,
+                 GCancellable *cancel);
+
 /* Ends the connection at once, with LOGOUT written if the socket takes it. Every command in flight
  * is answered IMAP_ERROR_CANCELLED first. */
 void imap_session_free(struct imap_session *session);

@@ -17,7 +17,7 @@ enum {
 enum outcome {
     SIGNED_IN,
     NOT_SIGNED_IN, /* the error is set */
-    PASSED_OVER,   /* the error is set, but nothing was said: another mechanism may do */
+    PASSED_OVER,   /* the error is set, but no secret was refused: another mechanism may do */
 };
 
 /* ---- which way of binding a server takes ------------------------------------------------------
@@ -264,6 +264,13 @@ static bool auth_exchange(struct opening *o, struct imap_auth *auth,
     return fail(o, IMAP_ERROR_PROTOCOL, "%s asks without end while signing in", o->server->host);
 }
 
+/* Whose ticket it is may not act for this user, but a password is no ticket's. */
+static bool ticket_refused(const struct opening *o, const struct imap_mechanism *mechanism)
+{
+    return (mechanism->flags & IMAP_MECH_KERBEROS) && imap_mechanism_automatic(o->login) &&
+           g_error_matches(*o->error, IMAP_ERROR, IMAP_ERROR_LOGIN);
+}
+
 static enum outcome authenticate(struct opening *o, const struct imap_mechanism *mechanism,
                                  const struct imap_line *line, bool more)
 {
@@ -278,7 +285,9 @@ static enum outcome authenticate(struct opening *o, const struct imap_mechanism 
     bool done = auth_exchange(o, auth, mechanism);
     imap_stream_hush(o->session->stream, false);
     o->bytewise = false;
-    return done ? SIGNED_IN : NOT_SIGNED_IN;
+    if (done)
+        return SIGNED_IN;
+    return ticket_refused(o, mechanism) ? PASSED_OVER : NOT_SIGNED_IN;
 }
 
 /* ---- the LOGIN command ------------------------------------------------------------------------

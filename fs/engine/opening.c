@@ -122,11 +122,10 @@ static const enum imap_tls TLS[] = {
     [ACCOUNT_TLS_UNSAID] = IMAP_TLS_STARTTLS,
 };
 
-struct imap_session *opening_session(const struct account *account, const struct secret *with,
-                                     const struct opening_watch *watch, GCancellable *cancel,
-                                     GError **error)
+static struct imap_server server_of(const struct account *account,
+                                    const struct opening_watch *watch)
 {
-    const struct imap_server server = {
+    return (struct imap_server){
         .host = account->host,
         .port = account->port,
         .tls = TLS[account->tls],
@@ -142,15 +141,44 @@ struct imap_session *opening_session(const struct account *account, const struct
         .progress = watch->progress,
         .progress_data = watch->data,
     };
+}
+
+static struct imap_login login_of(const struct account *account, const struct secret *with)
+{
     const char *secret = with != NULL ? secret_text(with) : NULL;
-    const struct imap_login login = {
+
+    return (struct imap_login){
         .user = account->user,
         .secret = account->token_command == NULL ? secret : NULL,
         .token = account->token_command != NULL ? secret : NULL,
         .auth = account->auth != NULL ? account->auth : "auto",
-        .before = watch->before,
     };
+}
+
+struct imap_session *opening_session(const struct account *account, const struct secret *with,
+                                     const struct opening_watch *watch, GCancellable *cancel,
+                                     GError **error)
+{
+    const struct imap_server server = server_of(account, watch);
+    struct imap_login login = login_of(account, with);
+
+    login.before = watch->before;
     return imap_session_open(&server, &login, cancel, error);
+}
+
+bool opening_ticket(const struct account *account, GCancellable *cancel)
+{
+    static const struct opening_watch nobody = {0};
+    const struct imap_server server = server_of(account, &nobody);
+    const struct imap_login login = login_of(account, NULL);
+
+    return account_prefers_ticket(account) && imap_ticket(&server, &login, cancel);
+}
+
+bool opening_needs_secret(const GError *error)
+{
+    return g_error_matches(error, IMAP_ERROR, IMAP_ERROR_LOGIN) ||
+           g_error_matches(error, IMAP_ERROR, IMAP_ERROR_MECHANISM);
 }
 
 static void opening_try(struct opening *opening)
@@ -193,15 +221,31 @@ static enum opening_outcome opening_ask(struct opening *opening, bool *changed, 
     return OPENING_TRIED;
 }
 
-/* Whether there is something to try with; a mechanism may need no secret. */
-static bool opening_prepare(struct opening *opening)
+/* By a Kerberos ticket, before anybody is asked for a password. True: that will not be needed, or
+ * would not help. Else opening->error says what became of it, if there was one. */
+static bool opening_by_ticket(struct opening *opening)
+{
+    if (opening->secret != NULL || !opening_ticket(&opening->account, opening->cancel))
+        return false;
+    opening_try(opening);
+    return opening->session != NULL || !opening_needs_secret(opening->error);
+}
+
+/* Whether there is something to try with; a mechanism may need no secret, but `tried` says that
+ * none was found to do without. */
+static bool opening_prepare(struct opening *opening, bool tried)
 {
     bool changed = false;
+    g_autoptr(GError) error = NULL;
     if (opening->ask == OPENING_ASK_IF_NEEDED && opening->secret != NULL)
         return true;
-    enum opening_outcome outcome = opening_ask(opening, &changed, &opening->error);
+    enum opening_outcome outcome = opening_ask(opening, &changed, &error);
     if (outcome == OPENING_NOBODY && opening->ask != OPENING_ASK_ANOTHER)
-        return true;
+        return !tried;
+    if (error != NULL) {
+        g_clear_error(&opening->error);
+        opening->error = g_steal_pointer(&error);
+    }
     opening->outcome = outcome;
     if (outcome == OPENING_TRIED && opening->ask == OPENING_ASK_ANOTHER && !changed) {
         opening->outcome = OPENING_SAME;
@@ -214,7 +258,7 @@ static bool opening_prepare(struct opening *opening)
 static void opening_sign_in(struct opening *opening)
 {
     bool changed = false;
-    if (!opening_prepare(opening))
+    if (opening_by_ticket(opening) || !opening_prepare(opening, opening->error != NULL))
         return;
     opening_try(opening);
     if (!opening_refused(opening) || opening->fresh)

@@ -79,5 +79,11 @@ struct opening_watch {
 struct imap_session *opening_session(const struct account *account, const struct secret *secret,
                                      const struct opening_watch *watch, GCancellable *cancel,
                                      GError **error);
+/* Whether there is a Kerberos ticket with which to try without a secret; the server hears nothing.
+ * In this thread, which it may hold up as a KDC does. */
+bool opening_ticket(const struct account *account, GCancellable *cancel);
+/* Whether an attempt without a secret failed for that. */
+bool opening_needs_secret(const GError *error);
+
 /* Ends the attempt and gives up the reference; `ready` may still come, if it was on its way. */
 void opening_abandon(struct opening *opening);

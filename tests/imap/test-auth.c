@@ -362,6 +362,16 @@ static void test_absent(void)
     }
 }
 
+/* Without a plugin there is no ticket, and nobody waits for one. */
+static void test_ticket(void)
+{
+    const struct imap_server server = {.host = "localhost", .port = 993, .timeout_s = 600};
+    const struct imap_login login = {.user = "alice", .auth = "auto"};
+
+    g_assert_cmpstr(imap_mechanism_kerberos()->name, ==, "GSSAPI");
+    g_assert_false(imap_ticket(&server, &login, NULL));
+}
+
 /* ---- refusals ------------------------------------------------------------------------------- */
 
 static const struct refusal_case {
@@ -401,6 +411,7 @@ int main(int argc, char **argv)
     g_setenv("SASL_PATH", "/nowhere", TRUE); /* no plugins: what answers here is our own */
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/imap/auth/pick", test_pick);
+    g_test_add_func("/imap/auth/ticket", test_ticket);
     g_test_add_func("/imap/auth/pick-words", test_pick_words);
     g_test_add_func("/imap/auth/better", test_better);
     g_test_add_func("/imap/auth/missed", test_missed);

@@ -2,13 +2,16 @@
 import base64
 import os
 import re
+import subprocess
 
 import pytest
 
 from lib.authservers import OTP_PHRASE
 from lib.ear import Ear
-from lib.mount import mounted, wait_for
+from lib.mount import BINARY, FORGETFUL_MODULES, SLOW, mounted, wait_for
+from lib.servers import PASSWORD
 from lib.signin import LOGIN, refused, told, used, works
+from lib.typist import Typist
 
 PASSWORDS = "PLAIN LOGIN CRAM-MD5 DIGEST-MD5 SCRAM-SHA-1 SCRAM-SHA-256".split()
 SCRAM_SHORT = ["SCRAM-SHA-384", "SCRAM-SHA-512"]
@@ -65,6 +68,100 @@ def test_a_ticket_of_another(auth_dovecot, signing_in, realm):
 def test_no_ticket(request, signing_in, no_ticket, server, mechanism):
     line = told(signing_in(request.getfixturevalue(server), mechanism, password=None))
     assert re.search("ticket|kinit|Kerberos|credentials", line, re.I), line
+
+
+# ---- a ticket, or else the password
+
+@pytest.fixture
+def asking(folder):
+    """asking(password): an option that gives it, and notes when it was asked for."""
+    class Asking:
+        runs = folder / "runs"
+
+        @classmethod
+        def option(cls, password):
+            return "password_command=echo run >>%s; echo %s" % (cls.runs, password)
+
+        @classmethod
+        def count(cls):
+            return len(cls.runs.read_text().split()) if cls.runs.exists() else 0
+    return Asking
+
+
+@pytest.mark.parametrize("server", ["auth_dovecot", "auth_cyrus"])
+def test_a_ticket_spares_the_question(request, signing_in, ticket, server):
+    """There is no terminal, so that asking would end it."""
+    mount = signing_in(request.getfixturevalue(server), "auto", password=None)
+    assert set(works(mount)) == {"GSSAPI"}
+
+
+def test_a_ticket_spares_the_command(auth_dovecot, signing_in, ticket, asking):
+    mount = signing_in(auth_dovecot, "auto", password=None, options=[asking.option(PASSWORD)])
+    assert set(works(mount)) == {"GSSAPI"}
+    assert asking.count() == 0
+
+
+def test_a_ticket_at_a_terminal(auth_dovecot, signing_in, ticket):
+    """Nothing is asked; without the ticket it is, before the program leaves the terminal."""
+    mount = signing_in(auth_dovecot, "auto", password=None)
+    typist = Typist(mount)
+    assert typist.end() == 0, typist.look()
+    assert mounted(mount.path) and b"Password" not in typist.look()
+    mount.unmount()
+
+
+def test_a_ticket_when_it_is_tried_out(auth_dovecot, signing_in, ticket):
+    mount = signing_in(auth_dovecot, "auto", password=None)
+    done = subprocess.run([BINARY, *mount.arguments, "--check", mount.source], timeout=SLOW,
+                          env=mount.environment, capture_output=True, text=True,
+                          stdin=subprocess.DEVNULL, start_new_session=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert re.search("ok +password +none is needed: there is a Kerberos ticket", done.stdout)
+    assert re.search("ok +sign-in +.*GSSAPI", done.stdout), done.stdout
+
+
+def test_a_ticket_that_is_not_taken(auth_dovecot, signing_in, realm, ticket, asking):
+    """It is another's, who may not be alice here: then the password, which is asked for once."""
+    realm.principal("eve")
+    realm.sign_in("eve")
+    mount = signing_in(auth_dovecot, "auto", password=None, options=[asking.option(PASSWORD)])
+    tried = works(mount)
+    assert tried[0] == "GSSAPI" and tried[-1] == "SCRAM-SHA-256", tried
+    assert asking.count() == 1
+
+
+def test_another_ticket_at_a_terminal(auth_dovecot, signing_in, realm, ticket):
+    realm.principal("ivan")
+    realm.sign_in("ivan")
+    mount = signing_in(auth_dovecot, "auto", password=None)
+    typist = Typist(mount)
+    typist.expect(b"Password of alice at localhost: ")
+    typist.type(PASSWORD.encode() + b"\n")
+    assert typist.end() == 0, typist.look()
+    assert mounted(mount.path)
+    mount.unmount()
+
+
+def test_a_ticket_where_none_is_taken(authority, mounts, realm, ticket):
+    """The server offers no Kerberos: it hears nothing before there is a password."""
+    def serve(line):
+        line.greet("IMAP4rev1 SASL-IR AUTH=PLAIN")
+        line.until("AUTHENTICATE")
+        line.close()
+    with Ear(serve, authority.certificate("server")) as ear:
+        mount = mounts(start=False, port=ear.port, tls="implicit", ca=authority.ca, password=None,
+                       environment={**realm.environment, **FORGETFUL_MODULES["auto"]})
+        line = told(mount)
+        assert "no terminal to ask for the password" in line and not ear.attempts
+
+
+def test_a_wrong_password_after_a_ticket(auth_dovecot, signing_in, realm, ticket, asking):
+    """A ticket that is not taken and a wrong password are no more refusals than two."""
+    realm.principal("oscar")
+    realm.sign_in("oscar")
+    mount = signing_in(auth_dovecot, "auto", password=None, options=[asking.option("wrong")])
+    line = told(mount)
+    assert "localhost refused to sign in alice" in line, line
 
 
 def test_one_time_passwords(auth_dovecot, signing_in):

@@ -1,12 +1,9 @@
 """Where passwords and tokens come from, when they are asked for, and where they are not left."""
 import errno
 import os
-import pty
 import re
-import select
 import signal
 import subprocess
-import termios
 import threading
 import time
 from pathlib import Path
@@ -16,6 +13,7 @@ import pytest
 from lib import scripted
 from lib.mount import BINARY, SLOW, mounted, wait_for
 from lib.remains import mappings, remains
+from lib.typist import Typist
 
 IDLE = ["poll=3600"]
 PASSWORD = "correct horse battery staple 7319"
@@ -105,40 +103,6 @@ def test_two_commands(mounts, letters):
 
 
 # ---- the prompt
-
-class Typist:
-    """The program on a terminal of its own."""
-
-    def __init__(self, mount):
-        self.shown = b""
-        self.pid, self.tty = pty.fork()
-        if self.pid == 0:
-            os.execve(BINARY, mount.command, mount.environment)
-
-    def expect(self, text):
-        assert wait_for(lambda: text in self.look(), SLOW), self.shown
-
-    def look(self):
-        while select.select([self.tty], [], [], 0.05)[0]:
-            try:
-                self.shown += os.read(self.tty, 4096)
-            except OSError:
-                break
-        return self.shown
-
-    def type(self, text):
-        os.write(self.tty, text)
-
-    def echoes(self):
-        return bool(termios.tcgetattr(self.tty)[3] & termios.ECHO)
-
-    def end(self):
-        """The exit status as a shell has it."""
-        while not (done := os.waitpid(self.pid, os.WNOHANG))[0]:
-            self.look()
-        self.look()
-        return os.waitstatus_to_exitcode(done[1])
-
 
 @pytest.mark.parametrize("arguments", [[], ["-f"]], ids=["background", "foreground"])
 def test_prompt(mounts, letters, arguments):
