@@ -284,8 +284,16 @@ static void race_order(struct race *race, const struct addrinfo *found)
     }
 }
 
-static void race_failed(struct race *race, int failure)
+static void attempt_note(const struct addrinfo *address, const char *what)
 {
+    g_autofree char *text = address_text(address);
+
+    g_debug("connecting to %s: %s", text, what);
+}
+
+static void race_failed(struct race *race, const struct addrinfo *address, int failure)
+{
+    attempt_note(address, g_strerror(failure));
     if (!address_useless(failure))
         race->failure = failure;
     race->next_us = 0; /* the next need not wait */
@@ -298,6 +306,7 @@ static int race_begin(struct race *race)
     const struct addrinfo *address = race->order[race->begun++];
     int fd = socket_new(address->ai_family);
 
+    attempt_note(address, "begun");
     race->next_us = g_get_monotonic_time() + HEAD_START_US;
     if (fd >= 0 && connect(fd, address->ai_addr, address->ai_addrlen) == 0) {
         race->winner = address;
@@ -308,7 +317,7 @@ static int race_begin(struct race *race)
         race->addresses[race->running++] = address;
         return -1;
     }
-    race_failed(race, errno);
+    race_failed(race, address, errno);
     if (fd >= 0)
         close(fd);
     return -1;
@@ -334,7 +343,7 @@ static int race_look(struct race *race)
             race->winner = address;
             return fd;
         }
-        race_failed(race, failure);
+        race_failed(race, address, failure);
         close(fd);
     }
     return -1;

@@ -6,10 +6,11 @@
         subprocess.run(net.inside(command))
 
 world: {"dns": {"NAME TYPE": answers}, "https": {"HOST/PATH": page}, "imap": {port: options}}. TYPE
-is A (addresses) or SRV ([priority, weight, port, target]); a name that is in none is unknown, the
+is A or AAAA (addresses) or SRV ([priority, weight, port, target]); a name that is in none is unknown, the
 answer "fails" is SERVFAIL and "silent" none at all. A page has status, body, location, chunked or
 raw (all that is sent); without the path's page the status is 404. The options of an IMAP server:
-tls ("implicit", "starttls"), password. Every host has a certificate of its own by the authority,
+tls ("implicit", "starttls"), password, host (the
+address that it is at, 127.0.0.1). Every host has a certificate of its own by the authority,
 but those of "certificates": {host: another host} that one's. Run by itself, this is what serves.
 """
 import json
@@ -34,9 +35,13 @@ RESOLV = "nameserver 127.0.0.1\noptions timeout:2 attempts:1\n"
 
 
 class Internet:
-    """`hosts`: names that there are certificates for."""
+    """`hosts`: names that there are certificates for. `network`: commands of sh that make more than
+    the loopback; `files`: {a file of the system: what it is to hold there}. As root in a network of
+    its own, else in a user namespace too."""
 
-    def __init__(self, folder, authority, hosts):
+    def __init__(self, folder, authority, hosts, network="true", files=None):
+        self.authority, self.network, self.files = authority, network, files or {}
+        self.ordinary = os.getuid() != 0
         self.folder = Path(folder)
         self.folder.mkdir(exist_ok=True)
         self.world = {"dns": {}, "https": {}, "imap": {}, "certificates": {}, "files": {
@@ -59,14 +64,16 @@ class Internet:
 
     def __enter__(self):
         self.write()
-        (self.folder / "resolv.conf").write_text(RESOLV)
-        (self.folder / "hosts").write_text("127.0.0.1 localhost\n")
-        script = ("mount --bind %s/resolv.conf /etc/resolv.conf && mount --bind %s/hosts /etc/hosts"
-                  " && ip link set lo up && exec %s %s %s" % (
-                      self.folder, self.folder, sys.executable, __file__, self.folder))
+        script = "ip link set lo up && %s && exec %s %s %s" % (
+            self.network, sys.executable, __file__, self.folder)
+        files = {"/etc/resolv.conf": RESOLV, "/etc/hosts": "127.0.0.1 localhost\n", **self.files}
+        for file, text in files.items():
+            own = self.folder / Path(file).name
+            own.write_text(text)
+            script = "mount --bind %s %s && %s" % (own, file, script)
         self.process = subprocess.Popen(
-            ["unshare", "-n", "-m", "--propagation", "private", "sh", "-c", script],
-            stdin=subprocess.DEVNULL)
+            ["unshare", "-n", "-m", *(["-U", "-r"] if self.ordinary else []), "--propagation",
+             "private", "sh", "-c", script], stdin=subprocess.DEVNULL)
         deadline = time.monotonic() + 60
         while not (self.folder / "ready").exists():
             assert self.process.poll() is None and time.monotonic() < deadline, "it does not start"
@@ -78,7 +85,8 @@ class Internet:
         self.process.wait()
 
     def inside(self, command):
-        return ["nsenter", "-t", str(self.process.pid), "-n", "-m", *map(str, command)]
+        more = ["-U", "--preserve-credentials"] if self.ordinary else []
+        return ["nsenter", "-t", str(self.process.pid), "-n", "-m", *more, *map(str, command)]
 
 
 # ---- what serves
@@ -143,7 +151,7 @@ class Servers:
             target = b"".join(bytes([len(w)]) + w.encode() for w in one[3].split(".") if w) + b"\0"
             data = struct.pack("!HHH", *one[:3]) + target
         else:
-            data = socket.inet_aton(one)
+            data = socket.inet_pton(socket.AF_INET6 if ":" in one else socket.AF_INET, one)
         return b"\xc0\x0c" + number + struct.pack("!HIH", 1, 60, len(data)) + data
 
     # -- HTTPS
@@ -232,7 +240,9 @@ class Servers:
         server = scripted.Scripted({"INBOX": [], "Trash": scripted.Mailbox([], "\\Trash")},
                                    tls=implicit, starttls=not implicit,
                                    password=options.get("password", "secret"))
-        listener = socket.create_server(("127.0.0.1", port))
+        host = options.get("host", "127.0.0.1")
+        listener = socket.create_server(
+            (host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
         self.ready.wait()
         while True:
             connection, _ = listener.accept()
