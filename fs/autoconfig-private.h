@@ -12,15 +12,26 @@ const char *autoconfig_domain(const char *address);
  * or user of IMAP. */
 bool autoconfig_settle(struct source *server);
 
-/* By SRV records (RFC 6186). True: `source` is set. False: AUTOCONFIG_NOTHING, with `*none` set if
+/* How the outside is reached. */
+struct autoconfig_way {
+    const char *ca_file; /* PEM; NULL: the system's store */
+    const char *proxy;   /* as account.proxy */
+    GCancellable *cancel;
+};
+
+/* Whether somebody takes connections there; waits a few seconds. */
+bool autoconfig_answers(const struct source *server, const struct autoconfig_way *way);
+
+/* By SRV records (RFC 6186): of several targets the first that answers, in the order of RFC 2782,
+ * else the first. True: `source` is set. False: AUTOCONFIG_NOTHING, with `*none` set if
  * the domain says that it has no IMAP; AUTOCONFIG_NETWORK; AUTOCONFIG_CANCELLED. */
-bool autoconfig_srv(const char *address, GCancellable *cancel, struct source *source, bool *none,
-                    GError **error);
+bool autoconfig_srv(const char *address, const struct autoconfig_way *way, struct source *source,
+                    bool *none, GError **error);
 
 /* From the provider's settings file; `*where` is the host that has it, the caller's. False:
  * AUTOCONFIG_NOTHING or AUTOCONFIG_CANCELLED. */
-bool autoconfig_file(const char *address, const char *ca_file, GCancellable *cancel,
-                     struct source *source, char **where, GError **error);
+bool autoconfig_file(const char *address, const struct autoconfig_way *way, struct source *source,
+                     char **where, GError **error);
 /* The first IMAP server with TLS in such a file; false: there is none, or it is no such file. */
 bool autoconfig_file_parse(const char *text, size_t length, const char *address,
                            struct source *source);

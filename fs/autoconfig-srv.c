@@ -3,7 +3,8 @@
 
 #include "fs/autoconfig-private.h"
 
-#define SECONDS 10 /* for both lookups */
+#define SECONDS 10    /* for both lookups */
+#define TARGETS_MAX 4 /* that are tried */
 
 static const struct {
     const char *service;
@@ -96,14 +97,38 @@ static bool target_take(GSrvTarget *target, bool implicit_tls, const char *addre
     return autoconfig_settle(source);
 }
 
-static bool search_take(const struct search *search, const char *address, struct source *source,
-                        bool *none)
+/* All that can be servers, those with TLS from the first byte first. */
+static GArray *search_targets(const struct search *search, const char *address, bool *none)
 {
+    GArray *servers = g_array_new(FALSE, FALSE, sizeof(struct source));
+    struct source server;
+
+    g_array_set_clear_func(servers, (GDestroyNotify)source_clear);
     for (size_t i = 0; i < G_N_ELEMENTS(SERVICES); i++)
         for (GList *at = search->lookups[i].targets; at != NULL; at = at->next)
-            if (target_take(at->data, SERVICES[i].implicit_tls, address, source, none))
-                return true;
-    return false;
+            if (servers->len < TARGETS_MAX &&
+                target_take(at->data, SERVICES[i].implicit_tls, address, &server, none))
+                g_array_append_val(servers, server);
+    return servers;
+}
+
+static bool search_take(const struct search *search, const char *address,
+                        const struct autoconfig_way *way, struct source *source, bool *none)
+{
+    g_autoptr(GArray) servers = search_targets(search, address, none);
+    guint chosen = 0;
+
+    if (servers->len == 0 || g_cancellable_is_cancelled(way->cancel))
+        return false;
+    while (servers->len > 1 && chosen < servers->len &&
+           !autoconfig_answers(&g_array_index(servers, struct source, chosen), way))
+        chosen++;
+    if (g_cancellable_is_cancelled(way->cancel))
+        return false;
+    struct source *server = &g_array_index(servers, struct source, chosen % servers->len);
+    *source = *server;
+    *server = (struct source){0};
+    return true;
 }
 
 static bool search_failed(const struct search *search, GCancellable *cancel, const char *domain,
@@ -127,16 +152,17 @@ static bool search_failed(const struct search *search, GCancellable *cancel, con
     return false;
 }
 
-bool autoconfig_srv(const char *address, GCancellable *cancel, struct source *source, bool *none,
-                    GError **error)
+bool autoconfig_srv(const char *address, const struct autoconfig_way *way, struct source *source,
+                    bool *none, GError **error)
 {
     const char *domain = autoconfig_domain(address);
+    GCancellable *cancel = way->cancel;
     g_auto(search) search = {.cancel = g_cancellable_new()};
 
     *none = false;
     gulong handler = g_cancellable_connect(cancel, G_CALLBACK(on_cancelled), search.cancel, NULL);
     search_run(&search, domain);
     g_cancellable_disconnect(cancel, handler);
-    return search_take(&search, address, source, none) ||
+    return search_take(&search, address, way, source, none) ||
            search_failed(&search, cancel, domain, error);
 }

@@ -129,9 +129,10 @@ static bool server_look(const struct account *account, GCancellable *cancel, str
     const char *domain = autoconfig_domain(account->address);
     g_autoptr(GError) why = NULL;
     g_autofree char *where = NULL;
+    const struct autoconfig_way way = {account->tls_ca, account->proxy, cancel};
     bool none = false;
 
-    if (autoconfig_srv(account->address, cancel, source, &none, &why)) {
+    if (autoconfig_srv(account->address, &way, source, &none, &why)) {
         *means = g_strdup_printf("by an SRV record of %s", domain);
         return server_confirm(account, source, error);
     }
@@ -141,8 +142,7 @@ static bool server_look(const struct account *account, GCancellable *cancel, str
         return false;
     }
     bool cancelled = g_error_matches(why, AUTOCONFIG_ERROR, AUTOCONFIG_CANCELLED);
-    if (!cancelled &&
-        autoconfig_file(account->address, account->tls_ca, cancel, source, &where, NULL)) {
+    if (!cancelled && autoconfig_file(account->address, &way, source, &where, NULL)) {
         *means = g_strdup_printf("by the settings file of %s", where);
         return true;
     }

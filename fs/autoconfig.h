@@ -19,7 +19,7 @@ GQuark autoconfig_error_quark(void);
 
 /* Settles where the account of account->address is: host, port, tls, source, and user unless that
  * is set. A server in another domain that only DNS tells of is asked about on the terminal. What
- * was found is kept in account->state_dir. Blocks, about 20 s at most and as long as the user
+ * was found is kept in account->state_dir. Blocks, about 40 s at most and as long as the user
  * thinks.
  * `*found`: one line that says what and by which means, the caller's; `*anew`: whether it was
  * looked up just now. False with `error` (AUTOCONFIG_ERROR) set, one line that says what to do. */

@@ -223,7 +223,9 @@ static bool exchange_run(struct exchange *exchange, GUri *uri, GError **error)
 
     exchange->server = (struct imap_server){.host = g_uri_get_host(uri),
                                             .port = (uint16_t)(port > 0 ? port : HTTPS_PORT),
-                                            .ca_file = exchange->how->ca_file};
+                                            .ca_file = exchange->how->ca_file,
+                                            .proxy = exchange->how->proxy,
+                                            .scheme = "https"};
     exchange->wait->host = exchange->server.host;
     exchange->heard = g_string_new(NULL);
     exchange->body = g_string_new(NULL);

@@ -6,6 +6,7 @@
 
 struct imap_https {
     const char *ca_file; /* PEM; NULL: the system's store */
+    const char *proxy;   /* as imap_server.proxy */
     size_t most;         /* bytes of the file; a longer one is an error */
     unsigned seconds;    /* for all of it, redirects included */
     unsigned redirects;  /* at most so many, to https:// only */

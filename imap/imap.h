@@ -124,6 +124,7 @@ struct imap_server {
                             host and port then only name it. NULL: none */
     const char *proxy;   /* "auto": the environment's or the desktop's, but never for this machine;
                             "socks5://[USER:PASSWORD@]HOST:PORT", "http://..."; NULL, "none" */
+    const char *scheme;  /* of the URI that "auto" asks for a proxy for; NULL: imap */
     bool no_compression; /* do not ask for COMPRESS=DEFLATE (RFC 4978) */
     struct imap_flaws *flaws;   /* of this server; a session takes a reference. NULL: none is known,
                                    none will be */
@@ -209,6 +210,10 @@ struct imap_session;
 struct imap_session *imap_session_open(const struct imap_server *server,
                                        const struct imap_login *login, GCancellable *cancel,
                                        GError **error);
+
+/* Whether a connection can be made, directly or by the server's proxy; it is closed again. Blocks,
+ * timeout_s at most or until `cancel` (NULL: none). */
+bool imap_answers(const struct imap_server *server, GCancellable *cancel);
 
 /* Whether Kerberos has a ticket for this server, or gets one from its KDC, so that nobody need be
  * asked for a password first. The server hears nothing of it. Blocks, a third of timeout_s at most

@@ -76,7 +76,8 @@ static char **ways_ask(const struct imap_server *server, const struct imap_wait 
 
     question->references = 2;
     question->uri =
-        g_strdup_printf(address ? "imap://[%s]:%u" : "imap://%s:%u", server->host, server->port);
+        g_strdup_printf(address ? "%s://[%s]:%u" : "%s://%s:%u",
+                        server->scheme ? server->scheme : "imap", server->host, server->port);
     if (imap_aside(question_ask, question, question_unref, wait, error)) {
         ways = g_strdupv(question->ways);
         if (!ways || !*ways) {
@@ -177,4 +178,20 @@ int imap_proxy_dial(const struct imap_server *server, struct imap_wait *wait, bo
     else if (first)
         g_propagate_error(error, first);
     return fd;
+}
+
+bool imap_answers(const struct imap_server *server, GCancellable *cancel)
+{
+    g_autoptr(GError) error = NULL;
+    struct imap_wait wait;
+    bool direct;
+
+    imap_wait_start(&wait, server->host, server->timeout_s, cancel);
+    wait.last_us = wait.until_us;
+    int fd = imap_proxy_dial(server, &wait, &direct, &error);
+    if (fd < 0)
+        g_info("%s does not answer: %s", server->host, error->message);
+    else
+        close(fd);
+    return fd >= 0;
 }

@@ -10,7 +10,7 @@ is A or AAAA (addresses) or SRV ([priority, weight, port, target]); a name that 
 answer "fails" is SERVFAIL and "silent" none at all. A page has status, body, location, chunked or
 raw (all that is sent); without the path's page the status is 404. The options of an IMAP server:
 tls ("implicit", "starttls"), password, host (the
-address that it is at, 127.0.0.1). Every host has a certificate of its own by the authority,
+address that it is at, 127.0.0.1). "proxy": {port: the one that it leads to}, in SOCKS5. Every host has a certificate of its own by the authority,
 but those of "certificates": {host: another host} that one's. Run by itself, this is what serves.
 """
 import json
@@ -25,10 +25,10 @@ import time
 from pathlib import Path
 
 if __package__:
-    from . import scripted
+    from . import proxies, scripted
 else:
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-    from lib import scripted  # noqa: E402
+    from lib import proxies, scripted  # noqa: E402
 
 TYPES = {1: "A", 28: "AAAA", 33: "SRV"}
 RESOLV = "nameserver 127.0.0.1\noptions timeout:2 attempts:1\n"
@@ -44,7 +44,7 @@ class Internet:
         self.ordinary = os.getuid() != 0
         self.folder = Path(folder)
         self.folder.mkdir(exist_ok=True)
-        self.world = {"dns": {}, "https": {}, "imap": {}, "certificates": {}, "files": {
+        self.world = {"dns": {}, "https": {}, "imap": {}, "proxy": {}, "certificates": {}, "files": {
             host: [str(f) for f in authority.certificate(host, ["DNS:" + host])]
             for host in hosts}}
         for host in hosts:
@@ -108,6 +108,8 @@ class Servers:
         started = [self.dns, self.https]
         for port, options in self.world["imap"].items():
             started.append(lambda port=int(port), options=options: self.imap(port, options))
+        for port, target in self.world["proxy"].items():
+            started.append(lambda port=int(port), target=target: self.proxy(port, target))
         self.ready = threading.Barrier(len(started) + 1)
         for server in started:
             threading.Thread(target=server, daemon=True).start()
@@ -214,6 +216,25 @@ class Servers:
         elif not page.get("endless"):
             head += "Content-Length: %d\r\n" % len(body)
         secure.sendall(head.encode() + b"\r\n" + body)
+
+    # -- SOCKS
+
+    def proxy(self, port, target):
+        servers = self
+
+        class Noting(proxies.Socks):
+            def listen(self):
+                self.port = port
+
+            def greet(self, connection):
+                good = super().greet(connection)
+                servers.note("proxy", "%s %d" % self.asked[-1])
+                return good
+        listener = socket.create_server(("127.0.0.1", port))
+        self.ready.wait()
+        proxy = Noting(target)
+        while True:
+            proxy.took(listener.accept()[0])
 
     # -- IMAP
 

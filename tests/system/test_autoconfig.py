@@ -37,6 +37,7 @@ def network(tmp_path_factory, authority):
     net = Internet(tmp_path_factory.mktemp("net"), authority, HOSTS)
     net.world["imap"] = {993: {"tls": "implicit"}, 1993: {"tls": "implicit"},
                          143: {"tls": "starttls"}}
+    net.world["proxy"] = {1080: 443, 1081: 993}
     with net:
         yield net
 
@@ -107,6 +108,38 @@ def test_the_first_by_priority(person):
                   "imap": [[0, 0, 143, "imap.example.org"]]})
     done = person.check()
     assert done.status == OK and "(imaps://alice%40example.org@imap.example.org)" in done.text
+
+
+@pytest.mark.parametrize("records, starttls, chosen", [
+    # refused at the first; the next by priority, whichever comes first in the answer
+    ([[30, 0, 993, "imap.example.org"], [10, 0, 994, "imap.example.org"],
+      [20, 0, 1993, "imap.example.org"]], [], "imaps://%s@imap.example.org:1993"),
+    # a name that is not known; among equals those without weight come last (RFC 2782)
+    ([[10, 65535, 993, "gone.example.org"], [10, 0, 1993, "imap.example.org"]], [],
+     "imaps://%s@imap.example.org:1993"),
+    # nothing with TLS from the first byte answers
+    ([[10, 0, 994, "imap.example.org"]], [[0, 0, 143, "imap.example.org"]],
+     "imap://%s@imap.example.org"),
+    # nothing at all does: the first, and the mount says what is wrong with it
+    ([[20, 0, 995, "imap.example.org"], [10, 0, 994, "imap.example.org"]], [],
+     "imaps://%s@imap.example.org:994"),
+    # one target alone is not tried beforehand
+    ([[10, 0, 994, "imap.example.org"]], [], "imaps://%s@imap.example.org:994"),
+], ids=["priority", "weight", "STARTTLS", "none", "one"])
+def test_a_target_that_does_not_answer(person, records, starttls, chosen):
+    person.world({"imaps": records, "imap": starttls})
+    done = person.check()
+    assert "(%s)" % chosen % "alice%40example.org" in done.text, done.text
+    assert done.status == (NETWORK if ":994" in chosen else OK), done.text
+
+
+def test_what_answered_is_kept(person, net):
+    """Once found it is the account's server, whatever answers later."""
+    records = [[10, 0, 994, "imap.example.org"], [20, 0, 1993, "imap.example.org"]]
+    person.world({"imaps": records})
+    assert ":1993" in person.check().text
+    person.world({"imaps": [[0, 0, 993, "imap.example.org"]]})
+    assert ":1993" in person.check().text and net.heard("dns _imaps") == []
 
 
 def test_no_imap_at_all(person, net):
@@ -360,6 +393,37 @@ def test_in_the_configuration(person, net, folder):
     listed = subprocess.run(net.inside(["ls", person.mount.path]), capture_output=True, text=True)
     subprocess.run(net.inside(["umount", person.mount.path]), check=True)
     assert listed.stdout.split() == ["one"]
+
+
+def proxied(person, port, *more):
+    at = person.mount.arguments.index("-o") + 1
+    person.mount.arguments[at] += ",proxy=socks5://127.0.0.1:%d" % port
+
+
+def test_the_settings_file_through_the_proxy(person, net):
+    """The web server is asked by nobody but the proxy."""
+    person.world(pages={FILE: {"body": settings(server("imap.example.org"))}})
+    proxied(person, 1080)
+    text = person.check().text
+    assert "by the settings file of autoconfig.example.org" in text, text
+    assert net.heard("proxy")[0] == "autoconfig.example.org 443"
+    assert not [name for name in net.heard("dns") if name.startswith("autoconfig.")]
+
+
+def test_no_settings_file_around_the_proxy(person, net):
+    person.world(pages={FILE: {"body": settings(server("imap.example.org"))}})
+    proxied(person, 1082)  # where nobody is
+    step, _ = person.check().failed()
+    assert step == "address" and net.heard("https") == []
+    assert not [name for name in net.heard("dns") if name.startswith("autoconfig.")]
+
+
+def test_targets_through_the_proxy(person, net):
+    person.world({"imaps": [[10, 0, 993, "mail.example.org"], [20, 0, 993, "imap.example.org"]]})
+    proxied(person, 1081)
+    person.check()
+    assert net.heard("proxy")[0] == "mail.example.org 993"
+    assert not [name for name in net.heard("dns") if name.startswith(("mail.", "imap."))]
 
 
 def test_tls_does_not_go_with_an_address(person):
