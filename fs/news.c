@@ -98,10 +98,17 @@ static void fact_join(struct fact *fact, GList *first)
     fact_free(other);
 }
 
+/* Whether they are one message that left one place for the other. One that comes and goes again, or
+ * is missed for a moment, has gone nowhere. */
+static bool facts_are_a_move(const struct fact *one, const struct fact *other)
+{
+    return one->kind != other->kind && one->inode != other->inode;
+}
+
 static void fact_hold(struct fact *fact)
 {
     GList *other = g_hash_table_lookup(halves, &fact->whole);
-    if (other != NULL && ((struct fact *)other->data)->kind != fact->kind) {
+    if (other != NULL && facts_are_a_move(fact, other->data)) {
         fact_join(fact, other);
         g_queue_push_tail(&facts, fact);
         return;
@@ -196,12 +203,12 @@ void news_arrived(const struct mounted_account *account, uint32_t folder, uint32
         return;
     g_autoptr(cache_txn) txn = cache_txn_read(account->cache);
     struct cache_message message;
-    if (cache_message_get(txn, messages, uid, &message) != CACHE_OK)
-        return; /* it went at once */
-    struct fact *fact = fact_new(account, NEWS_ARRIVED, message.object);
+    bool there = cache_message_get(txn, messages, uid, &message) == CACHE_OK;
+    /* else it went at once, which is told too, and may be half of its move elsewhere */
+    struct fact *fact = fact_new(account, NEWS_ARRIVED, there ? message.object : 0);
     fact->own = comes(account, txn, folder);
     if (fact_locate(fact, txn, folder, (struct node){messages, uid, 0}, name))
-        fact_add(fact, may_have_moved(txn, fact));
+        fact_add(fact, there && may_have_moved(txn, fact));
     else
         fact_free(fact);
 }

@@ -174,10 +174,11 @@ static void test_new_and_flags(struct fixture *f, const void *unused)
     arrives(f, 1, 5, "m [5]");
     news_flags(&f->mine, f->folders[1], f->messages[1], 5, "m [5]", &is);
     news_flags(&f->mine, f->folders[1], f->messages[1], 5, "m [5]", &none);
-    arrives(f, 1, 6, "m [6]"); /* it went before it could be told */
+    arrives(f, 1, 6, "m [6]"); /* it went before it could be told, which is told next */
     assert_lines(f, "new\tA/B\tm [5].eml\n"
                     "flags\tA/B\tm [5].eml\t\\Seen work\n"
-                    "flags\tA/B\tm [5].eml\n");
+                    "flags\tA/B\tm [5].eml\n"
+                    "new\tA/B\tm [6].eml\n");
     assert_told(0, INOTIFY_CREATE, "A/B/m [5].eml /");
     assert_told(1, INOTIFY_MKDIR, "A/B/m [5] /");
     assert_told(2, INOTIFY_ATTRIB, "A/B/m [5].eml /");
@@ -215,6 +216,30 @@ static void test_moved_the_other_way_round(struct fixture *f, const void *unused
                     "moved\tA/B\tm [8].eml\tA/m [3].eml\n");
 }
 
+/* It comes, is a copy of what is elsewhere, and goes on at once: that is no move to itself. */
+static void test_moved_on(struct fixture *f, const void *unused)
+{
+    uint64_t object = put(f, 0, 3, 0);
+    put(f, 1, 8, object);
+    arrives(f, 1, 8, "m [8]");
+    goes(f, 1, 8, "m [8]", object);
+    put(f, 0, 9, object);
+    arrives(f, 0, 9, "m [9]");
+    assert_lines(f, "new\tA/B\tm [8].eml\n"
+                    "moved\tA\tm [9].eml\tA/B/m [8].eml\n");
+}
+
+/* It is taken for gone, and is there after all. */
+static void test_back_again(struct fixture *f, const void *unused)
+{
+    uint64_t object = put(f, 0, 3, 0);
+    goes(f, 0, 3, "m [3]", object);
+    put(f, 0, 3, object);
+    arrives(f, 0, 3, "m [3]");
+    assert_lines(f, "removed\tA\tm [3].eml\n"
+                    "new\tA\tm [3].eml\n");
+}
+
 static void test_folders(struct fixture *f, const void *unused)
 {
     const struct engine_folder_change made = {ENGINE_FOLDER_NEW, 7, "A/C", NULL, false};
@@ -239,6 +264,8 @@ int main(int argc, char **argv)
     g_test_add("/news/moved", struct fixture, NULL, set_up, test_moved, tear_down);
     g_test_add("/news/moved-the-other-way-round", struct fixture, NULL, set_up,
                test_moved_the_other_way_round, tear_down);
+    g_test_add("/news/moved-on", struct fixture, NULL, set_up, test_moved_on, tear_down);
+    g_test_add("/news/back-again", struct fixture, NULL, set_up, test_back_again, tear_down);
     g_test_add("/news/folders", struct fixture, NULL, set_up, test_folders, tear_down);
     int status = g_test_run();
     news_end();
