@@ -166,6 +166,20 @@ int cache_message_put(struct cache_txn *txn, uint32_t messages,
                       const struct cache_message *message);
 int cache_message_remove(struct cache_txn *txn, uint32_t messages, uint32_t uid);
 
+/* A message that has left its mailbox and is not in the other's list yet: its record stays, apart,
+ * where no count, walk or cache_message_get() meets it, and holds the object. */
+
+/* Like cache_message_remove(), and keeps the record so. */
+int cache_message_depart(struct cache_txn *txn, uint32_t messages, uint32_t uid);
+/* Reads such a record, by where the message was. */
+int cache_message_departed(struct cache_txn *txn, uint32_t messages, uint32_t uid,
+                           struct cache_message *message);
+/* Drops it. CACHE_NOT_FOUND: there is none. */
+int cache_message_forget(struct cache_txn *txn, uint32_t messages, uint32_t uid);
+/* The first of them with an address above (*messages, *uid), which it then puts there. False: there
+ * is none. */
+bool cache_departed_next(struct cache_txn *txn, uint32_t *messages, uint32_t *uid);
+
 /* ---- objects: what belongs to a message wherever it lies ------------------------------------ */
 
 /* An object id names a message's content through moves and renumbering. It is found by the server's

@@ -260,6 +260,7 @@ static int settle(struct journal *journal, const GPtrArray *entries, bool done, 
 {
     struct settling settling = {.done = done};
 
+    atomic_fetch_add(&journal->settled, 1); /* before the index changes */
     journal_batch_init(&settling.batch, journal, true);
     settling.ended = g_ptr_array_new_with_free_func((GDestroyNotify)journal_entry_free);
     settling.dropped = g_ptr_array_new();

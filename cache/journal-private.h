@@ -15,6 +15,7 @@
 #include "cache/env.h"
 #include "cache/journal.h"
 #include <pthread.h>
+#include <stdatomic.h>
 
 #define JOURNAL_TAIL_MAX (64u << 20) /* bytes; a longer one that LMDB cannot take is CACHE_FULL */
 #define JOURNAL_NAMES_MAX 100000     /* names asked for that are kept of a mailbox */
@@ -59,6 +60,7 @@ struct journal {
     int directory, lock_file, staged_directory, failed_directory, tail;
     struct env env;
 
+    _Atomic uint64_t settled; /* how often */
     pthread_mutex_t change_lock;
     /* under change_lock */
     GByteArray *frame; /* in the making */

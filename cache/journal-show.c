@@ -285,6 +285,11 @@ char *journal_original(struct journal *journal, const char *wire)
     return original;
 }
 
+uint64_t journal_settled(struct journal *journal)
+{
+    return atomic_load(&journal->settled);
+}
+
 /* ---- all ------------------------------------------------------------------------------------- */
 
 static gboolean count_item(gpointer id, gpointer data, gpointer counts_)

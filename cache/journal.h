@@ -160,6 +160,10 @@ void journal_entry_free(struct journal_entry *entry);
 typedef struct journal_entry journal_entry; /* for g_autoptr() */
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(journal_entry, journal_entry_free)
 
+/* How often entries were settled. Who reads records in a transaction and asks the index beside it
+ * has both of one moment if this number is the same before the transaction and at the end. */
+uint64_t journal_settled(struct journal *journal);
+
 struct journal_counts {
     unsigned waiting;   /* entries that the server has not yet done */
     unsigned marked;    /* hidden, \Deleted, and not to be expunged by UID */

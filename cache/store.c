@@ -24,6 +24,7 @@ static const enum table META_TABLES[] = {
     TABLE_SIZE,
     TABLE_TWIN,
     TABLE_IDENTITY,
+    TABLE_DEPARTED,
 };
 static const enum table CONTENT_TABLES[] = {
     TABLE_ENV, TABLE_SECTION, TABLE_SEGMENT, TABLE_USE, TABLE_BLOCK,

@@ -36,5 +36,6 @@ enum table {
     /* meta */
     TABLE_TWIN = 26,     /* size, INTERNALDATE, object -> messages slot, SHA-256 of the header */
     TABLE_IDENTITY = 27, /* object -> size, INTERNALDATE */
+    TABLE_DEPARTED = 28, /* messages slot, UID -> message that went and is on its way elsewhere */
     TABLE_END
 };

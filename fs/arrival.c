@@ -39,10 +39,15 @@ bool arrival_waits_for_ghost(uint64_t face)
 
 /* ---- the message ---- */
 
-static bool message_at(struct place *place, uint32_t uid)
+static bool message_set(struct place *place, uint32_t uid)
 {
     place->node = (struct node){place->mailbox.messages, uid, NODE_PART_MESSAGE};
-    return place->mailbox.messages != 0 &&
+    return place->mailbox.messages != 0;
+}
+
+static bool message_at(struct place *place, uint32_t uid)
+{
+    return message_set(place, uid) &&
            cache_message_get(place->txn, place->mailbox.messages, uid, &place->message) == CACHE_OK;
 }
 
@@ -56,7 +61,8 @@ static bool message_at_origin(struct place *place, const struct journal_address 
         error = cache_mailbox_by_wire(place->txn, wire, &place->mailbox);
     }
     return error == CACHE_OK && place->mailbox.uidvalidity == origin->uidvalidity &&
-           message_at(place, origin->uid);
+           message_set(place, origin->uid) &&
+           place_message(place, place->mailbox.messages, origin->uid) == CACHE_OK;
 }
 
 bool arrival_place(const struct place *mailbox, const struct journal_entry *entry,
@@ -130,7 +136,8 @@ static int entry_node(const struct mounted *mounted, const struct place *mailbox
 {
     struct place message;
     const struct journal_entry *entry = asked->entry;
-    if (arrival_place(mailbox, entry, &message)) {
+    bool found = arrival_place(mailbox, entry, &message);
+    if (found && (!message.departed || need->round > 0)) {
         *node = message.node;
         node->part = asked->part;
         bool absent = (asked->part == NODE_PART_DIRECTORY && entry->kind == JOURNAL_COPY) ||

@@ -316,6 +316,15 @@ static bool list_listed_control(struct listing *listing)
     return !shown || listing->offset >= 3 || put(listing, ".mailmount", &child, 3);
 }
 
+uint64_t tree_settled(const struct mounted *mounted)
+{
+    uint64_t settled = 0;
+    for (unsigned i = 0; i < mounted->count; i++)
+        if (mounted->accounts[i].journal != NULL)
+            settled += journal_settled(mounted->accounts[i].journal);
+    return settled;
+}
+
 int tree_list(const struct mounted *mounted, uint64_t inode, uint64_t offset, bool attributes,
               tree_emit emit, void *data)
 {

@@ -14,6 +14,8 @@
 
 #define CONTROL_NAME ".mailmount"
 #define HEADERS_NAME "headers.txt"
+/* What is not found is looked for again where a change was settled meanwhile; so often at most. */
+#define LOOKUP_TRIES_MAX 5
 
 struct finding {
     const struct mounted *mounted;
@@ -240,8 +242,8 @@ static int lookup_part(struct finding *finding)
     return ENOENT;
 }
 
-int tree_lookup(const struct mounted *mounted, uint64_t parent, const char *name,
-                struct tree_attr *attr, bool *lasting, struct need *need)
+static int lookup(const struct mounted *mounted, uint64_t parent, const char *name,
+                  struct tree_attr *attr, bool *lasting, struct need *need)
 {
     static int (*const LOOKUP[PLACE_KINDS])(struct finding *) = {
         [PLACE_ROOT] = lookup_root,       [PLACE_ACCOUNT] = lookup_mailbox,
@@ -266,4 +268,19 @@ int tree_lookup(const struct mounted *mounted, uint64_t parent, const char *name
             return error;
     }
     return found(&finding, attr);
+}
+
+int tree_lookup(const struct mounted *mounted, uint64_t parent, const char *name,
+                struct tree_attr *attr, bool *lasting, struct need *need)
+{
+    uint64_t settled = tree_settled(mounted);
+    int error = lookup(mounted, parent, name, attr, lasting, need);
+    for (unsigned tries = 1; error == ENOENT && tries < LOOKUP_TRIES_MAX; tries++) {
+        uint64_t now = tree_settled(mounted);
+        if (now == settled)
+            break;
+        settled = now;
+        error = lookup(mounted, parent, name, attr, lasting, need);
+    }
+    return error;
 }

@@ -257,6 +257,9 @@ static void op_opendir(fuse_req_t fuse, fuse_ino_t inode, struct fuse_file_info 
     request_start(&request);
 }
 
+/* A page is listed again where a change was settled meanwhile; so often at most. */
+#define LIST_TRIES_MAX 20
+
 struct page {
     fuse_req_t fuse;
     char *bytes;
@@ -292,7 +295,14 @@ static void read_directory(fuse_req_t fuse, fuse_ino_t inode, size_t size, off_t
 {
     g_autofree char *bytes = g_malloc(size);
     struct page page = {.fuse = fuse, .bytes = bytes, .size = size, .attributes = attributes};
-    int error = tree_list(mounted, inode, (uint64_t)offset, attributes, page_put, &page);
+    uint64_t settled;
+    int error;
+    unsigned tries = 0;
+    do {
+        settled = tree_settled(mounted);
+        page.length = 0;
+        error = tree_list(mounted, inode, (uint64_t)offset, attributes, page_put, &page);
+    } while (tree_settled(mounted) != settled && ++tries < LIST_TRIES_MAX);
     if (error != 0)
         fuse_reply_err(fuse, error);
     else

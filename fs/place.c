@@ -183,11 +183,19 @@ static int find_part(struct place *place)
     return ESTALE;
 }
 
+int place_message(struct place *place, uint32_t messages, uint32_t uid)
+{
+    int error = cache_message_get(place->txn, messages, uid, &place->message);
+    place->departed = error == CACHE_NOT_FOUND;
+    return place->departed ? cache_message_departed(place->txn, messages, uid, &place->message)
+                           : error;
+}
+
 static int find_message(struct place *place)
 {
     int error = cache_mailbox_of_messages(place->txn, place->node.slot, &place->mailbox);
     if (error == CACHE_OK)
-        error = cache_message_get(place->txn, place->node.slot, place->node.uid, &place->message);
+        error = place_message(place, place->node.slot, place->node.uid);
     if (error != CACHE_OK)
         return errno_of_record(error);
     place->part = (struct cache_part){.name = "", .section = "", .type = "", .charset = ""};

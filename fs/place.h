@@ -87,6 +87,8 @@ struct place {
     struct cache_txn *txn;           /* over the account's metadata; NULL as above */
     struct cache_mailbox mailbox;    /* MAILBOX: itself; of a message: where it lies */
     struct cache_message message;    /* MESSAGE and below */
+    bool departed;                   /* MESSAGE and below: it has left this mailbox, and the
+                                        server is not known to have it where it goes */
     bool view;                       /* MESSAGE: seen under its second inode number */
     struct cache_part part;          /* PARTS, HEADERS, PART below the top: the node's record */
 };
@@ -94,6 +96,9 @@ struct place {
 /* Resolves an inode number. ESTALE: what it named is not there any more. EIO: the cache fails. */
 int place_find(const struct mounted *mounted, uint64_t inode, struct place *place);
 void place_end(struct place *place);
+/* Reads the record of a message into a place that has a transaction, also of one that left its
+ * mailbox and is on its way. A cache_error. */
+int place_message(struct place *place, uint32_t messages, uint32_t uid);
 typedef struct place place; /* for g_auto() */
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(place, place_end)
 

@@ -42,6 +42,9 @@ struct tree_entry {
     const struct tree_attr *attr;
 };
 typedef bool (*tree_emit)(const struct tree_entry *entry, void *data);
+/* Changes with each settled change of mail. A listing is of one moment if this is the same before
+ * it and after it; else a message that was settled meanwhile may be missing in it. */
+uint64_t tree_settled(const struct mounted *mounted);
 /* Emits a directory's entries from `offset` on (0: from the start). Never waits. */
 int tree_list(const struct mounted *mounted, uint64_t inode, uint64_t offset, bool attributes,
               tree_emit emit, void *data);

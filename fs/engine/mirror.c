@@ -30,7 +30,8 @@ struct change {
 
 struct mirror {
     struct engine *engine;
-    uint32_t folder, messages;
+    uint32_t folder, messages, uidvalidity;
+    char *wire;
     bool outgoing; /* \Sent or \Drafts */
     bool quiet, whole;
     uint64_t changed;  /* changes that were none before */
@@ -53,6 +54,8 @@ struct mirror *mirror_new(struct engine *engine, uint32_t folder, uint32_t uidva
     mirror->engine = engine;
     mirror->folder = folder;
     mirror->messages = mailbox.messages;
+    mirror->uidvalidity = uidvalidity;
+    mirror->wire = g_strdup(mailbox.wire);
     mirror->outgoing = (mailbox.flags & (CACHE_MAILBOX_SENT | CACHE_MAILBOX_DRAFTS)) != 0;
     mirror->quiet = (mailbox.flags & CACHE_MAILBOX_COMPLETE) == 0;
     mirror->newest = INT64_MIN;
@@ -72,6 +75,7 @@ void mirror_free(struct mirror *mirror)
     }
     g_array_unref(mirror->changes);
     g_byte_array_unref(mirror->bytes);
+    g_free(mirror->wire);
     g_free(mirror);
 }
 
@@ -315,12 +319,14 @@ static int change_set_flags(struct mirror *mirror, struct cache_txn *txn, struct
 
 static int change_remove(struct mirror *mirror, struct cache_txn *txn, struct change *change)
 {
-    struct cache_message message;
-    if (cache_message_get(txn, mirror->messages, change->message.uid, &message) == CACHE_OK) {
+    struct cache_message message = {.uid = change->message.uid};
+    if (cache_message_get(txn, mirror->messages, message.uid, &message) == CACHE_OK) {
         change->name = mirror_text(mirror, message.name, strlen(message.name));
         change->object = message.object;
     }
-    int rc = cache_message_remove(txn, mirror->messages, change->message.uid);
+    bool moves = push_places(mirror->engine, mirror->wire, mirror->uidvalidity, message.uid);
+    int rc = moves ? cache_message_depart(txn, mirror->messages, message.uid)
+                   : cache_message_remove(txn, mirror->messages, message.uid);
     change->done = rc == CACHE_OK && change->name != 0;
     return rc == CACHE_NOT_FOUND ? CACHE_OK : rc;
 }

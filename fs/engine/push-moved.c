@@ -19,6 +19,19 @@ bool push_box(struct engine *engine, const char *wire, struct push_box *box)
     return true;
 }
 
+bool push_is_listing(const struct engine *engine, uint32_t folder)
+{
+    GHashTableIter each;
+    gpointer value;
+    g_hash_table_iter_init(&each, engine->jobs);
+    while (g_hash_table_iter_next(&each, NULL, &value)) {
+        const struct job *job = value;
+        if (job->class == &SYNC_CLASS && job->folder == folder && job->state == JOB_RUNNING)
+            return true;
+    }
+    return false;
+}
+
 /* ---- objects --------------------------------------------------------------------------------- */
 
 static uint64_t moved_key(uint32_t messages, uint32_t uid)
@@ -125,6 +138,84 @@ void push_remove_records(struct engine *engine, const GPtrArray *entries)
     if (mirror != NULL)
         mirror_flush(mirror);
     mirror_free(mirror);
+}
+
+/* ---- on their way ---------------------------------------------------------------------------- */
+
+bool push_places(struct engine *engine, const char *wire, uint32_t uidvalidity, uint32_t uid)
+{
+    const struct journal_address address = {wire, uidvalidity, uid};
+    if (engine->journal == NULL)
+        return false;
+    g_autoptr(journal_entry) entry = journal_placing(engine->journal, &address, 0);
+    return entry != NULL;
+}
+
+/* The mailbox may have another name by now. */
+static uint32_t departed_slot(struct engine *engine, const struct journal_address *origin)
+{
+    struct push_box box;
+    bool same = origin->uid != 0 && push_box(engine, origin->mailbox, &box) &&
+                box.uidvalidity == origin->uidvalidity;
+    return same ? box.messages : 0;
+}
+
+struct departed {
+    uint32_t messages, uid;
+};
+
+static bool departed_is_there(struct engine *engine, const struct departed *departed)
+{
+    g_autoptr(cache_txn) txn = cache_txn_read(engine->cache);
+    struct cache_message message;
+    return cache_message_departed(txn, departed->messages, departed->uid, &message) !=
+           CACHE_NOT_FOUND;
+}
+
+static void departed_forget(struct engine *engine, const GArray *departed)
+{
+    if (departed->len == 0)
+        return;
+    struct cache_txn *txn = cache_txn_write(engine->cache);
+    for (guint i = 0; i < departed->len; i++) {
+        const struct departed *one = &g_array_index(departed, struct departed, i);
+        cache_message_forget(txn, one->messages, one->uid);
+    }
+    cache_txn_commit(txn);
+}
+
+void push_forget_departed(struct engine *engine, const GPtrArray *entries)
+{
+    g_autoptr(GArray) gone = g_array_new(FALSE, FALSE, sizeof(struct departed));
+    for (guint i = 0; i < entries->len; i++) {
+        const struct journal_entry *entry = entries->pdata[i];
+        const struct journal_address *origin = &entry->origin;
+        const struct departed one = {departed_slot(engine, origin), origin->uid};
+        if (one.messages != 0 && departed_is_there(engine, &one) &&
+            !push_places(engine, origin->mailbox, origin->uidvalidity, origin->uid))
+            g_array_append_val(gone, one);
+    }
+    departed_forget(engine, gone);
+}
+
+static bool departed_is_placed(struct engine *engine, struct cache_txn *txn,
+                               const struct departed *one)
+{
+    struct cache_mailbox mailbox;
+    return cache_mailbox_of_messages(txn, one->messages, &mailbox) == CACHE_OK &&
+           push_places(engine, mailbox.wire, mailbox.uidvalidity, one->uid);
+}
+
+void push_check_departed(struct engine *engine)
+{
+    g_autoptr(GArray) gone = g_array_new(FALSE, FALSE, sizeof(struct departed));
+    struct departed one = {0, 0};
+    struct cache_txn *txn = cache_txn_read(engine->cache);
+    while (cache_departed_next(txn, &one.messages, &one.uid))
+        if (!departed_is_placed(engine, txn, &one))
+            g_array_append_val(gone, one);
+    cache_txn_end(txn);
+    departed_forget(engine, gone);
 }
 
 /* ---- marked for good ------------------------------------------------------------------------- */

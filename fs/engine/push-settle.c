@@ -19,6 +19,7 @@ struct push_placed {
     unsigned rounds;
     gint64 due_us;
     bool asking;
+    bool early; /* a list was on its way already, which may be of before */
 };
 
 /* ---- memory of entries ----------------------------------------------------------------------- */
@@ -165,6 +166,8 @@ void push_settle(struct engine *engine, GPtrArray *taken)
     for (guint i = 0; i < entries->len; i++)
         push_tell(engine, entries->pdata[i], ENGINE_OK, "");
     push_tell_dropped(engine, dropped, ENGINE_GONE, "where the message lies now is not known");
+    push_forget_departed(engine, entries);
+    push_forget_departed(engine, dropped);
     engine->push->wanted = true; /* what waited for these */
     engine->push->losses = 0;
     pushed_check(engine);
@@ -212,6 +215,8 @@ void push_refuse(struct engine *engine, GPtrArray *taken, enum engine_error erro
     for (guint i = 0; i < entries->len; i++)
         push_tell(engine, entries->pdata[i], error, words);
     push_tell_dropped(engine, dropped, error, words);
+    push_forget_departed(engine, entries);
+    push_forget_departed(engine, dropped);
     engine->push->wanted = true;
     engine->push->losses = 0;
     if (hierarchy)
@@ -319,7 +324,7 @@ static const char *placed_target(struct engine *engine, const struct journal_ent
         return NULL; /* it has another name soon, which waits for this one */
     if (hierarchy)
         return known ? NULL : "";
-    return known && box.listed ? entry->target : NULL;
+    return known && (box.listed || push_is_listing(engine, box.folder)) ? entry->target : NULL;
 }
 
 void push_place(struct engine *engine, GPtrArray *entries)
@@ -342,6 +347,7 @@ void push_load_placed(struct engine *engine)
 {
     uint64_t at = 0;
     struct journal_entry *entry;
+    push_check_departed(engine);
     while ((entry = journal_next(engine->journal, at)) != NULL) {
         at = entry->id;
         if (entry->step != JOURNAL_PLACED) {
@@ -366,6 +372,8 @@ static bool placed_is_listed(struct engine *engine, const struct push_placed *pl
     for (guint i = 0; i < placed->entries->len; i++) {
         const struct journal_entry *entry = placed->entries->pdata[i];
         struct cache_message message;
+        if (entry->target_uid == 0 && placed->early)
+            return false;
         if (entry->target_uid != 0 && entry->target_uidvalidity == box.uidvalidity &&
             cache_message_get(txn, box.messages, entry->target_uid, &message) == CACHE_NOT_FOUND)
             return false;
@@ -411,7 +419,9 @@ static void placed_ask(struct engine *engine, struct push_placed *placed)
     struct push_box box = {0};
     struct engine_wish list = {.want = ENGINE_FOLDERS};
     if (placed->target[0] != '\0') {
-        if (!push_box(engine, placed->target, &box) || !box.listed) {
+        placed->early =
+            push_box(engine, placed->target, &box) && push_is_listing(engine, box.folder);
+        if (box.folder == 0 || (!box.listed && !placed->early)) {
             placed_finish(engine, placed);
             return;
         }

@@ -264,6 +264,8 @@ struct push_box {
 };
 /* The mailbox that the server calls `wire` now, as the cache has it; false: it has none. */
 bool push_box(struct engine *engine, const char *wire, struct push_box *box);
+/* Whether a mailbox's list is being brought up to date at this moment. */
+bool push_is_listing(const struct engine *engine, uint32_t folder);
 /* Notes which objects the messages of the batch have, while they have records. */
 void push_note_objects(struct engine *engine, const GPtrArray *entries);
 /* The messages are in the target by now: their records there get these objects. */
@@ -271,6 +273,13 @@ void push_move_objects(struct engine *engine, const struct push_box *box, const 
 /* The object for a new record, 0: a new one. */
 uint64_t push_moved_object(const struct engine *engine, uint32_t messages, uint32_t uid);
 void push_forget_objects(struct engine *engine, const GPtrArray *entries);
+/* Whether a message is on its way to where its list does not have it yet: when it leaves this one
+ * its record is kept apart (cache_message_depart()), so that it is shown all the while. */
+bool push_places(struct engine *engine, const char *wire, uint32_t uidvalidity, uint32_t uid);
+/* Drops such records of entries that are settled or refused, and of no other. */
+void push_forget_departed(struct engine *engine, const GPtrArray *entries);
+/* The same of all that no entry has to do with: at the start. */
+void push_check_departed(struct engine *engine);
 /* Removes the records of messages that the entries have taken away. */
 void push_remove_records(struct engine *engine, const GPtrArray *entries);
 /* A mailbox's list is true as of now: entries MARKED for good whose message is gone are settled. */

@@ -281,12 +281,48 @@ static void test_object_ids(void)
     scratch_teardown(&scratch);
 }
 
+/* A record that left its list stays readable apart, holds its object, and counts no more. */
+static void test_departed(void)
+{
+    struct cache_message message;
+    struct scratch scratch;
+    uint32_t messages = 0, uid = 0;
+
+    scratch_setup(&scratch);
+    fill(&scratch, 1, 1, 3);
+    struct cache_txn *txn = cache_txn_write(scratch.cache);
+    g_assert_cmpint(cache_message_depart(txn, 1, 2), ==, CACHE_OK);
+    g_assert_cmpint(cache_message_depart(txn, 1, 2), ==, CACHE_NOT_FOUND);
+    g_assert_cmpint(cache_txn_commit(txn), ==, CACHE_OK);
+    txn = cache_txn_read(scratch.cache);
+    g_assert_cmpuint(cache_message_count(txn, 1), ==, 2);
+    g_assert_cmpuint(walk_count(txn, 1), ==, 2);
+    g_assert_cmpint(cache_message_get(txn, 1, 2, &message), ==, CACHE_NOT_FOUND);
+    g_assert_cmpint(cache_message_departed(txn, 1, 1, &message), ==, CACHE_NOT_FOUND);
+    g_assert_cmpint(cache_message_departed(txn, 1, 2, &message), ==, CACHE_OK);
+    check(&message, 2);
+    g_assert_cmpuint(cache_object_messages(txn, message.object), ==, 1);
+    uint64_t object = message.object;
+    g_assert_true(cache_departed_next(txn, &messages, &uid));
+    g_assert_cmpuint(messages, ==, 1);
+    g_assert_cmpuint(uid, ==, 2);
+    g_assert_false(cache_departed_next(txn, &messages, &uid));
+    cache_txn_end(txn);
+    txn = cache_txn_write(scratch.cache);
+    g_assert_cmpint(cache_message_forget(txn, 1, 2), ==, CACHE_OK);
+    g_assert_cmpint(cache_message_forget(txn, 1, 2), ==, CACHE_NOT_FOUND);
+    g_assert_cmpuint(cache_object_messages(txn, object), ==, 0);
+    g_assert_cmpint(cache_txn_commit(txn), ==, CACHE_OK);
+    scratch_teardown(&scratch);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/message/order", test_order);
     g_test_add_func("/message/walks", test_walks);
     g_test_add_func("/message/changing-walk", test_changing_walk);
+    g_test_add_func("/message/departed", test_departed);
     g_test_add_func("/message/refused", test_refused);
     g_test_add_func("/object/references", test_references);
     g_test_add_func("/object/collect-some", test_collect_some);

@@ -426,6 +426,30 @@ static void test_mv(struct fixture *f, const void *unused)
     g_assert_cmpuint(attr.inode, ==, moved);
 }
 
+/* It has left the list of where it was, and is not in the other yet. */
+static void test_mv_on_its_way(struct fixture *f, const void *unused)
+{
+    uint64_t one = look(f, dir(f->inbox), ONE ".eml"), settled = tree_settled(&f->mounted);
+    g_assert_cmpint(mv(f, f->inbox, ONE ".eml", f->archive, ONE ".eml"), ==, 0);
+    g_assert_cmpint(mv(f, f->inbox, ONE, f->archive, ONE), ==, 0);
+    {
+        g_autoptr(cache_txn) txn = cache_txn_write(f->mine[0].cache);
+        g_assert_cmpint(cache_message_depart(txn, f->messages, 1), ==, CACHE_OK);
+        g_assert_cmpint(cache_txn_commit(g_steal_pointer(&txn)), ==, CACHE_OK);
+    }
+    assert_lists(f, f->archive, ONE ".eml|" ONE "/");
+    assert_lists(f, f->inbox, TWO ".eml|" TWO "/|" THREE ".eml|" THREE "/");
+    struct tree_attr attr;
+    struct need need = {0};
+    g_assert_cmpint(tree_attr(&f->mounted, one, false, &attr, &need), ==, 0);
+    g_assert_cmpuint(attr.inode, ==, one);
+    put_message(f, f->archived, 77, "2026-11-20 A - One [77]");
+    g_assert_cmpuint(tree_settled(&f->mounted), ==, settled);
+    settle(f, 8, 77, ENGINE_OK);
+    g_assert_cmpuint(tree_settled(&f->mounted), !=, settled);
+    assert_lists(f, f->archive, "2026-11-20 A - One [77].eml|2026-11-20 A - One [77]/");
+}
+
 static void test_mv_back(struct fixture *f, const void *unused)
 {
     g_assert_cmpint(mv(f, f->inbox, ONE ".eml", f->archive, ONE ".eml"), ==, 0);
@@ -731,6 +755,7 @@ int main(int argc, char **argv)
     ADD("refused", test_refused);
     ADD("rights", test_rights);
     ADD("mv", test_mv);
+    ADD("mv-on-its-way", test_mv_on_its_way);
     ADD("mv-back", test_mv_back);
     ADD("mv-all", test_mv_all);
     ADD("mv-over", test_mv_over);

@@ -158,6 +158,40 @@ static void test_move_gone(struct fixture *fixture, gconstpointer data)
     g_assert_cmpint(g_atomic_int_get(&fixture->refused), ==, 1);
 }
 
+static int departed(struct fixture *fixture, uint32_t uid)
+{
+    uint32_t messages = fixture_mailbox(fixture, "INBOX").messages;
+    g_autoptr(cache_txn) txn = cache_txn_read(fixture->cache);
+    struct cache_message message;
+    int rc = cache_message_departed(txn, messages, uid, &message);
+    if (rc == CACHE_OK)
+        g_assert_true(strstr(message.name, "[2]") != NULL);
+    return rc;
+}
+
+/* The list that it leaves is told of it before it is in the other: what is shown of it stays until
+ * the change is settled, and no longer. */
+static void test_move_on_its_way(struct fixture *fixture, gconstpointer data)
+{
+    start_listed(fixture, 3);
+    uint64_t id = add_move(fixture, JOURNAL_MOVE, 2);
+    g_mutex_lock(&fixture->imapd->lock);
+    imapd_remove(fixture_inbox(fixture), 1);
+    imapd_remove(fixture_inbox(fixture), 2);
+    g_mutex_unlock(&fixture->imapd->lock);
+    fixture_pass(2);
+    g_assert_cmpint(fixture_list(fixture, "INBOX"), ==, ENGINE_OK);
+    g_assert_cmpuint(fixture_object(fixture, "INBOX", 2), ==, 0);
+    g_assert_cmpuint(fixture_mailbox(fixture, "INBOX").count, ==, 1);
+    g_assert_cmpint(departed(fixture, 2), ==, CACHE_OK);
+    g_assert_cmpint(departed(fixture, 1), ==, CACHE_NOT_FOUND); /* nobody moves that one */
+    fixture_stop(fixture); /* and it is kept as long as the entry is */
+    fixture_start(fixture);
+    fixture_pushed(fixture, id); /* one way or the other */
+    while (departed(fixture, 2) != CACHE_NOT_FOUND)
+        g_usleep(1000);
+}
+
 static void test_move_no_target(struct fixture *fixture, gconstpointer data)
 {
     start_listed(fixture, 2);
@@ -829,6 +863,7 @@ int main(int argc, char **argv)
     ADD("/engine/push/move-many", test_move_many);
     ADD("/engine/push/move-gathered", test_move_gathered);
     ADD("/engine/push/move-gone", test_move_gone);
+    ADD("/engine/push/move-on-its-way", test_move_on_its_way);
     ADD("/engine/push/move-no-target", test_move_no_target);
     ADD("/engine/push/refusals", test_refusals);
     ADD("/engine/push/move-renumbered", test_move_renumbered);

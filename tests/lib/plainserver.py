@@ -42,6 +42,7 @@ class Fault:
     answer: Optional[str] = None  # "NO [CODE] text", and it is not executed
     drop: Optional[str] = None    # "before" it is executed, once "executed", once "answered"
     delay: float = 0
+    hold: Optional[threading.Event] = None  # nothing is done or said before it is set
     silent: bool = False          # executed and never answered
     nth: int = 1
     times: Optional[int] = None   # None: always

@@ -135,6 +135,9 @@ class Session(Messages):
         fault = self.server.met(shown)
         if fault and fault.delay:
             self.server.stopping.wait(fault.delay)
+        while fault and fault.hold and not fault.hold.wait(0.01):
+            if self.server.stopping.is_set():
+                raise Drop
         if fault and fault.drop == "before":
             raise Drop
         answer = fault.answer if fault and fault.answer else self.execute(tag, verb, words[1:])

@@ -5,6 +5,7 @@ import os
 import re
 import signal
 import subprocess
+import threading
 
 import pytest
 
@@ -420,6 +421,48 @@ def test_view_parts(account):
     mine.sync()
     server = mine.on_server()
     assert server["Trash"] == [1] and server["B"] == [2]
+
+
+# ---- while the server does it
+
+@pytest.mark.parametrize("omit", [(), ("COPYUID",)], ids=["copyuid", "no-copyuid"])
+def test_mv_is_never_in_neither_folder(mounts, usual_plain, user, omit):
+    """The server tells that the messages went, and then takes its time with the other folder's
+    list: they are listed there all the while."""
+    mine = Account(usual_plain, user, mounts)
+    usual_plain.omit = set(omit)
+    assert mine.names("B/C") == [] and mine.messages("B") == []
+    names = mine.messages("A")
+    assert len(names) == 4
+
+    def watched():  # by a connection that hears what another does
+        return {n for n, line in usual_plain.log if line == "IDLE"}
+    assert wait_for(lambda: mine.names("B/C") == [] and mine.messages("A") and len(watched()) > 1)
+    opened = os.open(mine.path / "B", os.O_RDONLY | os.O_DIRECTORY)
+    released = threading.Event()
+
+    def shown():  # as it is held open: nothing waits for a list
+        found = sorted(n for n in os.listdir(opened) if n.endswith("].eml"))
+        assert len(found) == 4, found
+        return found
+    try:
+        usual_plain.fault(r"^(SELECT|EXAMINE) \"?B\b", hold=released)
+        ok("mv", *(mine.path / "A" / name for name in names), mine.path / "B/")
+        assert shown() == names
+        assert wait_for(lambda: shown() and usual_plain.sent("^UID MOVE") and
+                        usual_plain.sent(r"^(SELECT|EXAMINE) \"?B\b.*"))
+        if not omit:  # else it looks into the folder, to know where they are
+            assert wait_for(lambda: shown() and "changes to be sent: 0" in mine.status())
+        for _ in range(50):
+            assert shown() == names
+        released.set()
+        mine.sync()
+        shown()
+    finally:
+        released.set()
+        os.close(opened)
+    assert len(mine.messages("B")) == 4 and mine.messages("A") == []
+    assert mine.on_server()["B"] == [1, 2, 3, 4]
 
 
 # ---- what the server says of a mailbox at once
