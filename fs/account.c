@@ -1,5 +1,7 @@
 #include "fs/account.h"
 
+#include <string.h>
+
 bool account_needs_password(const struct account *account)
 {
     static const char *const OTHERWISE[] = {"external", "gssapi", "gs2-krb5", NULL};
@@ -16,6 +18,13 @@ bool account_prefers_ticket(const struct account *account)
     return (account->auth == NULL || g_str_equal(account->auth, "auto")) &&
            account->token_command == NULL && account->tls_cert == NULL &&
            account->tunnel_command == NULL;
+}
+
+void account_wipe(char *text)
+{
+    if (text != NULL)
+        explicit_bzero(text, strlen(text));
+    g_free(text);
 }
 
 void account_free(struct account *account)
@@ -38,7 +47,7 @@ void account_free(struct account *account)
     g_free(account->tls_key);
     g_free(account->mountpoint);
     g_free(account->tunnel_command);
-    g_free(account->proxy);
+    account_wipe(account->proxy);
     g_free(account->cache_dir);
     g_free(account->state_dir);
     g_free(account->trash);

@@ -60,6 +60,8 @@ struct account {
     mode_t umask; /* 077 */
 };
 
+/* Overwrites and frees what may hold a password (account.proxy); NULL is fine. */
+void account_wipe(char *text);
 /* Whether it signs in by a Kerberos ticket where one will do, and by a password else. */
 bool account_prefers_ticket(const struct account *account);
 /* Whether it signs in by a password (or token) rather than by certificate or Kerberos ticket. */

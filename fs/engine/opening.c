@@ -89,7 +89,7 @@ static void account_copy(struct account *to, const struct account *from)
 static void account_drop(struct account *account)
 {
     for (size_t i = 0; i < G_N_ELEMENTS(ACCOUNT_STRINGS); i++)
-        g_free(*account_string(account, i));
+        account_wipe(*account_string(account, i));
 }
 
 /* ---- opening --------------------------------------------------------------------------------- */
