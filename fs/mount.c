@@ -57,8 +57,8 @@ static void on_message_removed(uint32_t folder, uint32_t messages, uint32_t uid,
     news_removed(data, folder, messages, uid, name, object);
     uint64_t parent = node_inode((struct node){.slot = folder});
     g_autofree char *eml = g_strconcat(name, ".eml", NULL);
-    notify_entry(parent, eml);
-    notify_entry(parent, name);
+    notify_gone(parent, eml, node_inode((struct node){messages, uid, NODE_PART_MESSAGE}));
+    notify_gone(parent, name, node_inode((struct node){messages, uid, NODE_PART_DIRECTORY}));
 }
 
 static void on_message_changed(uint32_t folder, uint32_t messages, uint32_t uid, const char *name,

@@ -22,6 +22,9 @@ static GThread *thread;
 static struct fuse_session *session;
 static struct notice last; /* its address ends the thread */
 static struct notice mark; /* its address says that somebody waits */
+static struct notice more; /* its address says that there is something in `late` */
+static GMutex late_lock;
+static GHashTable *late; /* inodes whose attributes are to be told; NULL: none */
 static GMutex marks_lock;
 static GCond marks_changed;
 static guint64 marks_put, marks_met; /* under the lock */
@@ -29,7 +32,7 @@ static guint64 marks_put, marks_met; /* under the lock */
 static void notice_free(void *data)
 {
     struct notice *notice = data;
-    if (notice == &last || notice == &mark)
+    if (notice == &last || notice == &mark || notice == &more)
         return;
     g_free(notice->name);
     g_free(notice);
@@ -43,6 +46,34 @@ static void mark_met(void)
     g_mutex_unlock(&marks_lock);
 }
 
+/* Tells at the end of the queue that there is more, when the first comes. */
+static void late_put(GAsyncQueue *to, uint64_t inode)
+{
+    g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&late_lock);
+    if (late == NULL) {
+        late = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL);
+        g_async_queue_push(to, &more);
+    }
+    g_hash_table_add(late, g_memdup2(&inode, sizeof(inode)));
+}
+
+static GHashTable *late_take(void)
+{
+    g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&late_lock);
+    return g_steal_pointer(&late);
+}
+
+static void late_tell(void)
+{
+    g_autoptr(GHashTable) inodes = late_take();
+    GHashTableIter iter;
+    gpointer inode;
+
+    g_hash_table_iter_init(&iter, inodes);
+    while (g_hash_table_iter_next(&iter, &inode, NULL))
+        fuse_lowlevel_notify_inval_inode(session, *(const uint64_t *)inode, -1, 0);
+}
+
 static void *run(void *data)
 {
     GAsyncQueue *from = data;
@@ -53,6 +84,10 @@ static void *run(void *data)
             return NULL;
         if (notice == &mark) {
             mark_met();
+            continue;
+        }
+        if (notice == &more) {
+            late_tell();
             continue;
         }
         if (idle && notice->name != NULL) /* a size that proved wrong does not wait */
@@ -75,12 +110,13 @@ void notify_start(struct fuse_session *of)
     g_atomic_pointer_set(&queue, notices);
 }
 
-static void put(uint64_t inode, const char *name, bool attributes)
+static bool is_full(GAsyncQueue *to)
 {
-    GAsyncQueue *to = g_atomic_pointer_get(&queue);
-    bool droppable = name != NULL || attributes;
-    if (to == NULL || (droppable && g_async_queue_length(to) > QUEUE_MAX))
-        return;
+    return g_async_queue_length(to) > QUEUE_MAX;
+}
+
+static void put(GAsyncQueue *to, uint64_t inode, const char *name, bool attributes)
+{
     struct notice *notice = g_new(struct notice, 1);
     *notice = (struct notice){.inode = inode, .name = g_strdup(name), .attributes = attributes};
     g_async_queue_push(to, notice);
@@ -88,12 +124,18 @@ static void put(uint64_t inode, const char *name, bool attributes)
 
 void notify_inode(uint64_t inode)
 {
-    put(inode, NULL, false);
+    GAsyncQueue *to = g_atomic_pointer_get(&queue);
+    if (to != NULL)
+        put(to, inode, NULL, false);
 }
 
 void notify_attributes(uint64_t inode)
 {
-    put(inode, NULL, true);
+    GAsyncQueue *to = g_atomic_pointer_get(&queue);
+    if (to != NULL && is_full(to))
+        late_put(to, inode);
+    else if (to != NULL)
+        put(to, inode, NULL, true);
 }
 
 void notify_attributes_now(uint64_t inode)
@@ -102,9 +144,19 @@ void notify_attributes_now(uint64_t inode)
         fuse_lowlevel_notify_inval_inode(session, inode, -1, 0);
 }
 
-void notify_entry(uint64_t parent, const char *name)
+bool notify_entry(uint64_t parent, const char *name)
 {
-    put(parent, name, false);
+    GAsyncQueue *to = g_atomic_pointer_get(&queue);
+    if (to == NULL || is_full(to))
+        return false;
+    put(to, parent, name, false);
+    return true;
+}
+
+void notify_gone(uint64_t parent, const char *name, uint64_t inode)
+{
+    if (!notify_entry(parent, name))
+        notify_attributes(inode);
 }
 
 bool notify_wait(int64_t wait_us)
@@ -129,4 +181,5 @@ void notify_stop(void)
     g_async_queue_push_front(queue, &last);
     g_thread_join(g_steal_pointer(&thread));
     g_clear_pointer(&queue, g_async_queue_unref);
+    g_clear_pointer(&late, g_hash_table_unref);
 }

@@ -8,11 +8,14 @@
 
 struct fuse_session;
 void notify_start(struct fuse_session *session);
-/* Any thread; returns at once. Past 10,000 waiting notices entries are dropped: listings stay right
- * by their directory's mtime. */
+/* Any thread; returns at once. Past 10,000 waiting notices attributes come last, each once. */
 void notify_inode(uint64_t inode);      /* its attributes and its bytes */
 void notify_attributes(uint64_t inode); /* its attributes */
-void notify_entry(uint64_t parent, const char *name);
+/* False: too many wait, and this one is left out. */
+bool notify_entry(uint64_t parent, const char *name);
+/* That a name is gone, with the inode that it had. Where too many wait, the kernel is to ask for the
+ * inode's attributes anew, and hears then that it is gone: names are long, and inodes are not. */
+void notify_gone(uint64_t parent, const char *name, uint64_t inode);
 /* The same before this returns, also from a handler: without bytes the kernel takes no lock for it.
  */
 void notify_attributes_now(uint64_t inode);

@@ -40,8 +40,9 @@ void notify_attributes(uint64_t inode)
 {
 }
 
-void notify_entry(uint64_t parent, const char *name)
+bool notify_entry(uint64_t parent, const char *name)
 {
+    return true;
 }
 
 bool notify_wait(int64_t wait_us)

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from lib import mail
+from lib import mail, scripted
 from lib.mount import wait_for
 from lib.others import Other
 from lib.trips import (MOST, TIERS, after_login, asked, change_ten,
@@ -169,3 +169,18 @@ def test_an_idle_mount_sleeps(live):
         time.sleep(2)
         return wakes() - before < 4
     assert wait_for(sleeps)
+
+
+def test_very_many_are_removed(mounts):
+    """More than wait to be told to the kernel, which keeps names for an hour: none is found."""
+    with scripted.Scripted({"INBOX": [letter(n) for n in range(12_000)]}) as server:
+        mount = mounts(port=server.port, tls="none", options=IDLE)
+        inbox = mount.path / "INBOX"
+        for name in os.listdir(inbox):
+            os.stat(inbox / name)
+        mailbox = server.mailboxes["INBOX"]
+        kept = os.listdir(inbox)
+        mailbox.messages = mailbox.messages[-1:]
+        assert wait_for(lambda: len(os.listdir(inbox)) == 2)
+        left = [name for name in kept if "number 11999" not in name]
+        assert wait_for(lambda: not any(os.path.lexists(inbox / name) for name in left))
