@@ -72,6 +72,15 @@ static void json_listings(const struct mounted *mounted, const struct mounted_ac
     json_close(out, ']');
 }
 
+static void json_flaws(const struct engine_status *status, GString *out)
+{
+    g_auto(GStrv) words = g_strsplit(status->flaws, " ", -1);
+    json_open(out, "flaws", '[');
+    for (char **word = words; *word != NULL; word++)
+        json_string(out, NULL, *word);
+    json_close(out, ']');
+}
+
 static void json_connection(const struct mounted_account *mine, const struct engine_status *status,
                             GString *out)
 {
@@ -80,6 +89,7 @@ static void json_connection(const struct mounted_account *mine, const struct eng
     gint64 wait_us = status->next_try_us - g_get_real_time();
 
     json_bool(out, "online", status->online);
+    json_bool(out, "connecting", status->connecting);
     if (!status->online && status->next_try_us != 0)
         json_number(out, "next_attempt_in", MAX(wait_us / G_USEC_PER_SEC, 0));
     else
@@ -87,6 +97,7 @@ static void json_connection(const struct mounted_account *mine, const struct eng
     json_string(out, "told_by", status->online ? LIVE[status->live] : NULL);
     json_string(out, "server", text_or_null(status->server));
     json_string(out, "last_error", text_or_null(status->last_error));
+    json_flaws(status, out);
     json_number(out, "connections", status->connections);
     json_number(out, "connections_most", mine->account->connections);
     json_number(out, "waiting", status->waiting);

@@ -113,6 +113,30 @@ static void status_mechanism(const struct engine_status *status, GString *text)
                                status->missed != NULL ? ", which is safer)" : "");
 }
 
+/* Of what the server was seen not to stand: words that are no extension's name. */
+static const struct {
+    const char *word, *meaning;
+} FLAWS[] = {
+    {"LIST-RETURN", "LIST with RETURN"},
+    {"LIST-INCOMPLETE", "LIST with RETURN (it leaves folders out)"},
+    {"PIPELINING", "more than one command at a time"},
+};
+
+static void status_flaws(const struct engine_status *status, GString *text)
+{
+    g_auto(GStrv) words = g_strsplit(status->flaws, " ", -1);
+    for (char **word = words; *word != NULL; word++) {
+        const char *meaning = *word;
+        for (size_t i = 0; i < G_N_ELEMENTS(FLAWS); i++)
+            if (g_str_equal(*word, FLAWS[i].word))
+                meaning = FLAWS[i].meaning;
+        g_string_append_printf(text, "%s%s", word == words ? "the server does not stand: " : ", ",
+                               meaning);
+    }
+    if (words[0] != NULL)
+        g_string_append_c(text, '\n');
+}
+
 static void status_account(const struct mounted *mounted, const struct mounted_account *mine,
                            GString *text)
 {
@@ -133,6 +157,7 @@ static void status_account(const struct mounted *mounted, const struct mounted_a
     if (status.server[0] != '\0')
         g_string_append_printf(text, "server: %s\n", status.server);
     status_mechanism(&status, text);
+    status_flaws(&status, text);
     if (status.last_error[0] != '\0')
         g_string_append_printf(text, "last error: %s\n", status.last_error);
     status_refusal(mounted, &status, text);

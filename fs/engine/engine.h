@@ -238,6 +238,8 @@ struct engine_status {
                              not asked again before ENGINE_CONNECT. "" if it does */
     unsigned connections, waiting; /* open connections; wishes not answered */
     uint64_t bytes_in, commands;
+    char flaws[128]; /* what the server was seen not to stand, words between blanks: extensions,
+                        "PIPELINING", "LIST-INCOMPLETE" (imap/imap.h); "" if nothing */
     uint64_t mailboxes_incomplete; /* EXISTS is above what FETCH gives (RFC 9738) */
     uint64_t refusals;             /* changes that the server refused since the start */
     /* the last of them, the newest first: what, and the server's words; "" if no more */

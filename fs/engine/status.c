@@ -12,8 +12,10 @@ void engine_publish(struct engine *engine)
         if (line->session != NULL)
             bytes += imap_session_bytes_in(line->session);
     }
+    g_autofree char *flaws = imap_flaws_write(imap_flaws_known(engine->pool.flaws));
     g_mutex_lock(&engine->lock);
     struct engine_status *status = &engine->status;
+    g_strlcpy(status->flaws, flaws, sizeof status->flaws);
     status->connecting = engine->pool.lines->len == 0 && engine->pool.openings->len > 0;
     status->online = !engine->pool.failing && engine->pool.attempt_us != 0 && !status->connecting;
     status->next_try_us = pool_next_try(engine);

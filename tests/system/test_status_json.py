@@ -34,10 +34,12 @@ def test_facts(dovecot_sample, mounts):
         "mailmount %s\n" % said["version"])
     account, = said["accounts"]
     assert set(account) == {
-        "account", "source", "online", "next_attempt_in", "told_by", "server", "last_error",
+        "account", "source", "online", "connecting", "flaws", "next_attempt_in", "told_by",
+        "server", "last_error",
         "connections", "connections_most", "waiting", "bytes_received", "commands", "sizes",
         "cache_bytes", "cache_bytes_most", "changes", "folders_incomplete", "listings", "prefetch"}
     assert account["account"] == told["account"] and account["source"] == told["source"]
+    assert account["connecting"] is False and account["flaws"] == []
     assert account["online"] is True and account["next_attempt_in"] is None
     assert account["told_by"] in ("poll", "idle", "notify")
     assert account["connections_most"] == 4 and 1 <= account["connections"] <= 4
