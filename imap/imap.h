@@ -125,6 +125,7 @@ struct imap_server {
     const char *proxy;   /* "auto": the environment's or the desktop's, but never for this machine;
                             "socks5://[USER:PASSWORD@]HOST:PORT", "http://..."; NULL, "none" */
     const char *scheme;  /* of the URI that "auto" asks for a proxy for; NULL: imap */
+    bool worked;         /* somebody has signed in there with this `tls`: no other is advised */
     bool no_compression; /* do not ask for COMPRESS=DEFLATE (RFC 4978) */
     struct imap_flaws *flaws;   /* of this server; a session takes a reference. NULL: none is known,
                                    none will be */

@@ -216,11 +216,12 @@ static bool first_line(struct opening *o)
             length = 0;
     }
     if (length == 0) {
-        bool tls = imap_stream_is_secure(o->session->stream) || o->server->tunnel;
+        bool sure =
+            imap_stream_is_secure(o->session->stream) || o->server->tunnel || o->server->worked;
         g_autofree char *where = place(o);
         if (g_error_matches(*o->error, IMAP_ERROR, IMAP_ERROR_TIMEOUT))
             g_prefix_error(o->error, "no greeting %s%s: ", where,
-                           tls ? "" : " (if that is a TLS port, use imaps://)");
+                           sure ? "" : " (if that is a TLS port, use imaps://)");
         return false;
     }
     g_clear_error(o->error);
@@ -291,10 +292,11 @@ static bool starttls(struct opening *o)
     if (!ask_capabilities(o))
         return false;
     if (!(session->capabilities.flags & IMAP_CAP_STARTTLS))
-        return imap_opening_fail(
-            o, IMAP_ERROR_TLS,
-            "%s offers no STARTTLS at port %u; use imaps:// if it has TLS at another port",
-            o->server->host, o->server->port);
+        return imap_opening_fail(o, IMAP_ERROR_TLS, "%s offers no STARTTLS at port %u%s",
+                                 o->server->host, o->server->port,
+                                 o->server->worked
+                                     ? ", though it did before"
+                                     : "; use imaps:// if it has TLS at another port");
     if (!imap_opening_command(o, "STARTTLS", &reply))
         return false;
     if (reply.condition != IMAP_COND_OK) {

@@ -225,7 +225,7 @@ enum engine_live {
 };
 #define ENGINE_REFUSED_SHOWN 10
 struct engine_status {
-    bool online;
+    bool online;        /* there is a connection */
     bool connecting;    /* not online, but an attempt is under way: it may wait for a password */
     gint64 next_try_us; /* wall clock of the next attempt to connect; 0: none is due, or one is
                            under way */

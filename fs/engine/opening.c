@@ -135,6 +135,7 @@ static struct imap_server server_of(const struct account *account,
         .key_file = account->tls_key,
         .timeout_s = account->timeout_s,
         .flaws = watch->flaws,
+        .worked = watch->worked,
         .tunnel = account->tunnel_command,
         .proxy = account->proxy,
         .transcript = watch->transcript ? opening_transcript : NULL,
@@ -183,8 +184,10 @@ bool opening_needs_secret(const GError *error)
 
 static void opening_try(struct opening *opening)
 {
-    const struct opening_watch watch = {
-        .transcript = opening->transcript, .before = opening->before, .flaws = opening->flaws};
+    const struct opening_watch watch = {.transcript = opening->transcript,
+                                        .before = opening->before,
+                                        .worked = opening->worked,
+                                        .flaws = opening->flaws};
 
     g_clear_error(&opening->error);
     opening->session = opening_session(&opening->account, opening->secret, &watch, opening->cancel,
@@ -303,8 +306,8 @@ static gpointer opening_run(gpointer data)
 
 struct opening *opening_start(const struct account *account, struct imap_flaws *flaws,
                               struct secret *secret, enum opening_ask ask, const char *before,
-                              bool transcript, struct crew *crew, GMainContext *context,
-                              GSourceFunc ready, void *owner)
+                              bool worked, bool transcript, struct crew *crew,
+                              GMainContext *context, GSourceFunc ready, void *owner)
 {
     struct opening *opening = g_new0(struct opening, 1);
     opening->references = 2; /* the caller's and the thread's */
@@ -315,6 +318,7 @@ struct opening *opening_start(const struct account *account, struct imap_flaws *
     opening->ask = ask;
     opening->transcript = transcript;
     opening->before = g_intern_string(before);
+    opening->worked = worked;
     opening->crew = crew_enter(crew);
     opening->context = g_main_context_ref(context);
     opening->ready = ready;

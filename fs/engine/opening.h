@@ -56,6 +56,7 @@ struct opening {
     const char *before;           /* interned, as imap_login.before; NULL: not known */
     struct imap_session *session; /* the result, NULL: `error` says why */
     GError *error;
+    bool worked; /* as imap_server.worked */
     void *owner; /* the engine; used by `ready` only */
 };
 
@@ -63,14 +64,15 @@ struct opening {
  * Returns a reference. */
 struct opening *opening_start(const struct account *account, struct imap_flaws *flaws,
                               struct secret *secret, enum opening_ask ask, const char *before,
-                              bool transcript, struct crew *crew, GMainContext *context,
-                              GSourceFunc ready, void *owner);
+                              bool worked, bool transcript, struct crew *crew,
+                              GMainContext *context, GSourceFunc ready, void *owner);
 void opening_unref(struct opening *opening);
 
 /* Who looks on. */
 struct opening_watch {
     bool transcript;        /* to the log */
     const char *before;     /* as imap_login.before; NULL: not known */
+    bool worked;            /* as imap_server.worked */
     imap_progress progress; /* NULL: nobody */
     void *data;
     struct imap_flaws *flaws; /* NULL: none are known or learned */

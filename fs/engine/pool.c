@@ -257,8 +257,8 @@ static void pool_attempt(struct engine *engine)
     struct secret *secret = ask == OPENING_ASK_ANOTHER ? signin->refused : signin->secret;
     g_autofree char *before = mechanism_before(engine);
     struct opening *opening =
-        opening_start(engine->account, pool->flaws, secret, ask, before, engine->transcript,
-                      pool->crew, engine->context, pool_ready, engine);
+        opening_start(engine->account, pool->flaws, secret, ask, before, mechanism_worked(engine),
+                      engine->transcript, pool->crew, engine->context, pool_ready, engine);
     signin->insist = false;
     opening->began_us = now;
     g_ptr_array_add(pool->openings, opening);
@@ -310,7 +310,7 @@ void pool_nudge(struct engine *engine)
 gint64 pool_next_try(const struct engine *engine)
 {
     const struct pool *pool = &engine->pool;
-    if (!pool->failing || pool->next_us == 0 || pool->openings->len > 0)
+    if (pool->lines->len > 0 || pool->next_us == 0 || pool->openings->len > 0)
         return 0;
     return engine->clock->wall() + MAX(pool->next_us - engine_now(engine), 0);
 }

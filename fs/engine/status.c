@@ -17,7 +17,7 @@ void engine_publish(struct engine *engine)
     struct engine_status *status = &engine->status;
     g_strlcpy(status->flaws, flaws, sizeof status->flaws);
     status->connecting = engine->pool.lines->len == 0 && engine->pool.openings->len > 0;
-    status->online = !engine->pool.failing && engine->pool.attempt_us != 0 && !status->connecting;
+    status->online = engine->pool.lines->len > 0;
     status->next_try_us = pool_next_try(engine);
     g_strlcpy(status->refusal, engine->pool.signin.words, sizeof status->refusal);
     status->live = watch_live(engine);

@@ -142,6 +142,20 @@ static void test_offline(struct fixture *fixture, gconstpointer data)
     g_assert_cmpint(fixture_bytes(fixture, "INBOX", 2, "", 0, 10), ==, ENGINE_OK);
 }
 
+/* Without a connection it is not online, not even for a moment. */
+static void test_lost_all(struct fixture *fixture, gconstpointer data)
+{
+    list_some(fixture, 3);
+    g_assert_true(status_of(fixture).online);
+    imapd_down(fixture->imapd);
+    struct engine_status status = status_of(fixture);
+    while (status.connections > 0) {
+        g_usleep(100);
+        status = status_of(fixture);
+    }
+    g_assert_false(status.online);
+}
+
 static void test_lost(struct fixture *fixture, gconstpointer data)
 {
     list_some(fixture, 3);
@@ -324,6 +338,7 @@ int main(int argc, char **argv)
     ADD("/engine/start/stopped", test_start_stopped);
     ADD("/engine/lines/offline", test_offline);
     ADD("/engine/lines/lost", test_lost);
+    ADD("/engine/lines/lost-all", test_lost_all);
     ADD("/engine/lines/suspend", test_suspend);
     ADD("/engine/lines/deadline", test_deadline);
     ADD("/engine/lines/deadline-of-all", test_deadline_of_all);
