@@ -334,6 +334,28 @@ void job_lost(struct job *job, bool blameless)
         job_again(job, blameless);
 }
 
+static void job_folders_listed(enum engine_error error, void *data)
+{
+}
+
+/* A mailbox could not be selected: that is the answer to all who stand behind this EXAMINE, whose
+ * commands the server can only refuse as out of place. And the list of mailboxes may be old. */
+static void job_examine_refused(struct line *line, enum engine_error error)
+{
+    g_autoptr(GPtrArray) behind = g_ptr_array_new_with_free_func((GDestroyNotify)job_unref);
+    for (GList *at = line->jobs.head; at != NULL; at = at->next) {
+        struct job *job = at->data;
+        if (job->state == JOB_RUNNING && !job->lost && !job->class->mailless &&
+            !job->class->examines)
+            g_ptr_array_add(behind, job_ref(job));
+    }
+    for (guint i = 0; i < behind->len; i++)
+        job_end(behind->pdata[i], error);
+    const struct engine_wish folders = {.want = ENGINE_FOLDERS, .ahead = true};
+    if (error == ENGINE_GONE && behind->len > 0)
+        engine_ask_inside(line->engine, &folders, job_folders_listed, NULL);
+}
+
 static void job_examined(struct job *job, unsigned step, const struct imap_result *result)
 {
     struct line *line = job->line;
@@ -347,7 +369,7 @@ static void job_examined(struct job *job, unsigned step, const struct imap_resul
     if (step != JOB_STEP_SELECT || job->state == JOB_ENDED || job->lost)
         return;
     if (result->error != IMAP_OK)
-        job_end(job, job_examine_error(result));
+        job_examine_refused(line, job_examine_error(result));
     else if (line->uidvalidity != job->uidvalidity)
         job_end(job, ENGINE_GONE);
 }

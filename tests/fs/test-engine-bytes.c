@@ -408,6 +408,29 @@ static void test_parts_gone(struct fixture *fixture, gconstpointer data)
     g_assert_cmpuint(fixture_object(fixture, "INBOX", 2), ==, 0);
 }
 
+/* Two read over one EXAMINE that is refused: the mailbox is gone for both, which is asked about. */
+static void test_examine_refused(struct fixture *fixture, gconstpointer data)
+{
+    imapd_add_box(fixture->imapd, "Archive", "");
+    list_some(fixture);
+    g_assert_cmpint(fixture_list(fixture, "Archive"), ==, ENGINE_OK);
+    imapd_forget_counts(fixture->imapd);
+    fixture_pass(2); /* the list of mailboxes is not of just now */
+    fixture->imapd->flaw_on = "EXAMINE INBOX";
+    fixture->imapd->flaw_words = "NO it has another name by now";
+    uint32_t messages = fixture_mailbox(fixture, "INBOX").messages;
+    struct pending *pending[3];
+    for (uint32_t i = 0; i < 3; i++) {
+        const struct engine_wish wish = {
+            .want = ENGINE_BYTES, .messages = messages, .uid = i + 1, .section = "", .length = 100};
+        pending[i] = fixture_begin(fixture, &wish);
+    }
+    for (uint32_t i = 0; i < 3; i++)
+        g_assert_cmpint(fixture_wait(pending[i]), ==, ENGINE_GONE);
+    while (count(fixture, &fixture->imapd->lists) == 0)
+        g_usleep(1000);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -428,6 +451,7 @@ int main(int argc, char **argv)
     ADD("/engine/bytes/cut", test_cut);
     ADD("/engine/bytes/uidvalidity", test_uidvalidity);
     ADD("/engine/parts/structure", test_parts);
+    ADD("/engine/bytes/examine-refused", test_examine_refused);
     ADD("/engine/parts/broken", test_broken_structure);
     ADD("/engine/parts/again", test_reparts);
     ADD("/engine/parts/gone", test_parts_gone);
