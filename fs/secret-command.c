@@ -11,8 +11,10 @@
 #include <unistd.h>
 
 #include "fs/log.h"
+#include "fs/secret-terminal.h"
 
 #define COMPLAINT_MAX 1024 /* bytes of standard error that are logged, its last */
+#define LOOK_MS 50         /* whether it asks on the terminal */
 #define LINE_MAX_BYTES 200 /* of its last line in the error */
 
 struct command {
@@ -23,6 +25,7 @@ struct command {
     char *output; /* the caller's */
     size_t max, length;
     GString *complaint;
+    struct secret_terminal terminal;
 };
 
 /* After fork: only async-signal-safe calls. */
@@ -48,6 +51,7 @@ static bool command_start(struct command *command, const char *text, GError **er
         return false;
     }
     setpgid(command->pid, command->pid);
+    secret_terminal_open(&command->terminal, command->pid);
     command->process = pidfd_open(command->pid, 0);
     fcntl(command->out, F_SETFL, O_NONBLOCK);
     fcntl(command->err, F_SETFL, O_NONBLOCK);
@@ -114,8 +118,12 @@ static bool command_wait(struct command *command, unsigned seconds)
         gint64 left_us = end_us - g_get_monotonic_time();
         if (left_us <= 0)
             return false;
-        if (poll(fds, G_N_ELEMENTS(fds), (int)(left_us / 1000 + 1)) < 0 && errno != EINTR)
+        int wait_ms = (int)(left_us / 1000 + 1);
+        if (command->terminal.tty >= 0)
+            wait_ms = MIN(wait_ms, LOOK_MS);
+        if (poll(fds, G_N_ELEMENTS(fds), wait_ms) < 0 && errno != EINTR)
             return false;
+        secret_terminal_look(&command->terminal);
         output_drain(command);
         complaint_drain(command);
         if (fds[3].revents != 0)
@@ -156,6 +164,7 @@ static int command_reap(struct command *command, bool ended)
         kill(-command->pid, SIGKILL);
     while (waitpid(command->pid, &status, 0) < 0 && errno == EINTR)
         ;
+    secret_terminal_close(&command->terminal, status);
     end_close(&command->process);
     end_close(&command->out);
     end_close(&command->err);

@@ -279,6 +279,45 @@ def test_command_that_fails_at_start_with_a_cache(mounts, letters, folder):
     mount.unmount()
 
 
+ASKING = ("password_command=stty -echo </dev/tty; printf 'Master: ' >/dev/tty; read x </dev/tty; "
+          "stty echo </dev/tty; test \"$x\" = open && echo '%s'" % PASSWORD)
+
+
+@pytest.mark.parametrize("arguments", [[], ["-f"]], ids=["background", "foreground"])
+def test_command_that_asks_on_the_terminal(mounts, letters, arguments):
+    mount = mounts(letters, password=None, start=False, arguments=arguments, options=[ASKING])
+    typist = Typist(mount)
+    typist.expect(b"Master: ")
+    assert wait_for(lambda: not typist.echoes())
+    typist.type(b"open\n")
+    assert wait_for(lambda: mounted(mount.path)), typist.look()
+    assert outcome(mount.message("number 1.")) == letter(1)
+    assert typist.echoes()
+    if arguments:
+        typist.type(b"\x03")  # the terminal is ours again
+    assert typist.end() == 0
+    assert b"open" not in typist.shown
+    mount.unmount()
+
+
+def test_command_that_asks_is_interrupted(mounts, letters):
+    mount = mounts(letters, password=None, start=False, options=[ASKING])
+    typist = Typist(mount)
+    typist.expect(b"Master: ")
+    assert wait_for(lambda: not typist.echoes())
+    typist.type(b"\x03")
+    assert typist.end() == -signal.SIGINT
+    assert not mounted(mount.path) and attempts(letters) == 0 and mount.processes() == []
+
+
+def test_command_that_asks_without_a_terminal(mounts, letters):
+    mount = mounts(letters, password=None, start=False, options=[ASKING])
+    done = subprocess.run(mount.command, env=mount.environment, stdin=subprocess.DEVNULL,
+                          capture_output=True, text=True, start_new_session=True)
+    assert done.returncode == 3 and "/dev/tty" in done.stderr, done.stderr
+    assert "more than 60 seconds" not in done.stderr
+
+
 # ---- tokens
 
 @pytest.mark.parametrize("mechanism", ["oauthbearer", "xoauth2"])
