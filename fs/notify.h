@@ -13,8 +13,9 @@ void notify_inode(uint64_t inode);      /* its attributes and its bytes */
 void notify_attributes(uint64_t inode); /* its attributes */
 /* False: too many wait, and this one is left out. */
 bool notify_entry(uint64_t parent, const char *name);
-/* That a name is gone, with the inode that it had. Where too many wait, the kernel is to ask for the
- * inode's attributes anew, and hears then that it is gone: names are long, and inodes are not. */
+/* That a name is gone, with the inode that it had. Where too many wait, the kernel is to ask for
+ * the inode's attributes anew, and hears then that it is gone: names are long, and inodes are not.
+ */
 void notify_gone(uint64_t parent, const char *name, uint64_t inode);
 /* The same before this returns, also from a handler: without bytes the kernel takes no lock for it.
  */
