@@ -62,14 +62,18 @@ void imap_mailbox_vanish(struct imap_mailbox *mailbox, const struct imap_uidset 
     mailbox->state.exists -= (uint32_t)MIN(gone, mailbox->state.exists);
 }
 
+/* Some servers tell messages before their count; so many before. */
+#define AHEAD_MAX 1000
+
 uint32_t imap_mailbox_fetch(struct imap_mailbox *mailbox, uint32_t sequence, uint32_t uid)
 {
-    if (sequence == 0 || sequence > IMAP_SEQUENCE_MAX)
+    if (sequence == 0 || sequence > IMAP_SEQUENCE_MAX ||
+        (uid != 0 && sequence > mailbox->state.exists + AHEAD_MAX))
         return uid;
     if (uid == 0)
         return sequence <= mailbox->uids->len ? g_array_index(mailbox->uids, uint32_t, sequence - 1)
                                               : 0;
-    if (sequence > mailbox->state.exists) /* some servers tell the message before the count */
+    if (sequence > mailbox->state.exists)
         mailbox->state.exists = sequence;
     if (sequence > mailbox->uids->len)
         g_array_set_size(mailbox->uids, sequence);

@@ -5,7 +5,10 @@
 
 #define BATCH_MESSAGES 1000
 #define BATCHES_IN_FLIGHT 4
+/* A server that refuses so many one after the other, and has granted none, grants nothing now. */
 #define REFUSALS_MAX 64
+/* And one that grants some is asked so often in one sync; the next goes on from there. */
+#define REFUSALS_TOTAL 4096
 /* About what META is on the wire, for the window. */
 #define META_BYTES 700
 
@@ -206,6 +209,20 @@ static struct batch *batch_take(struct sync *sync, unsigned step)
     return NULL;
 }
 
+/* Whether to go on. Where the first ones are all refused the last is tried: one that is granted
+ * tells a server that has many broken messages from one that gives nothing. */
+static bool batch_count(struct sync *sync, bool refused)
+{
+    if (!refused) {
+        sync->granted = true;
+        return true;
+    }
+    sync->refusals++;
+    if (!sync->granted && sync->refusals == REFUSALS_MAX / 2 && sync->todo.length > 1)
+        g_queue_push_head(&sync->todo, g_queue_pop_tail(&sync->todo));
+    return sync->refusals < (sync->granted ? REFUSALS_TOTAL : REFUSALS_MAX);
+}
+
 bool sync_batch_answered(struct sync *sync, unsigned step, const struct imap_result *result)
 {
     struct batch *batch = batch_take(sync, step);
@@ -213,13 +230,16 @@ bool sync_batch_answered(struct sync *sync, unsigned step, const struct imap_res
         return true;
     g_autoptr(GArray) left = batch_left(batch);
     bool refused = result->error != IMAP_OK;
-    sync->refusals = refused ? sync->refusals + 1 : 0;
     if (left->len > 0 && refused)
         batch_refused(sync, batch, left);
     else if (left->len > 0)
         batch_missed(sync, batch, left);
     batch_free(batch);
-    return sync->refusals < REFUSALS_MAX;
+    if (batch_count(sync, refused))
+        return true;
+    if (sync->granted) /* what was found out is not found out again */
+        mirror_flush(sync->mirror);
+    return false;
 }
 
 /* ---- reconciling ----------------------------------------------------------------------------- */
@@ -280,12 +300,24 @@ static GArray *records_missing(const struct imap_uidset *listed, const GArray *t
     return missing;
 }
 
-/* More messages than any mailbox has: such a SEARCH answer is not believed. */
-#define LISTED_MAX (32u << 20)
+/* So many messages may have come between EXISTS and the answer to SEARCH. */
+#define LISTED_MORE 100000
+
+/* A range costs a server nothing to say; each message in it costs us. */
+static bool listed_is_credible(const struct sync *sync)
+{
+    uint32_t now = imap_session_state(sync->job.line->session)->exists;
+    uint64_t listed = imap_uidset_count(sync->listed);
+    if (listed <= (uint64_t)MAX(now, sync->state.exists) + LISTED_MORE)
+        return true;
+    g_warning("%s: SEARCH lists %" G_GUINT64_FORMAT " messages where EXISTS says %u",
+              sync->job.mailbox, listed, now);
+    return false;
+}
 
 enum engine_error sync_reconcile(struct sync *sync)
 {
-    if (imap_uidset_count(sync->listed) > LISTED_MAX)
+    if (!listed_is_credible(sync))
         return ENGINE_BROKEN;
     g_autoptr(GArray) there = g_array_new(FALSE, FALSE, sizeof(uint32_t));
     sync_remove_others(sync, sync->listed, UINT32_MAX, there);

@@ -280,6 +280,7 @@ static void sync_reset(struct sync *sync)
     sync->examined = sync->stale = sync->flags_unknown = sync->reconciled = false;
     sync->resyncing = sync->flags_partly = sync->sealed = sync->looking = false;
     sync->refusals = 0;
+    sync->granted = false;
     sync->last_step = 0;
 }
 

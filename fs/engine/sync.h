@@ -94,6 +94,7 @@ struct sync {
     GQueue todo, sent; /* struct batch */
     GArray *bindings;  /* what may be known, and its headers are asked for; NULL: none */
     unsigned last_step, refusals;
+    bool granted; /* some batch was not refused */
 };
 
 /* The answer to MYRIGHTS on a line, its `data`: kept in the mailbox's record. */

@@ -262,6 +262,34 @@ def one_message_that_cannot_be_fetched(quirky):
         assert server.faults
 
 
+def many_messages_that_cannot_be_fetched(quirky):
+    """Even their flags are refused, at the begin of the mailbox, where nothing was granted yet."""
+    class Session(USUAL):
+        def do_uid_fetch(self, arguments, tag):
+            if any(m.uid <= 150 for _, m in self.wanted(arguments.partition(" ")[0])):
+                self.server.faults += 1
+                return "NO [SERVERBUG] UID FETCH Server error"
+            return super().do_uid_fetch(arguments, tag)
+    server, mount = quirky.mount(Session, mailboxes={"INBOX": [LETTERS[n % len(LETTERS)]
+                                                               for n in range(300)]})
+    assert len(listed(mount)) == 300
+    assert server.faults
+
+
+def a_search_that_lists_what_is_not_there(quirky):
+    """A few octets name millions: none of them is asked for."""
+    class Session(USUAL):
+        def do_uid_search(self, arguments, tag):
+            self.server.faults += 1
+            self.send('* ESEARCH (TAG "%s") UID ALL 1:33000000' % tag)
+            return "OK done"
+    server, mount = quirky.mount(Session)
+    with pytest.raises(OSError) as problem:
+        listed(mount)
+    assert problem.value.errno == errno.EIO
+    assert server.faults and not server.sent("^UID FETCH")
+
+
 # ---- what is offered and does not work
 
 def a_list_without_inbox(quirky):
@@ -572,10 +600,12 @@ QUIRKS = {
     32: row("a message or a line of it is too long", PUSH + "/engine/push/append-refused",
             PUSH + "/engine/push/append-too-big", "test_save.py::test_too_big"),
     33: row("ESEARCH without what to return; SEARCH as its answer", esearch_answered_as_of_old,
+            a_search_that_lists_what_is_not_there,
             SESSION + "ESEARCH"),
     34: row("APPENDUID tells of another place", append_that_names_another_place),
     35: row("only the newest messages are shown", LIST + "/engine/list/partial"),
     36: row("one bad message blocks its range", one_message_that_cannot_be_fetched,
+            many_messages_that_cannot_be_fetched,
             "test_prefetch.py::test_one_message_cannot_be_had", LIST + "/engine/list/refused"),
     37: row("so many commands, of such a length", LINES + "/engine/lines/throttle",
             SESSION + "/imap/session/split"),
