@@ -10,8 +10,8 @@
 enum {
     GREETING_MAX = 1024,
     TEXT_MAX = 300,
+    WORDS_MAX = 4 * TEXT_MAX, /* bytes of the server's words that are looked at */
     ATTEMPTS_MAX = 6,
-    SECRET_MIN = 6, /* bytes; a shorter one is not looked for in the server's words */
 };
 
 bool imap_opening_fail(struct opening *o, enum imap_error code, const char *format, ...)
@@ -25,44 +25,24 @@ bool imap_opening_fail(struct opening *o, enum imap_error code, const char *form
     return false;
 }
 
-static bool is_letter(char c)
+char *imap_opening_shown(const struct opening *o, const char *text)
 {
-    return g_ascii_isalnum(c) || (unsigned char)c >= 0x80;
-}
+    g_autoptr(GString) line = g_string_new_len(text, (gssize)strnlen(text, WORDS_MAX));
 
-/* Hides the secret where a server repeats it. A short one, or one that is part of a longer word, is
- * more likely the server's own word, and to hide that would tell it. */
-static void secret_hide(GString *line, const char *secret)
-{
-    static const char SHOWN[] = "<secret>";
-    size_t length = strlen(secret);
-    const char *at = line->str;
-
-    while (length >= SECRET_MIN && (at = strstr(at, secret)) != NULL) {
-        gssize begin = at - line->str;
-        bool within = (begin > 0 && is_letter(at[-1]) && is_letter(at[0])) ||
-                      (is_letter(at[length - 1]) && is_letter(at[length]));
-        if (!within) {
-            g_string_erase(line, begin, (gssize)length);
-            g_string_insert(line, begin, SHOWN);
-        }
-        at = line->str + begin + (within ? 1 : strlen(SHOWN));
-    }
+    imap_hidden_cover(o->hidden, line);
+    return imap_text_safe(line->str, line->len, TEXT_MAX);
 }
 
 char *imap_opening_said(const struct opening *o, const char *text)
 {
-    g_autoptr(GString) line = g_string_new(NULL);
-    g_autofree char *safe = imap_text_safe(text, strlen(text), TEXT_MAX);
+    char *said = g_strstrip(imap_opening_shown(o, text));
 
-    g_string_assign(line, g_strstrip(safe));
-    if (o->login->secret)
-        secret_hide(line, o->login->secret);
-    if (o->login->token)
-        secret_hide(line, o->login->token);
-    while (line->len > 0 && line->str[line->len - 1] == '.')
-        g_string_truncate(line, line->len - 1);
-    return g_strdup(line->len > 0 ? line->str : "no reason given");
+    for (size_t length = strlen(said); length > 0 && said[length - 1] == '.'; length--)
+        said[length - 1] = '\0';
+    if (*said)
+        return said;
+    g_free(said);
+    return g_strdup("no reason given");
 }
 
 /* ---- talking ----------------------------------------------------------------------------------
@@ -113,7 +93,7 @@ static bool heed(struct opening *o, const struct imap_reply *reply)
     }
     if (reply->kind == IMAP_REPLY_ID && reply->id_name && *reply->id_name) {
         g_free(session->server_name);
-        session->server_name = imap_text_safe(reply->id_name, strlen(reply->id_name), TEXT_MAX);
+        session->server_name = imap_opening_shown(o, reply->id_name);
     }
     if (reply->code && strcmp(reply->code, "ALERT") == 0) {
         g_autofree char *text = imap_opening_said(o, reply->text);
@@ -336,6 +316,7 @@ static bool opening_run(struct opening *o)
     session->stream = imap_stream_open(o->server, session->number, &o->wait, o->error);
     if (!session->stream)
         return false;
+    imap_stream_hide(session->stream, o->hidden);
     if (o->server->tls == IMAP_TLS_IMPLICIT &&
         !imap_stream_secure(session->stream, o->server, &o->wait, o->error))
         return false;
@@ -368,8 +349,10 @@ static bool opening_try(struct opening *o)
     session->capabilities.without = o->caution.known;
     session->queue.serial = o->caution.known & IMAP_FLAW_PIPELINING;
     session->parser = imap_parser_new(&limits);
-    if (opening_run(o))
+    if (opening_run(o)) {
+        imap_stream_hide(session->stream, NULL);
         return true;
+    }
     g_clear_pointer(&o->session, imap_session_free);
     return false;
 }
@@ -401,8 +384,11 @@ struct imap_session *imap_session_open(const struct imap_server *server,
                                        GError **error)
 {
     GError *failure = NULL;
-    struct opening o = {.server = server, .login = login, .error = &failure};
+    g_autoptr(imap_hidden) hidden = imap_hidden_new(login->user);
+    struct opening o = {.server = server, .login = login, .hidden = hidden, .error = &failure};
 
+    imap_hidden_add(hidden, login->secret, true);
+    imap_hidden_add(hidden, login->token, false);
     imap_wait_start(&o.wait, server->host, server->timeout_s, cancel);
     o.wait.server = server;
     bool opened = opening_try(&o);

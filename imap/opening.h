@@ -2,12 +2,14 @@
 #pragma once
 
 #include "imap/dial.h"
+#include "imap/hidden.h"
 #include "imap/session.h"
 
 struct opening {
     const struct imap_server *server;
     const struct imap_login *login;
     struct imap_session *session;
+    struct imap_hidden *hidden;
     struct imap_wait wait;
     GError **error;
     struct imap_caution caution;
@@ -24,8 +26,10 @@ struct opening {
 /* Sets the error and returns false. */
 bool imap_opening_fail(struct opening *o, enum imap_error code, const char *format, ...)
     G_GNUC_PRINTF(3, 4);
-/* The server's words, fit for a message: one line, no full stop, and not the secret. */
+/* The server's words, fit for a message: one line, no full stop, and nothing secret. */
 char *imap_opening_said(const struct opening *o, const char *text);
+/* The same as they are, "" among them. */
+char *imap_opening_shown(const struct opening *o, const char *text);
 /* Queues bytes, as imap_stream_put(). */
 void imap_opening_say(struct opening *o, const char *bytes, size_t length, const char *shown);
 /* Writes what waits and passes over everything up to the reply with this tag, or "+" where that may

@@ -83,13 +83,14 @@ static bool refused(struct opening *o, const struct imap_mechanism *mechanism,
     enum imap_error error = imap_auth_error(reply->code, reply->text, IMAP_ERROR_LOGIN);
     g_autofree char *text = imap_opening_said(o, reply->text ? reply->text : "");
     g_autofree char *by = by_mechanism(mechanism);
+    g_autofree char *reason = why ? imap_opening_shown(o, why) : NULL;
 
     if ((mechanism->flags & IMAP_MECH_BINDING) && !blames_secret(reply))
         o->unbound = mechanism->name;
     return fail(o, error,
                 error == IMAP_ERROR_UNAVAILABLE ? "%s cannot sign in %s now%s: %s%s%s"
                                                 : "%s refused to sign in %s%s: %s%s%s",
-                o->server->host, o->login->user, by, text, why ? "; " : "", why ? why : "");
+                o->server->host, o->login->user, by, text, why ? "; " : "", why ? reason : "");
 }
 
 /* ---- SASL -------------------------------------------------------------------------------------
@@ -100,6 +101,7 @@ static void say_response(struct opening *o, const char *response)
 {
     GString *line = g_string_sized_new(strlen(response) + 8);
 
+    imap_hidden_add(o->hidden, response, false);
     g_string_append(line, response);
     g_string_append(line, "\r\n");
     imap_opening_say(o, line->str, line->len, "<secret>");
@@ -115,6 +117,7 @@ static void say_authenticate(struct opening *o, const char *tag, const char *nam
 
     g_string_append_printf(line, "%s AUTHENTICATE %s", tag, name);
     if (initial) {
+        imap_hidden_add(o->hidden, initial, false);
         g_string_append_c(line, ' ');
         g_string_append(line, *initial ? initial : "=");
     }
@@ -299,8 +302,12 @@ static void login_argument(struct opening *o, GPtrArray *pieces, const char *val
     GString *line = pieces->pdata[pieces->len - 1];
 
     g_string_append_c(line, ' ');
-    if (strlen(value) <= QUOTED_MAX && imap_write_quoted(line, value, false))
+    size_t begin = line->len;
+    if (strlen(value) <= QUOTED_MAX && imap_write_quoted(line, value, false)) {
+        if (value == o->login->secret)
+            imap_hidden_add(o->hidden, line->str + begin, true);
         return;
+    }
     if (!imap_write_literal(line, strlen(value), o->session->capabilities.flags)) {
         line = g_string_sized_new(line->allocated_len);
         g_ptr_array_add(pieces, line);
@@ -394,11 +401,9 @@ bool imap_opening_sign_in(struct opening *o)
         imap_mechanisms_choose(o->login, &session->capabilities, &line, o->error);
     if (!mechanisms)
         return false;
-    imap_stream_hide(session->stream, o->login->token ? o->login->token : o->login->secret);
     session->capabilities.known = false;
     o->signing = true;
     bool done = sign_in_by(o, mechanisms, &line);
     o->signing = false;
-    imap_stream_hide(session->stream, NULL);
     return done;
 }

@@ -160,9 +160,9 @@ bool imap_stream_is_compressed(const struct imap_stream *stream)
     return stream->deflate != NULL;
 }
 
-void imap_stream_hide(struct imap_stream *stream, const char *secret)
+void imap_stream_hide(struct imap_stream *stream, const struct imap_hidden *hidden)
 {
-    imap_transcriber_hide(stream->transcriber, secret);
+    imap_transcriber_hide(stream->transcriber, hidden);
 }
 
 void imap_stream_hush(struct imap_stream *stream, bool hush)

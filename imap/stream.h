@@ -5,6 +5,7 @@
 
 #include "imap/auth.h"
 #include "imap/dial.h"
+#include "imap/hidden.h"
 #include "imap/imap.h"
 
 #include <sys/types.h>
@@ -33,8 +34,8 @@ void imap_stream_protect(struct imap_stream *stream, struct imap_auth *auth);
  * what the server compressed. False: no memory. */
 bool imap_stream_compress(struct imap_stream *stream);
 bool imap_stream_is_compressed(const struct imap_stream *stream);
-/* A secret that the server might repeat: replaced in the transcript. Borrowed; NULL ends it. */
-void imap_stream_hide(struct imap_stream *stream, const char *secret);
+/* What the transcript is not to show where the server repeats it. Borrowed; NULL ends it. */
+void imap_stream_hide(struct imap_stream *stream, const struct imap_hidden *hidden);
 
 /* Whether what the server asks while signing in is left out of the transcript. */
 void imap_stream_hush(struct imap_stream *stream, bool hush);

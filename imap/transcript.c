@@ -17,7 +17,7 @@ struct imap_transcriber {
     imap_transcript sink;
     void *data;
     unsigned connection;
-    const char *secret; /* borrowed, or NULL */
+    const struct imap_hidden *hidden; /* borrowed, or NULL */
     bool hush;
     struct half half[2];
 };
@@ -44,10 +44,10 @@ void imap_transcriber_free(struct imap_transcriber *transcriber)
     g_free(transcriber);
 }
 
-void imap_transcriber_hide(struct imap_transcriber *transcriber, const char *secret)
+void imap_transcriber_hide(struct imap_transcriber *transcriber, const struct imap_hidden *hidden)
 {
     if (transcriber)
-        transcriber->secret = secret && *secret ? secret : NULL;
+        transcriber->hidden = hidden;
 }
 
 void imap_transcriber_hush(struct imap_transcriber *transcriber, bool hush)
@@ -92,16 +92,16 @@ void imap_transcriber_line(struct imap_transcriber *transcriber, bool from_serve
 static void half_emit(struct imap_transcriber *transcriber, struct half *half, bool from_server)
 {
     g_autoptr(GString) line = g_string_new(NULL);
-    g_autofree char *safe = imap_text_safe(half->line->str, half->line->len, SIZE_MAX);
+    bool cut = half->length > half->line->len;
 
+    imap_hidden_cover(transcriber->hidden, half->line);
+    g_autofree char *safe = imap_text_safe(half->line->str, half->line->len, SIZE_MAX);
     g_string_assign(line, safe);
     if (from_server && transcriber->hush && line->len > 2 && g_str_has_prefix(safe, "+ ")) {
         g_string_assign(line, "+ <challenge>");
-        half->length = half->line->len;
+        cut = false;
     }
-    if (transcriber->secret)
-        g_string_replace(line, transcriber->secret, "<secret>", 0);
-    if (half->length > half->line->len)
+    if (cut)
         g_string_append_printf(line, "... (%" G_GUINT64_FORMAT " bytes)", half->length);
     imap_transcriber_line(transcriber, from_server, line->str);
     g_string_truncate(half->line, 0);

@@ -3,6 +3,7 @@
  * replaced). Private to imap/. */
 #pragma once
 
+#include "imap/hidden.h"
 #include "imap/imap.h"
 
 struct imap_transcriber;
@@ -14,7 +15,7 @@ void imap_transcriber_free(struct imap_transcriber *transcriber);
 
 /* What is not to be shown although the server may repeat it; NULL: nothing. Borrowed until the next
  * call. */
-void imap_transcriber_hide(struct imap_transcriber *transcriber, const char *secret);
+void imap_transcriber_hide(struct imap_transcriber *transcriber, const struct imap_hidden *hidden);
 
 /* Whether the server's challenges ("+ ...") are left out: with them a password can be guessed at
  * leisure. */

@@ -31,7 +31,9 @@ static void test_cases(void)
         for (size_t piece = 1; piece <= MAX(length, 1); piece += MAX(length - 1, 1)) {
             g_autoptr(GString) shown = g_string_new(NULL);
             struct imap_transcriber *transcriber = imap_transcriber_new(collect, shown, 7);
-            imap_transcriber_hide(transcriber, "hunter2");
+            g_autoptr(imap_hidden) hidden = imap_hidden_new("alice");
+            imap_hidden_add(hidden, "hunter2", true);
+            imap_transcriber_hide(transcriber, hidden);
             for (size_t at = 0; at < length; at += piece)
                 imap_transcriber_bytes(transcriber, true, CASES[i].bytes + at,
                                        MIN(piece, length - at));
@@ -64,7 +66,7 @@ static void test_none(void)
     g_assert_null(imap_transcriber_new(NULL, NULL, 1));
     imap_transcriber_bytes(NULL, true, "x\r\n", 3);
     imap_transcriber_line(NULL, true, "x");
-    imap_transcriber_hide(NULL, "x");
+    imap_transcriber_hide(NULL, NULL);
     imap_transcriber_free(NULL);
 }
 

@@ -353,3 +353,57 @@ def test_a_huge_challenge(attacked, certificate):
             line.socket.sendall(b"QUJD" * 65536)
     with Ear(serve, certificate) as ear:
         attacked(ear, [NETWORK, LOGIN], "localhost", options=["auth=cram-md5", "timeout=20"])
+
+
+# ---- a server that repeats what it heard
+
+ECHOED = [("plain", "AUTH=PLAIN SASL-IR"), ("plain", "AUTH=PLAIN"), ("login", ""),
+          ("login", "LOGINDISABLED AUTH=LOGIN"), ("xoauth2", "AUTH=XOAUTH2 SASL-IR"),
+          ("oauthbearer", "AUTH=OAUTHBEARER")]
+
+
+def echoes(line, form):
+    """Refuses to sign in, with all that was said to that end in its words."""
+    tag, command = line.until("LOGIN" if "AUTH=" not in line.capabilities else "AUTHENTICATE")
+    said = [command]
+    while re.match("AUTHENTICATE", command, re.I) and len(said) < 3 and len(command.split()) < 3:
+        line.challenge(b"Password:")
+        said.append(line.read())
+        if "AUTH=LOGIN" not in line.capabilities:
+            break
+    words = " ".join(said)
+    line.send("* NO [ALERT] you said " + words, "* OK " + words.swapcase(),
+              "* OK " + words[:-3] + "...", tag + " " + form % words)
+
+
+@pytest.mark.parametrize("secret", [SECRET, 'Kx7 "of" \\9', "p4ss"])
+@pytest.mark.parametrize("mechanism, offered", ECHOED)
+def test_the_secret_is_not_shown_where_it_is_repeated(mounts, authority, certificate, mechanism,
+                                                      offered, secret):
+    token = "auth" in mechanism
+    if token and secret != SECRET:
+        pytest.skip("no token is like that")
+
+    def serve(line):
+        line.greet("IMAP4rev1 " + offered)
+        echoes(line, "BAD cannot parse: %s")
+
+    with Ear(serve, certificate) as ear:
+        options = ["auth=" + mechanism]
+        if token:
+            options.append("token_command=echo " + secret)
+        mount = mounts(start=False, port=ear.port, ca=authority.ca, options=options,
+                       password=None if token else secret)
+        mount.arguments = ["-d", *mount.arguments]
+        assert mount.run().returncode == LOGIN, mount.log.read_text()
+        assert ear.heard and "cannot parse: " in mount.log.read_text()
+        shown = Ear(None)
+        shown.heard = [octets for octets in mount.log.read_bytes().splitlines()
+                       if b"_command=" not in octets]
+        parts = [secret, secret.replace("\\", "\\\\").replace('"', '\\"'), secret.swapcase()]
+        for part in parts:
+            assert not shown.knows(part), mount.log.read_text()
+        for line in ear.lines:
+            for word in re.findall(r"[A-Za-z0-9+/]{8,}=*", line.partition(" ")[2] or line):
+                if word.upper() not in ("AUTHENTICATE", "OAUTHBEARER", "CAPABILITY", "XOAUTH2"):
+                    assert word.lower() not in mount.log.read_text().lower(), word
