@@ -59,15 +59,15 @@ static bool exchange_hear(struct exchange *exchange, GError **error)
     return false;
 }
 
-/* Takes what comes up to `mark` off the front, at most `most` bytes with it; NULL with `error`. The
- * caller's, without the mark. */
+/* Takes what comes up to `mark` off the front, at most `most` bytes before it; NULL with `error`.
+ * The caller's, without the mark. */
 static char *exchange_take(struct exchange *exchange, const char *mark, size_t most, GError **error)
 {
     const char *end;
 
     while (!(end = g_strstr_len(exchange->heard->str, (gssize)exchange->heard->len, mark))) {
-        if (exchange->heard->len > most)
-            break;
+        if (exchange->heard->len > most + strlen(mark) - 1)
+            break; /* else the mark itself may have come in part */
         if (exchange_hear(exchange, error))
             continue;
         if (!*error)

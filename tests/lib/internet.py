@@ -7,8 +7,8 @@
 
 world: {"dns": {"NAME TYPE": answers}, "https": {"HOST/PATH": page}, "imap": {port: options}}. TYPE
 is A or AAAA (addresses) or SRV ([priority, weight, port, target]); a name that is in none is unknown, the
-answer "fails" is SERVFAIL and "silent" none at all. A page has status, body, location, chunked or
-raw (all that is sent); without the path's page the status is 404. The options of an IMAP server:
+answer "fails" is SERVFAIL and "silent" none at all. A page has status, body, location, chunked,
+bytewise (every byte in a record of TLS) or raw (all that is sent); without the path's page the status is 404. The options of an IMAP server:
 tls ("implicit", "starttls"), password, host (the
 address that it is at, 127.0.0.1). "proxy": {port: the one that it leads to}, in SOCKS5. Every host has a certificate of its own by the authority,
 but those of "certificates": {host: another host} that one's. Run by itself, this is what serves.
@@ -215,7 +215,10 @@ class Servers:
                             for i in range(0, len(body), 100)) + b"0\r\n\r\n"
         elif not page.get("endless"):
             head += "Content-Length: %d\r\n" % len(body)
-        secure.sendall(head.encode() + b"\r\n" + body)
+        octets = head.encode() + b"\r\n" + body
+        piece = 1 if page.get("bytewise") else len(octets)
+        for i in range(0, len(octets), piece):
+            secure.sendall(octets[i:i + piece])
 
     # -- SOCKS
 

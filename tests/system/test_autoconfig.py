@@ -238,10 +238,10 @@ def test_a_domain_that_tells_nothing(person, net):
 # ---- settings files
 
 @pytest.mark.parametrize("where", [FILE, WELL_KNOWN])
-@pytest.mark.parametrize("chunked", [False, True])
-def test_a_settings_file(person, net, where, chunked):
+@pytest.mark.parametrize("how", ["", "chunked", "bytewise", "chunked bytewise"])
+def test_a_settings_file(person, net, where, how):
     """It may name another domain: who it comes from is proved."""
-    person.world(pages={where: {"chunked": chunked, "body": settings(
+    person.world(pages={where: {**dict.fromkeys(how.split(), True), "body": settings(
         server(kind="pop3"), server(socket="plain"), server(socket="SSL", user="%EMAILLOCALPART%"),
         server("imap.example.org"))}})
     done = person.check()
