@@ -28,12 +28,12 @@ static const struct imap_mechanism MECHANISMS[] = {
     {"SCRAM-SHA-384", SCRAM, MODULES, NULL},
     {"SCRAM-SHA-256", SCRAM, MODULES, NULL},
     {"SCRAM-SHA-1", SCRAM, MODULES, NULL},
-    {"OTP", IMAP_MECH_SECRET, "libsasl2-modules-otp", NULL},
     {"DIGEST-MD5", IMAP_MECH_SECRET | IMAP_MECH_HASH, MODULES, NULL},
     {"CRAM-MD5", IMAP_MECH_SECRET | IMAP_MECH_HASH, MODULES, NULL},
     {"PLAIN", IMAP_MECH_SECRET, MODULES, imap_own_plain},
     {"LOGIN", IMAP_MECH_SECRET | IMAP_MECH_PROMPTS, MODULES, imap_own_login},
     {"LOGIN", IMAP_MECH_SECRET | IMAP_MECH_COMMAND, NULL, NULL},
+    {"OTP", IMAP_MECH_SECRET | IMAP_MECH_ONCE, "libsasl2-modules-otp", NULL},
 };
 
 static bool mechanism_offered(const struct imap_mechanism *mechanism,
@@ -78,12 +78,13 @@ static bool mechanism_wanted(const struct imap_mechanism *mechanism, const struc
 }
 
 /* LOGIN by name is the command, and SASL's LOGIN only where that is disabled; old hashes come last
- * where TLS keeps the password anyway. */
+ * where TLS keeps the password anyway. What takes another secret than a password does so always. */
 static bool goes_last(const struct imap_mechanism *mechanism, const struct imap_login *login,
                       const struct imap_line *line)
 {
     if (imap_mechanism_automatic(login))
-        return (mechanism->flags & IMAP_MECH_HASH) && line->secure;
+        return (mechanism->flags & IMAP_MECH_ONCE) ||
+               ((mechanism->flags & IMAP_MECH_HASH) && line->secure);
     return mechanism->flags & IMAP_MECH_PROMPTS;
 }
 

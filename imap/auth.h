@@ -20,6 +20,7 @@ enum imap_mechanism_flag {
     IMAP_MECH_PROMPTS = 1 << 8,  /* what the server asks does not matter */
     IMAP_MECH_BEARER = 1 << 9,   /* what the server asks is why it refuses (RFC 7628, 3.2.2) */
     IMAP_MECH_SCRAM = 1 << 10,   /* RFC 5802 */
+    IMAP_MECH_ONCE = 1 << 11,    /* the secret is a passphrase for one-time passwords (RFC 2444) */
 };
 
 struct imap_auth;

@@ -68,13 +68,31 @@ static bool blames_secret(const struct imap_reply *reply)
            strstr(lower, "authentication fail");
 }
 
+/* Whether it says the password itself: PLAIN, and LOGIN in both forms. */
+static bool is_bare(const struct imap_mechanism *mechanism)
+{
+    return mechanism->flags == IMAP_MECH_SECRET ||
+           (mechanism->flags & (IMAP_MECH_PROMPTS | IMAP_MECH_COMMAND));
+}
+
 /* " by NAME" where there is more than a password to it. */
 static char *by_mechanism(const struct imap_mechanism *mechanism)
 {
-    bool bare = mechanism->flags == IMAP_MECH_SECRET ||
-                (mechanism->flags & (IMAP_MECH_PROMPTS | IMAP_MECH_COMMAND));
+    return is_bare(mechanism) ? g_strdup("") : g_strdup_printf(" by %s", mechanism->name);
+}
 
-    return bare ? g_strdup("") : g_strdup_printf(" by %s", mechanism->name);
+/* The account may have no entry for this mechanism, though the password is right. A binding that is
+ * refused is no reason to send more. */
+static const char *way_on(const struct opening *o, const struct imap_mechanism *mechanism,
+                          enum imap_error error)
+{
+    const struct imap_session *session = o->session;
+    bool may = error == IMAP_ERROR_LOGIN && (mechanism->flags & IMAP_MECH_SECRET) &&
+               !is_bare(mechanism) && !(mechanism->flags & IMAP_MECH_BINDING) &&
+               imap_mechanism_automatic(o->login) && imap_stream_is_secure(session->stream) &&
+               imap_capabilities_mechanism(&session->capabilities, "PLAIN");
+
+    return may ? "; auth=plain would send the password itself, in TLS" : "";
 }
 
 static bool refused(struct opening *o, const struct imap_mechanism *mechanism,
@@ -88,9 +106,10 @@ static bool refused(struct opening *o, const struct imap_mechanism *mechanism,
     if ((mechanism->flags & IMAP_MECH_BINDING) && !blames_secret(reply))
         o->unbound = mechanism->name;
     return fail(o, error,
-                error == IMAP_ERROR_UNAVAILABLE ? "%s cannot sign in %s now%s: %s%s%s"
-                                                : "%s refused to sign in %s%s: %s%s%s",
-                o->server->host, o->login->user, by, text, why ? "; " : "", why ? reason : "");
+                error == IMAP_ERROR_UNAVAILABLE ? "%s cannot sign in %s now%s: %s%s%s%s"
+                                                : "%s refused to sign in %s%s: %s%s%s%s",
+                o->server->host, o->login->user, by, text, why ? "; " : "", why ? reason : "",
+                way_on(o, mechanism, error));
 }
 
 /* ---- SASL -------------------------------------------------------------------------------------

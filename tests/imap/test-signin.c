@@ -52,6 +52,8 @@ static void tls_make(void)
 
 /* ---- what comes of it ----------------------------------------------------------------------- */
 
+#define WAY_ON "; auth=plain would send the password itself, in TLS"
+
 static const struct signin_case {
     const char *auth, *offered;
     unsigned with;
@@ -88,10 +90,10 @@ static const struct signin_case {
      "bad protocol / cancel; auth=scram-sha-256 signs in without binding to TLS"},
     /* a list that somebody made shorter: the server notices */
     {"auto", "AUTH=SCRAM-SHA-256 AUTH=PLAIN", TLS, "tls-exporter", 0, "SCRAM-SHA-256 y refused\n",
-     IMAP_ERROR_LOGIN, "refused to sign in alice by SCRAM-SHA-256: wrong"},
+     IMAP_ERROR_LOGIN, "refused to sign in alice by SCRAM-SHA-256: wrong" WAY_ON},
     /* a wrong password: no second attempt */
     {"auto", "AUTH=SCRAM-SHA-256 AUTH=PLAIN", TLS | WRONG, NULL, 0, "SCRAM-SHA-256 y refused\n",
-     IMAP_ERROR_LOGIN, "refused to sign in alice by SCRAM-SHA-256: wrong"},
+     IMAP_ERROR_LOGIN, "refused to sign in alice by SCRAM-SHA-256: wrong" WAY_ON},
     {"auto", "AUTH=SCRAM-SHA-256-PLUS AUTH=PLAIN", TLS | WRONG, "tls-exporter", 0,
      "SCRAM-SHA-256-PLUS p=tls-exporter refused\n", IMAP_ERROR_LOGIN,
      "refused to sign in alice by SCRAM-SHA-256-PLUS: wrong"},
@@ -99,6 +101,10 @@ static const struct signin_case {
      "by CRAM-MD5: wrong"},
     {"digest-md5", "AUTH=DIGEST-MD5", WRONG, NULL, 0, "DIGEST-MD5 refused\n", IMAP_ERROR_LOGIN,
      "by DIGEST-MD5: wrong"},
+    {"auto", "AUTH=SCRAM-SHA-256", TLS | WRONG, NULL, 0, "SCRAM-SHA-256 y refused\n",
+     IMAP_ERROR_LOGIN, "refused to sign in alice by SCRAM-SHA-256: wrong"},
+    {"auto", "AUTH=SCRAM-SHA-256 AUTH=PLAIN LOGINDISABLED", WRONG, NULL, 0,
+     "SCRAM-SHA-256 n refused\n", IMAP_ERROR_LOGIN, "by SCRAM-SHA-256: wrong"},
     {"plain", "AUTH=PLAIN", TLS | WRONG, NULL, 0, "PLAIN refused\n", IMAP_ERROR_LOGIN,
      "refused to sign in alice: wrong"},
     /* servers that lie */
