@@ -381,6 +381,20 @@ static const char *missed(const struct opening *o, const char *name)
                : NULL;
 }
 
+/* In the clear anybody between can shorten the server's list, to hear what the better way keeps. A
+ * tunnel is the user's own. */
+static bool missed_refused(struct opening *o, const struct imap_line *line)
+{
+    if (!o->session->missed || line->secure || o->server->tunnel)
+        return false;
+    fail(
+        o, IMAP_ERROR_MECHANISM,
+        "%s no longer offers %s, by which %s signed in before, and there is no TLS: only auth= can "
+        "say to sign in by less (%s)",
+        o->server->host, o->session->missed, o->login->user, o->session->mechanism);
+    return true;
+}
+
 static bool sign_in_by(struct opening *o, const GPtrArray *mechanisms, const struct imap_line *line)
 {
     for (guint i = 0; i < mechanisms->len; i++) {
@@ -390,6 +404,8 @@ static bool sign_in_by(struct opening *o, const GPtrArray *mechanisms, const str
         g_clear_error(o->error);
         o->session->mechanism = row->name;
         o->session->missed = missed(o, row->name);
+        if (missed_refused(o, line))
+            return false;
         enum outcome outcome = command ? login_command(o, row) ? SIGNED_IN : NOT_SIGNED_IN
                                        : authenticate(o, row, line, i + 1 < mechanisms->len);
         if (outcome == SIGNED_IN && (row->flags & IMAP_MECH_BINDING))

@@ -62,6 +62,8 @@ static const struct signin_case {
     const char *log;       /* peer_end() */
     enum imap_error error; /* IMAP_OK: signed in */
     const char *words;     /* at the end of the message */
+    const char *before;    /* how it signed in once */
+    bool missed;           /* and that is told */
 } CASES[] = {
     {"auto", "AUTH=SCRAM-SHA-1 AUTH=SCRAM-SHA-256 AUTH=PLAIN", TLS, NULL, 0, "SCRAM-SHA-256 y in\n",
      0, NULL},
@@ -101,6 +103,16 @@ static const struct signin_case {
      "by CRAM-MD5: wrong"},
     {"digest-md5", "AUTH=DIGEST-MD5", WRONG, NULL, 0, "DIGEST-MD5 refused\n", IMAP_ERROR_LOGIN,
      "by DIGEST-MD5: wrong"},
+    /* a server that offered better once */
+    {"auto", "AUTH=SCRAM-SHA-1", TLS, NULL, 0, "SCRAM-SHA-1 y in\n", 0, NULL, "SCRAM-SHA-256",
+     true},
+    {"auto", "AUTH=SCRAM-SHA-1", TLS, NULL, 0, "SCRAM-SHA-1 y in\n", 0, NULL, "CRAM-MD5"},
+    {"scram-sha-1", "AUTH=SCRAM-SHA-1", TLS, NULL, 0, "SCRAM-SHA-1 n in\n", 0, NULL,
+     "SCRAM-SHA-256"},
+    {"auto", "AUTH=SCRAM-SHA-1 AUTH=SCRAM-SHA-256", TLS, NULL, 0, "SCRAM-SHA-256 y in\n", 0, NULL,
+     "SCRAM-SHA-256"},
+    {"auto", "AUTH=SCRAM-SHA-1 LOGINDISABLED", 0, NULL, 0, "", IMAP_ERROR_MECHANISM,
+     "only auth= can say to sign in by less (SCRAM-SHA-1)", "SCRAM-SHA-256"},
     {"auto", "AUTH=SCRAM-SHA-256", TLS | WRONG, NULL, 0, "SCRAM-SHA-256 y refused\n",
      IMAP_ERROR_LOGIN, "refused to sign in alice by SCRAM-SHA-256: wrong"},
     {"auto", "AUTH=SCRAM-SHA-256 AUTH=PLAIN LOGINDISABLED", WRONG, NULL, 0,
@@ -160,6 +172,7 @@ static void check_session(const struct signin_case *row, struct client *client)
     }
     g_assert_no_error(client->error);
     g_assert_true(strstr(row->log, imap_session_mechanism(client->session)) != NULL);
+    g_assert_cmpstr(imap_session_missed(client->session), ==, row->missed ? row->before : NULL);
     /* what was said before the layer does not count */
     bool layer = strstr(row->log, "layer") != NULL;
     g_assert_cmpuint(imap_session_capabilities(client->session) & IMAP_CAP_ID, ==,
@@ -188,6 +201,7 @@ static void check_case(const struct signin_case *row)
     client.server.tls = plan.tls ? IMAP_TLS_IMPLICIT : IMAP_TLS_NONE;
     client.server.fingerprint = plan.tls ? pin : NULL;
     client.login.auth = row->auth;
+    client.login.before = row->before;
     client.login.secret = row->with & WRONG ? "mustard" : "sesame";
     client_open(&client);
     if (client.error)
