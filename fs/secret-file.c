@@ -24,21 +24,42 @@ static void file_refuse_as(const struct file *file, char *reason, GIOErrorEnum c
     g_free(reason);
 }
 
-static bool file_is_safe(const struct file *file, int fd, GError **error)
+static bool file_is_private(const struct file *file, const struct stat *st, GError **error)
 {
-    struct stat st;
-
-    if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode))
+    if (!S_ISREG(st->st_mode))
         file_refuse(file, error, "not a regular file");
-    else if (st.st_size > SECRET_MAX)
-        file_refuse(file, error, "too big to hold a password");
-    else if (!file->is_entrusted && st.st_uid != geteuid() && st.st_uid != 0)
+    else if (!file->is_entrusted && st->st_uid != geteuid() && st->st_uid != 0)
         file_refuse(file, error, "belongs to another user; chown it");
-    else if (!file->is_entrusted && (st.st_mode & (S_IRWXG | S_IRWXO)) != 0)
+    else if (!file->is_entrusted && (st->st_mode & (S_IRWXG | S_IRWXO)) != 0)
         file_refuse(file, error, "open to other users; chmod 600 it");
     else
         return true;
     return false;
+}
+
+static bool file_is_safe(const struct file *file, int fd, GError **error)
+{
+    struct stat st;
+
+    if (fstat(fd, &st) != 0)
+        file_refuse(file, error, "%s", g_strerror(errno));
+    else if (S_ISREG(st.st_mode) && st.st_size > SECRET_MAX)
+        file_refuse(file, error, "too big to hold a password");
+    else
+        return file_is_private(file, &st, error);
+    return false;
+}
+
+bool secret_key_is_private(const struct account *account, GError **error)
+{
+    bool apart = account->tls_key != NULL;
+    const struct file file = {.option = apart ? "tls_key" : "tls_cert",
+                              .path = apart ? account->tls_key : account->tls_cert};
+    struct stat st;
+
+    if (account->tls_cert == NULL || stat(file.path, &st) != 0)
+        return true; /* who reads it says what is wrong */
+    return file_is_private(&file, &st, error);
 }
 
 /* Straight into the secret, so that no buffer holds a copy. */

@@ -24,3 +24,6 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(secret, secret_unref)
  * to ask. */
 struct secret *secret_ask(const struct account *account, bool may_prompt, GCancellable *cancel,
                           GError **error);
+/* Whether nobody else can read or replace the key of the account's client certificate, which is in
+ * tls_key or else in tls_cert; true if there is none. False with `error` set. */
+bool secret_key_is_private(const struct account *account, GError **error);

@@ -156,6 +156,16 @@ static struct imap_login login_of(const struct account *account, const struct se
     };
 }
 
+static bool key_is_private(const struct account *account, GError **error)
+{
+    g_autoptr(GError) why = NULL;
+
+    if (secret_key_is_private(account, &why))
+        return true;
+    g_set_error(error, IMAP_ERROR, IMAP_ERROR_CERTIFICATE, "%s: %s", account->host, why->message);
+    return false;
+}
+
 struct imap_session *opening_session(const struct account *account, const struct secret *with,
                                      const struct opening_watch *watch, GCancellable *cancel,
                                      GError **error)
@@ -164,6 +174,8 @@ struct imap_session *opening_session(const struct account *account, const struct
     struct imap_login login = login_of(account, with);
 
     login.before = watch->before;
+    if (!key_is_private(account, error))
+        return NULL;
     return imap_session_open(&server, &login, cancel, error);
 }
 

@@ -323,6 +323,42 @@ static void test_file_bad(void)
     g_unlink(link);
 }
 
+/* The key of a client certificate, wherever it is. */
+static void test_key(void)
+{
+    static const struct {
+        const char *cert, *key; /* modes, NULL: no such option, "": no such file */
+        const char *message;    /* NULL: it may be used */
+    } CASES[] = {
+        {NULL, NULL, NULL},        {NULL, "644", NULL}, /* never read */
+        {"600", NULL, NULL},       {"400", NULL, NULL},       {"644", "600", NULL},
+        {"644", "", NULL},         {"", NULL, NULL},          {"644", NULL, "tls_cert"},
+        {"640", NULL, "tls_cert"}, {"644", "640", "tls_key"}, {"600", "604", "tls_key"},
+        {"600", "620", "tls_key"},
+    };
+    for (size_t i = 0; i < G_N_ELEMENTS(CASES); i++) {
+        const char *const modes[] = {CASES[i].cert, CASES[i].key};
+        char *paths[] = {NULL, NULL};
+        for (int n = 0; n < 2; n++) {
+            guint64 mode = modes[n] != NULL ? g_ascii_strtoull(modes[n], NULL, 8) : 0;
+            if (mode != 0)
+                paths[n] = file_put(n == 0 ? "cert" : "key", "x", (int)mode);
+            else if (modes[n] != NULL)
+                paths[n] = g_strdup("/nonexistent/key");
+        }
+        g_autoptr(account) account = account_new();
+        g_autoptr(GError) error = NULL;
+        account->tls_cert = paths[0];
+        account->tls_key = paths[1];
+        g_assert_true(secret_key_is_private(account, &error) == (CASES[i].message == NULL));
+        g_assert_true(error == NULL || g_str_has_prefix(error->message, CASES[i].message));
+        g_assert_true(error == NULL || strstr(error->message, "chmod 600") != NULL);
+        for (int n = 0; n < 2; n++)
+            if (paths[n] != NULL)
+                g_unlink(paths[n]);
+    }
+}
+
 static void test_netrc_file(void)
 {
     static const char TEXT[] = "machine imap.example.org login alice password \"hunter 2\"\n";
@@ -549,6 +585,7 @@ int main(int argc, char *argv[])
     g_test_add_func("/secret/stderr-logged", test_stderr_logged);
     g_test_add_func("/secret/file", test_file);
     g_test_add_func("/secret/file-bad", test_file_bad);
+    g_test_add_func("/secret/key", test_key);
     g_test_add_func("/secret/netrc", test_netrc_file);
     g_test_add_func("/secret/order", test_order);
     g_test_add_func("/secret/credential-name", test_credential_name);

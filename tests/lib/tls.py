@@ -55,7 +55,9 @@ class Authority:
 
     def client(self, user):
         """One that a client shows: it bears the user's name."""
-        return self.certificate(user, hosts=("email:%s@localhost" % user,), usage="clientAuth")
+        cert, key = self.certificate(user, hosts=("email:%s@localhost" % user,), usage="clientAuth")
+        key.chmod(0o600)
+        return cert, key
 
     def expired(self):
         return self.certificate("expired", end="20210101000000Z")

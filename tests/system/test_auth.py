@@ -10,7 +10,7 @@ from lib.authservers import OTP_PHRASE
 from lib.ear import Ear
 from lib.mount import BINARY, FORGETFUL_MODULES, SLOW, mounted, wait_for
 from lib.servers import PASSWORD
-from lib.signin import LOGIN, refused, told, used, works
+from lib.signin import LOGIN, NETWORK, refused, told, used, works
 from lib.typist import Typist
 
 PASSWORDS = "PLAIN LOGIN CRAM-MD5 DIGEST-MD5 SCRAM-SHA-1 SCRAM-SHA-256".split()
@@ -200,6 +200,7 @@ def test_client_certificate(request, signing_in, shown, server):
 
 def test_certificate_and_key_in_one_file(auth_dovecot, signing_in, folder):
     both = folder / "both.pem"
+    both.touch(0o600)
     both.write_bytes(b"".join(p.read_bytes() for p in auth_dovecot.client_certificate("alice")))
     mount = signing_in(auth_dovecot, "external", password=None,
                        options=["tls_cert=%s" % both])
@@ -210,6 +211,19 @@ def test_a_certificate_of_another_authority(auth_dovecot, authority, signing_in)
     cert, key = authority.client("alice")
     refused(auth_dovecot, signing_in(auth_dovecot, "external", options=[
         "tls_cert=%s" % cert, "tls_key=%s" % key]))
+
+
+@pytest.mark.parametrize("apart", [True, False])
+def test_a_key_that_others_can_read(auth_dovecot, signing_in, folder, apart):
+    """It is refused, as such a password_file is."""
+    cert, key = auth_dovecot.client_certificate("alice")
+    open_ = folder / "open.pem"
+    open_.write_bytes((b"" if apart else cert.read_bytes()) + key.read_bytes())
+    open_.chmod(0o640)
+    options = ["tls_cert=%s" % cert, "tls_key=%s" % open_] if apart else ["tls_cert=%s" % open_]
+    line = told(signing_in(auth_dovecot, "external", password=None, options=options), [NETWORK])
+    assert "%s %s: open to other users; chmod 600 it" % (
+        "tls_key" if apart else "tls_cert", open_) in line
 
 
 def test_no_certificate(auth_dovecot, signing_in):
