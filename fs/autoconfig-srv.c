@@ -3,7 +3,7 @@
 
 #include "fs/autoconfig-private.h"
 
-#define SECONDS 10    /* for both lookups */
+#define SECONDS 10    /* for all lookups */
 #define TARGETS_MAX 4 /* that are tried */
 
 static const struct {
@@ -19,6 +19,7 @@ struct lookup {
 
 struct search {
     struct lookup lookups[G_N_ELEMENTS(SERVICES)];
+    bool no_exchanger;
     unsigned open;
     GCancellable *cancel;
     bool late;
@@ -31,6 +32,17 @@ static void on_found(GObject *resolver, GAsyncResult *result, gpointer data)
     lookup->targets =
         g_resolver_lookup_service_finish(G_RESOLVER(resolver), result, &lookup->error);
     lookup->search->open--;
+}
+
+static void on_exchanger(GObject *resolver, GAsyncResult *result, gpointer data)
+{
+    struct search *search = data;
+    g_autoptr(GError) error = NULL;
+    GList *records = g_resolver_lookup_records_finish(G_RESOLVER(resolver), result, &error);
+
+    search->no_exchanger = g_error_matches(error, G_RESOLVER_ERROR, G_RESOLVER_ERROR_NOT_FOUND);
+    g_list_free_full(records, (GDestroyNotify)g_variant_unref);
+    search->open--;
 }
 
 static gboolean on_late(gpointer data)
@@ -47,7 +59,7 @@ static void on_cancelled(GCancellable *cancel, gpointer data)
     g_cancellable_cancel(data);
 }
 
-/* Both at once, in a context of their own. */
+/* All at once, in a context of their own. */
 static void search_run(struct search *search, const char *domain)
 {
     g_autoptr(GMainContext) context = g_main_context_new();
@@ -57,7 +69,9 @@ static void search_run(struct search *search, const char *domain)
     g_main_context_push_thread_default(context);
     g_source_set_callback(late, on_late, search, NULL);
     g_source_attach(late, context);
-    search->open = G_N_ELEMENTS(SERVICES);
+    search->open = G_N_ELEMENTS(SERVICES) + 1;
+    g_resolver_lookup_records_async(resolver, domain, G_RESOLVER_RECORD_MX, search->cancel,
+                                    on_exchanger, search);
     for (size_t i = 0; i < G_N_ELEMENTS(SERVICES); i++) {
         search->lookups[i].search = search;
         g_resolver_lookup_service_async(resolver, SERVICES[i].service, "tcp", domain,
@@ -148,21 +162,22 @@ static bool search_failed(const struct search *search, GCancellable *cancel, con
     else
         g_set_error(error, AUTOCONFIG_ERROR, AUTOCONFIG_NETWORK,
                     "the SRV records of %s cannot be looked up now%s", domain,
-                    search->late ? ": the name server does not answer" : "");
+                    search->late ? " (the name server does not answer)" : "");
     return false;
 }
 
 bool autoconfig_srv(const char *address, const struct autoconfig_way *way, struct source *source,
-                    bool *none, GError **error)
+                    struct autoconfig_told *told, GError **error)
 {
     const char *domain = autoconfig_domain(address);
     GCancellable *cancel = way->cancel;
     g_auto(search) search = {.cancel = g_cancellable_new()};
 
-    *none = false;
+    *told = (struct autoconfig_told){0};
     gulong handler = g_cancellable_connect(cancel, G_CALLBACK(on_cancelled), search.cancel, NULL);
     search_run(&search, domain);
     g_cancellable_disconnect(cancel, handler);
-    return search_take(&search, address, way, source, none) ||
+    told->no_exchanger = search.no_exchanger;
+    return search_take(&search, address, way, source, &told->no_imap) ||
            search_failed(&search, cancel, domain, error);
 }

@@ -122,36 +122,85 @@ static bool server_confirm(const struct account *account, const struct source *s
 
 /* ---- looking --------------------------------------------------------------------------------- */
 
+/* What neither the DNS nor the web knows; `told`, `nowhere`: as autoconfig_srv() and
+ * autoconfig_file() have them. */
+struct misses {
+    const struct autoconfig_told *told;
+    bool nowhere;
+    const GError *srv, *file;
+};
+
+static bool misses_tell(const struct misses *misses, const char *domain, GError **error)
+{
+    static const char ADVICE[] = "the provider says which server it is; write imaps://USER@HOST "
+                                 "instead of the address";
+    bool dns = misses->srv->code != AUTOCONFIG_NETWORK;
+    bool web = misses->file->code != AUTOCONFIG_NETWORK && (dns || !misses->nowhere);
+    const char *later = dns ? "" : "try again later; ";
+
+    if (!dns && !web)
+        g_set_error(error, AUTOCONFIG_ERROR, AUTOCONFIG_NETWORK, "%s; is this machine online?",
+                    misses->srv->message);
+    else if (!web)
+        g_set_error(error, AUTOCONFIG_ERROR, AUTOCONFIG_NETWORK,
+                    "%s, and its settings file cannot be fetched now (%s): try again later; %s",
+                    misses->srv->message, misses->file->message, ADVICE);
+    else if (dns && misses->nowhere && misses->told->no_exchanger)
+        g_set_error(error, AUTOCONFIG_ERROR, AUTOCONFIG_NOTHING,
+                    "nothing is known of %s, not even a host that takes its mail: check the "
+                    "spelling",
+                    domain);
+    else if (misses->file->code == AUTOCONFIG_UNUSABLE)
+        g_set_error(error, AUTOCONFIG_ERROR, misses->srv->code,
+                    "%s, and its settings file is of no use (%s): %s%s", misses->srv->message,
+                    misses->file->message, later, ADVICE);
+    else
+        g_set_error(error, AUTOCONFIG_ERROR, misses->srv->code,
+                    "%s, nor is there a settings file: %s%s", misses->srv->message, later, ADVICE);
+    return false;
+}
+
+static bool file_look(const struct account *account, const struct autoconfig_way *way,
+                      struct misses *misses, struct source *source, char **means, GError **error)
+{
+    g_autofree char *where = NULL;
+    g_autoptr(GError) why = NULL;
+
+    if (autoconfig_file(account->address, way, source, &where, &misses->nowhere, &why)) {
+        *means = g_strdup_printf("by the settings file of %s", where);
+        return true;
+    }
+    misses->file = why;
+    if (why->code != AUTOCONFIG_CANCELLED)
+        return misses_tell(misses, autoconfig_domain(account->address), error);
+    g_propagate_error(error, g_steal_pointer(&why));
+    return false;
+}
+
 /* `*means`: how it was found, the caller's. */
 static bool server_look(const struct account *account, GCancellable *cancel, struct source *source,
                         char **means, GError **error)
 {
     const char *domain = autoconfig_domain(account->address);
     g_autoptr(GError) why = NULL;
-    g_autofree char *where = NULL;
     const struct autoconfig_way way = {account->tls_ca, account->proxy, cancel};
-    bool none = false;
+    struct autoconfig_told told;
 
-    if (autoconfig_srv(account->address, &way, source, &none, &why)) {
+    if (autoconfig_srv(account->address, &way, source, &told, &why)) {
         *means = g_strdup_printf("by an SRV record of %s", domain);
         return server_confirm(account, source, error);
     }
-    if (none) {
+    if (told.no_imap) {
         g_set_error(error, AUTOCONFIG_ERROR, AUTOCONFIG_NOTHING, "%s says that it offers no IMAP",
                     domain);
         return false;
     }
-    bool cancelled = g_error_matches(why, AUTOCONFIG_ERROR, AUTOCONFIG_CANCELLED);
-    if (!cancelled && autoconfig_file(account->address, &way, source, &where, NULL)) {
-        *means = g_strdup_printf("by the settings file of %s", where);
-        return true;
+    if (why->code == AUTOCONFIG_CANCELLED) {
+        g_propagate_error(error, g_steal_pointer(&why));
+        return false;
     }
-    g_set_error(error, AUTOCONFIG_ERROR, why->code,
-                cancelled ? "%s"
-                          : "%s, nor is there a settings file: the provider says which server it "
-                            "is; write imaps://USER@HOST instead of the address",
-                why->message);
-    return false;
+    struct misses misses = {.told = &told, .srv = why};
+    return file_look(account, &way, &misses, source, means, error);
 }
 
 static void account_settle(struct account *account, const struct source *source)

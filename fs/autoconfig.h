@@ -11,6 +11,7 @@
 enum autoconfig_error {
     AUTOCONFIG_NOTHING,   /* the domain tells of no server */
     AUTOCONFIG_UNSURE,    /* nobody has said that the server found is the right one */
+    AUTOCONFIG_UNUSABLE,  /* what the domain tells cannot be believed or understood */
     AUTOCONFIG_NETWORK,   /* it cannot be looked up now */
     AUTOCONFIG_CANCELLED, /* by `cancel`, or by the user who was asked */
 };

@@ -86,6 +86,7 @@ static enum check_status account_locate(struct account *account, GCancellable *c
 {
     static const enum check_status STATUS[] = {[AUTOCONFIG_NOTHING] = CHECK_CONFIG,
                                                [AUTOCONFIG_UNSURE] = CHECK_CONFIG,
+                                               [AUTOCONFIG_UNUSABLE] = CHECK_CONFIG,
                                                [AUTOCONFIG_NETWORK] = CHECK_NETWORK,
                                                [AUTOCONFIG_CANCELLED] = CHECK_INTERRUPTED};
     g_autoptr(GError) error = NULL;

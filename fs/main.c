@@ -379,6 +379,7 @@ static int autoconfig_status(const GError *error)
 {
     static const int STATUS[] = {[AUTOCONFIG_NOTHING] = EXIT_CONFIG,
                                  [AUTOCONFIG_UNSURE] = EXIT_CONFIG,
+                                 [AUTOCONFIG_UNUSABLE] = EXIT_CONFIG,
                                  [AUTOCONFIG_NETWORK] = EXIT_NETWORK,
                                  [AUTOCONFIG_CANCELLED] = EXIT_INTERRUPTED};
     return STATUS[error->code];

@@ -192,8 +192,12 @@ static bool answer_read(struct exchange *exchange, GError **error)
         return true;
     }
     if (status != 200) {
-        g_autofree char *words = g_strdup_printf("has no such file (HTTP status %u)", status);
-        return exchange_fail(exchange, IMAP_ERROR_NONEXISTENT, words, error);
+        bool passes = status / 100 == 5;
+        g_autofree char *words =
+            g_strdup_printf("%s (HTTP status %u)",
+                            passes ? "cannot give the file now" : "has no such file", status);
+        return exchange_fail(exchange, passes ? IMAP_ERROR_UNAVAILABLE : IMAP_ERROR_NONEXISTENT,
+                             words, error);
     }
     const char *coding = field_find(lines, "Transfer-Encoding");
     return body_read(exchange, field_find(lines, "Content-Length"),

@@ -13,7 +13,8 @@ struct imap_https {
 };
 
 /* GETs `url`, which begins with https://. Blocks; `cancel` (NULL: none) ends it. The body of the
- * answer 200, the caller's; NULL with `error` set: IMAP_ERROR's codes, IMAP_ERROR_NONEXISTENT for
- * another answer of the server, IMAP_ERROR_TOOBIG, IMAP_ERROR_PROTOCOL. */
+ * answer 200, the caller's; NULL with `error` set: IMAP_ERROR's codes, IMAP_ERROR_UNAVAILABLE for a
+ * failure of the server's own (5xx), IMAP_ERROR_NONEXISTENT for another answer of it,
+ * IMAP_ERROR_TOOBIG, IMAP_ERROR_PROTOCOL. */
 GBytes *imap_https_get(const char *url, const struct imap_https *how, GCancellable *cancel,
                        GError **error);

@@ -6,8 +6,8 @@
         subprocess.run(net.inside(command))
 
 world: {"dns": {"NAME TYPE": answers}, "https": {"HOST/PATH": page}, "imap": {port: options}}. TYPE
-is A or AAAA (addresses) or SRV ([priority, weight, port, target]); a name that is in none is unknown, the
-answer "fails" is SERVFAIL and "silent" none at all. A page has status, body, location, chunked,
+is A or AAAA (addresses), MX ([preference, host]) or SRV ([priority, weight, port, target]); a
+name that is in none is unknown, the answer "fails" is SERVFAIL and "silent" none at all. A page has status, body, location, chunked,
 bytewise (every byte in a record of TLS) or raw (all that is sent); without the path's page the status is 404. The options of an IMAP server:
 tls ("implicit", "starttls"), password, host (the
 address that it is at, 127.0.0.1). "proxy": {port: the one that it leads to}, in SOCKS5. Every host has a certificate of its own by the authority,
@@ -30,7 +30,7 @@ else:
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
     from lib import proxies, scripted  # noqa: E402
 
-TYPES = {1: "A", 28: "AAAA", 33: "SRV"}
+TYPES = {1: "A", 15: "MX", 28: "AAAA", 33: "SRV"}
 RESOLV = "nameserver 127.0.0.1\noptions timeout:2 attempts:1\n"
 
 
@@ -149,9 +149,9 @@ class Servers:
 
     @staticmethod
     def record(number, kind, one):
-        if kind == "SRV":
-            target = b"".join(bytes([len(w)]) + w.encode() for w in one[3].split(".") if w) + b"\0"
-            data = struct.pack("!HHH", *one[:3]) + target
+        if kind in ("SRV", "MX"):
+            target = b"".join(bytes([len(w)]) + w.encode() for w in one[-1].split(".") if w) + b"\0"
+            data = struct.pack("!%dH" % (len(one) - 1), *one[:-1]) + target
         else:
             data = socket.inet_pton(socket.AF_INET6 if ":" in one else socket.AF_INET, one)
         return b"\xc0\x0c" + number + struct.pack("!HIH", 1, 60, len(data)) + data

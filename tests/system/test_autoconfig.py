@@ -218,13 +218,34 @@ def test_the_certificate_is_the_targets(person, net):
     assert person.passwords() == []
 
 
-def test_dns_that_fails(person):
+def test_dns_that_fails(person, net):
+    """There may be a settings file still; if nobody at all can be asked, the machine is offline."""
     for answer in ("fails", "silent"):
+        net.world["dns"].update({host + " A": ["127.0.0.1"] for host in HOSTS})
         person.world({"imaps": answer, "imap": answer})
         done = person.check()
         step, text = done.failed()
         assert (done.status, step) == (NETWORK, "address"), done.text
-        assert "cannot be looked up now" in text
+        assert "cannot be looked up now" in text and "nor is there a settings file" in text
+        assert "try again later" in text
+        net.world["dns"].update({host + " A": answer for host in HOSTS})
+        person.world()
+        done = person.check()
+        step, text = done.failed()
+        assert (done.status, step) == (NETWORK, "address"), done.text
+        assert "cannot be looked up now" in text and "is this machine online?" in text
+        assert "settings file" not in text and "imaps://" not in text
+
+
+def test_a_web_server_out_of_reach(person, net):
+    """What is not known yet may be told later: a service is to try again."""
+    net.world["dns"]["autoconfig.example.org A"] = ["127.0.0.2"]  # where nobody is
+    person.world()
+    done = person.check()
+    step, text = done.failed()
+    assert (done.status, step) == (NETWORK, "address"), done.text
+    assert "settings file cannot be fetched now" in text and "autoconfig.example.org" in text
+    assert "try again later" in text and "write imaps://USER@HOST" in text
 
 
 def test_a_domain_that_tells_nothing(person, net):
@@ -233,6 +254,18 @@ def test_a_domain_that_tells_nothing(person, net):
     assert (done.status, step) == (CONFIG, "address")
     assert "write imaps://USER@HOST instead" in text
     assert not [n for n in net.heard("dns") if n.split()[0].startswith(("imap.", "mail."))]
+
+
+@pytest.mark.parametrize("name, spelled", [("exmaple.org MX", True), ("exmaple.org A", True),
+                                           ("nobody.test A", False)])
+def test_a_domain_that_is_not_there(person, net, name, spelled):
+    """No web server and nothing that takes mail: a mistake in the address."""
+    net.world["dns"][name] = [[10, "mx.example.org"]] if name.endswith("MX") else ["127.0.0.2"]
+    person.world()
+    done = person.check("alice@exmaple.org")
+    step, text = done.failed()
+    assert step == "address" and ("check the spelling" in text) != spelled, done.text
+    assert ("write imaps://USER@HOST instead" in text) == spelled
 
 
 # ---- settings files
@@ -304,19 +337,25 @@ HOSTILE = {
 }
 
 
+PASSES = ("an error", "cut", "cut in a chunk", "silent")
+
+
 @pytest.mark.parametrize("kind", HOSTILE)
 def test_a_hostile_file(person, kind):
     person.world(pages={FILE: HOSTILE[kind]})
     done = person.check()
     step, text = done.failed()
-    assert (done.status, step) == (CONFIG, "address"), done.text
-    assert "nor is there a settings file" in text and person.passwords() == []
+    passes = kind in PASSES
+    assert (done.status, step) == (NETWORK if passes else CONFIG, "address"), done.text
+    assert ("cannot be fetched now (" if passes else "is of no use (") in text
+    assert "autoconfig.example.org" in text and person.passwords() == []
 
 
 def test_a_file_from_an_impostor(person, net):
     net.world["certificates"] = {"autoconfig.example.org": "www.provider.example"}
     person.world(pages={FILE: {"body": GOOD}})
-    assert person.check().status == CONFIG
+    done = person.check()
+    assert done.status == CONFIG and "another host name" in done.failed()[1]
     assert [page for page in net.heard("https") if page.startswith("autoconfig.")] == []
 
 
