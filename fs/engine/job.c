@@ -363,15 +363,11 @@ static void job_examined(struct job *job, unsigned step, const struct imap_resul
         job->lost = true;
     line->examining--;
     if (result->error == IMAP_OK)
-        line->uidvalidity = imap_session_state(line->session)->uidvalidity;
+        line_examined(line, job);
     else if (line->examining == 0)
         line->folder = line->uidvalidity = 0;
-    if (step != JOB_STEP_SELECT || job->state == JOB_ENDED || job->lost)
-        return;
-    if (result->error != IMAP_OK)
+    if (result->error != IMAP_OK && step == JOB_STEP_SELECT && !job->lost)
         job_examine_refused(line, job_examine_error(result));
-    else if (line->uidvalidity != job->uidvalidity)
-        job_end(job, ENGINE_GONE);
 }
 
 /* Whether the connection is at its end. What was answered before what is answered only now, for

@@ -121,6 +121,21 @@ void *job_ticket(struct job *job, unsigned step, uint64_t bytes);
 /* Writes what the line's session said unasked, before another mailbox is selected there. */
 void job_forget_mirror(struct line *line);
 
+/* ---- renumbered.c: UIDs that mean other messages now ------------------------------------------
+ */
+
+/* Whether the mailbox that the job's line has selected is the one that the job's UIDs are of, by
+ * UIDVALIDITY. What comes of another is not the job's, whoever's EXAMINE brought it. */
+bool job_is_current(const struct job *job);
+/* `by`'s EXAMINE or SELECT was answered OK: notes the UIDVALIDITY, and ends the jobs on the line
+ * whose UIDs are of another. If the cache has another as well, the mailbox is listed anew. */
+void line_examined(struct line *line, const struct job *by);
+/* Whether the cache's list is of the mailbox that the line has selected. */
+bool line_is_kept(const struct line *line);
+/* The mailbox of this line is to be the one that is listed: other lines that have selected one of
+ * the same name and another UIDVALIDITY leave it, once what runs there has ended. */
+void line_leave_old(struct line *current);
+
 /* What an answer other than OK means to a wish. */
 enum engine_error job_error_of(const struct imap_result *result);
 /* The same of an EXAMINE: lack of rights has a code, a mailbox that is gone often has none. */

@@ -138,6 +138,16 @@ void job_forget_mirror(struct line *line)
     g_clear_pointer(&line->mirror, mirror_free);
 }
 
+/* The line's mailbox is not the one that the job's UIDs are of: either the job is old, or the line.
+ */
+static void job_start_apart(struct job *job, const struct line *line)
+{
+    if (line_is_kept(line))
+        job_end(job, ENGINE_GONE);
+    else
+        job_send_examine(job, JOB_STEP_SELECT);
+}
+
 static void job_start(struct job *job, struct line *line)
 {
     job_ref(job);
@@ -151,7 +161,7 @@ static void job_start(struct job *job, struct line *line)
         if (!selected)
             job_send_examine(job, JOB_STEP_SELECT);
         else if (line->examining == 0 && line->uidvalidity != job->uidvalidity)
-            job_end(job, ENGINE_GONE);
+            job_start_apart(job, line);
     }
     if (job->state == JOB_RUNNING)
         job->class->start(job);
@@ -278,7 +288,8 @@ static void line_fetch(struct imap_session *session, const struct imap_fetch *fe
     for (GList *at = line->jobs.head; at != NULL; at = next) {
         struct job *job = at->data;
         next = at->next;
-        if (job->state != JOB_RUNNING || job->class->fetch == NULL || job->lost)
+        if (job->state != JOB_RUNNING || job->class->fetch == NULL || job->lost ||
+            !job_is_current(job))
             continue;
         if (!job->class->fetch(job, fetch))
             continue;

@@ -361,6 +361,7 @@ static void sync_examined(struct sync *sync, const struct imap_result *result)
     sync->examined = true;
     sync->state = *imap_session_state(sync->job.line->session);
     sync->stale = sync_is_stale(sync);
+    line_leave_old(sync->job.line);
     if (sync->stale)
         g_clear_pointer(&sync->mirror, mirror_free);
     bool first = sync->messages == 0;

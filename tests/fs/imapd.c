@@ -86,6 +86,19 @@ void imapd_remove(struct imapd_box *box, uint32_t uid)
     g_ptr_array_remove(box->messages, imapd_message(box, uid));
 }
 
+void imapd_renumber(struct imapd_box *box)
+{
+    box->uidvalidity += 7;
+    for (guint i = 0; i < box->messages->len; i++) {
+        GString *bytes = ((struct imapd_message *)box->messages->pdata[i])->bytes;
+        for (char *at = strstr(bytes->str, "Subject: ") + 9; *at != '\0'; at++)
+            if (g_ascii_strncasecmp(at, "Date: ", 6) == 0) /* which makes the name */
+                at = strchr(at, '\n');
+            else
+                *at = g_ascii_toupper(*at);
+    }
+}
+
 /* ---- one connection -------------------------------------------------------------------------- */
 
 static void talk_flush(struct talk *talk)
@@ -269,6 +282,8 @@ static const char *talk_examine(struct talk *talk, const char *name)
     g_strstrip(plain);
     imapd->examines++;
     talk->box = imapd_box(imapd, plain);
+    if (talk->box != NULL && imapd->renumber > 0 && imapd->renumber--)
+        imapd_renumber(talk->box);
     talk->read_only = true;
     if (talk->box == NULL)
         return "NO [NONEXISTENT] no such mailbox";

@@ -67,6 +67,7 @@ struct imapd {
     const char *read_box;     /* SELECTed READ-ONLY */
     bool resync_silent;       /* QRESYNC is agreed to, and what it would tell is not told */
     char *late;               /* that UID MOVE; NULL: none */
+    unsigned renumber;        /* so many of the next selects find another mailbox (imapd_renumber) */
     struct imapd_box *late_box;
     /* counted */
     uint64_t signed_in, flights, examines, lists, searches, fetches, structures, bodies, noops;
@@ -101,3 +102,6 @@ struct imapd_message *imapd_add(struct imapd_box *box, size_t size);
 struct imapd_message *imapd_add_bytes(struct imapd_box *box, const char *bytes, gssize length);
 struct imapd_message *imapd_message(struct imapd_box *box, uint32_t uid);
 void imapd_remove(struct imapd_box *box, uint32_t uid);
+/* Another mailbox in the place of this one: another UIDVALIDITY, and for every UID and each of its
+ * octets another message. The server's lock is held. */
+void imapd_renumber(struct imapd_box *box);
