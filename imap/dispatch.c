@@ -58,6 +58,22 @@ static void report_tagged(const struct imap_command *command, const struct imap_
         imap_report_code(report, reply->code_value);
 }
 
+static bool is_opening(const struct imap_session *session)
+{
+    const struct imap_command *oldest = imap_queue_oldest(&session->queue);
+    return oldest && oldest->current && oldest->kind->begins;
+}
+
+/* Another UIDVALIDITY in the midst of a session, where there can be none (RFC 9051, 2.3.1.1): what
+ * the UIDs in the commands on their way stand for is not known. */
+static bool code_renumbers(const struct imap_session *session, const struct imap_reply *reply)
+{
+    uint32_t uidvalidity = session->mailbox.state.uidvalidity;
+    return session->mailbox.open && reply->condition == IMAP_COND_OK &&
+           strcmp(reply->code, "UIDVALIDITY") == 0 && uidvalidity != 0 &&
+           reply->code_number != uidvalidity && !is_opening(session);
+}
+
 /* What a response code says beside its condition (RFC 9051, 7.1). */
 static void reply_code(struct imap_session *session, const struct imap_reply *reply)
 {
@@ -77,6 +93,8 @@ static void reply_code(struct imap_session *session, const struct imap_reply *re
     } else if (strcmp(reply->code, "CLOSED") == 0) {
         if (oldest && oldest->current && oldest->kind->begins)
             oldest->kind->begins(session, oldest);
+    } else if (code_renumbers(session, reply)) {
+        imap_session_fail(session, IMAP_ERROR_LOST, "the mailbox was renumbered while selected");
     } else if (session->mailbox.open && reply->condition == IMAP_COND_OK) {
         imap_mailbox_code(&session->mailbox, reply->code, reply->code_value, reply->code_number);
     }
@@ -210,12 +228,9 @@ static void on_search(struct imap_session *session, struct imap_reply *reply)
 
 static void on_exists(struct imap_session *session, struct imap_reply *reply)
 {
-    const struct imap_command *oldest = imap_queue_oldest(&session->queue);
-
     if (!session->mailbox.open || !imap_mailbox_exists(&session->mailbox, reply->number))
         return;
-    bool opening = oldest && oldest->current && oldest->kind->begins; /* then it is no change */
-    if (!opening)
+    if (!is_opening(session)) /* then it is no change */
         EMIT(session, exists, reply->number);
 }
 

@@ -280,6 +280,14 @@ static const struct dialogue DIALOGUES[] = {
      "examine ok done\nfetched unavailable Request is throttled. Suggested Backoff Time: 9\nodd "
      "bad this "
      "is not the name of a section\n"},
+    {"renumbered while selected", ask_two_fetches,
+     (const char *[]){HELLO, "C:EXAMINE INBOX", "C:UID FETCH 1:9 (UID FLAGS)",
+                      "C:UID FETCH 10 (UID FLAGS)", EXAMINED,
+                      "S:* OK [UIDVALIDITY 9] still\r\n* 1 FETCH (UID 4 FLAGS ())\r\n$2 OK",
+                      "S:* OK [UIDVALIDITY 10] now\r\n* 1 FETCH (UID 4 FLAGS (b))\r\n$3 OK", NULL},
+     "closed",
+     "examine ok done\nfetch 4\nfirst ok \nsecond lost the mailbox was renumbered while "
+     "selected\nclosed lost the mailbox was renumbered while selected\n"},
     {"BYE", ask_two_fetches,
      (const char *[]){HELLO, "C:EXAMINE INBOX", "C:UID FETCH 1:9 (UID FLAGS)",
                       "C:UID FETCH 10 (UID FLAGS)", EXAMINED, "S:* BYE shutting down\r\n$2 OK",
