@@ -31,6 +31,15 @@ static bool push_has_selected(const struct push *push, const char *mailbox)
            imap_session_mailbox(session) != NULL;
 }
 
+/* The same for the batch's messages: the mailbox that was listed since may be another. */
+static bool push_has_opened(const struct push *push, const char *mailbox)
+{
+    const struct journal_address *message = &push_entry(push, 0)->message;
+    const struct imap_mailbox_state *state = imap_session_state(push->job.line->session);
+    return push_has_selected(push, mailbox) &&
+           (message->uid == 0 || message->uidvalidity == state->uidvalidity);
+}
+
 static void push_send_select(struct push *push, const char *mailbox)
 {
     struct push_box box = {0};
@@ -129,7 +138,7 @@ void push_open(struct push *push, const char *mailbox, const char *target, bool 
         push->target = g_strdup(target);
         imap_send_status(push->job.line->session, target, job_done, push_ticket(push, PUSH_STATUS));
     }
-    if (mailbox != NULL && !push_has_selected(push, mailbox))
+    if (mailbox != NULL && !push_has_opened(push, mailbox))
         push_send_select(push, mailbox);
     push_await(push, push_select_heard, open_done);
 }

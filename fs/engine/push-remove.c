@@ -39,16 +39,24 @@ static void undo_heard(struct push *push, unsigned step, const struct imap_resul
     push_note(push, result);
 }
 
+/* Those whose copy still has the UID that it was given. */
+static struct imap_uidset *undo_uids(const struct push *push)
+{
+    uint32_t uidvalidity = imap_session_state(push->job.line->session)->uidvalidity;
+    struct imap_uidset *uids = imap_uidset_new();
+    for (guint i = 0; i < push->batch->len; i++) {
+        const struct journal_entry *entry = push_entry(push, i);
+        if (entry->target_uidvalidity == uidvalidity)
+            imap_uidset_add(uids, entry->target_uid, entry->target_uid);
+    }
+    return uids;
+}
+
 static void undo_selected(struct push *push)
 {
-    const struct journal_entry *entry = push_entry(push, 0);
     struct imap_session *session = push->job.line->session;
-    bool same = push->refusal.imap == IMAP_OK &&
-                imap_session_state(session)->uidvalidity == entry->target_uidvalidity;
-    g_autoptr(imap_uidset) uids = imap_uidset_new();
-    for (guint i = 0; i < push->batch->len; i++)
-        imap_uidset_add(uids, push_entry(push, i)->target_uid, push_entry(push, i)->target_uid);
-    if (same) {
+    g_autoptr(imap_uidset) uids = undo_uids(push);
+    if (push->refusal.imap == IMAP_OK && imap_uidset_count(uids) > 0) {
         imap_send_uid_store(session, uids, true, "\\Deleted", 0, job_done,
                             push_ticket(push, STEP_MARK));
         imap_send_uid_expunge(session, uids, job_done, push_ticket(push, STEP_EXPUNGE));

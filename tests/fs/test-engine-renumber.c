@@ -216,6 +216,45 @@ static void test_change(struct fixture *fixture, gconstpointer data)
     check_new(fixture);
 }
 
+/* A MOVE that is copied, and cannot be taken away: its copy has this UID, of that UIDVALIDITY. */
+static uint64_t add_copied(struct fixture *fixture, uint32_t uid, uint32_t uidvalidity)
+{
+    const struct journal_entry entry = {
+        .kind = JOURNAL_MOVE, .message = address(fixture, uid), .target = "Other"};
+    uint64_t id = fixture_add(fixture, &entry);
+    g_autoptr(GPtrArray) entries =
+        g_ptr_array_new_with_free_func((GDestroyNotify)journal_entry_free);
+    struct journal_entry *copied = journal_next(fixture->journal, id - 1);
+    copied->step = JOURNAL_COPIED;
+    copied->target_uidvalidity = uidvalidity;
+    copied->target_uid = uid;
+    g_ptr_array_add(entries, copied);
+    g_assert_cmpint(journal_update(fixture->journal, entries), ==, CACHE_OK);
+    return id;
+}
+
+/* Its copy is taken back, but only where the UID is still the copy's: the target was renumbered
+ * between the one and the other. */
+static void test_undo(struct fixture *fixture, gconstpointer data)
+{
+    struct imapd_box *other = imapd_box(fixture->imapd, "Other");
+    for (unsigned i = 0; i < 2; i++)
+        imapd_add(other, BODY);
+    fixture->imapd->flaw_on = "UID STORE";
+    fixture->imapd->flaw_words = "NO [NOPERM] you may not delete";
+    fixture->imapd->flaw_times = 1;
+    add_copied(fixture, 1, other->uidvalidity);
+    add_copied(fixture, 2, other->uidvalidity - 1);
+    start_listed(fixture, "Other", "INBOX");
+    g_assert_cmpint(fixture_pushed(fixture, 0), ==, ENGINE_OK);
+    g_mutex_lock(&fixture->imapd->lock);
+    g_assert_null(imapd_message(other, 1));
+    g_assert_nonnull(imapd_message(other, 2));
+    g_assert_cmpstr(imapd_message(other, 2)->flags, ==, "");
+    g_assert_cmpuint(fixture_inbox(fixture)->messages->len, ==, MESSAGES);
+    g_mutex_unlock(&fixture->imapd->lock);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -227,5 +266,6 @@ int main(int argc, char **argv)
         g_autofree char *path = g_strconcat("/engine/renumber/change/", CHANGES[i].name, NULL);
         g_test_add(path, struct fixture, &CHANGES[i], setup, test_change, fixture_teardown);
     }
+    g_test_add("/engine/renumber/undo", struct fixture, NULL, setup, test_undo, fixture_teardown);
     return g_test_run();
 }
