@@ -268,6 +268,8 @@ static struct mirror *line_mirror(struct line *line)
         return NULL;
     if (line->mirror == NULL)
         line->mirror = mirror_new(line->engine, line->folder, line->uidvalidity);
+    if (line->mirror != NULL)
+        mirror_set_unasked(line->mirror);
     return line->mirror;
 }
 

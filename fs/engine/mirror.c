@@ -5,6 +5,7 @@
 #include "fs/engine/identity.h"
 #include "fs/engine/prefetch.h"
 #include "fs/engine/push.h"
+#include "fs/engine/watch.h"
 #include "fs/mime.h"
 
 #define KEYWORDS_MAX 2048
@@ -33,7 +34,7 @@ struct mirror {
     uint32_t folder, messages, uidvalidity;
     char *wire;
     bool outgoing; /* \Sent or \Drafts */
-    bool quiet, whole;
+    bool quiet, whole, unasked;
     uint64_t changed;  /* changes that were none before */
     GArray *changes;   /* struct change */
     GByteArray *bytes; /* texts of the changes */
@@ -97,6 +98,11 @@ void mirror_set_quiet(struct mirror *mirror, bool quiet)
 void mirror_set_whole(struct mirror *mirror)
 {
     mirror->whole = true;
+}
+
+void mirror_set_unasked(struct mirror *mirror)
+{
+    mirror->unasked = true;
 }
 
 uint64_t mirror_changes(const struct mirror *mirror)
@@ -192,7 +198,8 @@ static void mirror_push(struct mirror *mirror, const struct change *change)
         mirror_flush(mirror);
         return;
     }
-    if (mirror->soon != NULL || mirror->quiet || mirror->whole)
+    bool waits = !mirror->unasked && (mirror->quiet || mirror->whole);
+    if (mirror->soon != NULL || waits)
         return;
     mirror->soon = g_idle_source_new(); /* when nothing else is to do */
     g_source_set_callback(mirror->soon, mirror_flush_soon, mirror, NULL);
@@ -413,19 +420,48 @@ static void mirror_tell(const struct mirror *mirror, bool named)
         events->mailbox_changed(mirror->folder, mirror->engine->events_data);
 }
 
+/* What is told unasked outlives the list that was there when it began. */
+static bool mirror_is_kept(struct mirror *mirror, struct cache_txn *txn)
+{
+    struct cache_mailbox mailbox;
+    if (!mirror->unasked)
+        return true;
+    if (cache_mailbox_get(txn, mirror->folder, &mailbox) != CACHE_OK ||
+        mailbox.messages != mirror->messages)
+        return false;
+    mirror->quiet = (mailbox.flags & CACHE_MAILBOX_COMPLETE) == 0;
+    return true;
+}
+
+static void mirror_clear(struct mirror *mirror)
+{
+    g_array_set_size(mirror->changes, 0);
+    g_byte_array_set_size(mirror->bytes, 1);
+}
+
+static enum engine_error mirror_fail(struct mirror *mirror, enum engine_error error)
+{
+    if (mirror->unasked)
+        watch_sync(mirror->engine, mirror->folder);
+    else
+        mirror->error = error;
+    return error;
+}
+
 enum engine_error mirror_commit(struct mirror *mirror, mirror_seal seal, void *data)
 {
     if (mirror->error != ENGINE_OK) {
-        g_array_set_size(mirror->changes, 0);
-        g_byte_array_set_size(mirror->bytes, 1);
+        mirror_clear(mirror);
         return mirror->error;
     }
     if (mirror->changes->len == 0 && seal == NULL)
         return ENGINE_OK;
     bool named = false, changed = false;
+    enum engine_error error = ENGINE_OK;
     identity_flush(mirror->engine);
     struct cache_txn *txn = cache_txn_write(mirror->engine->cache);
-    int rc = mirror_write(mirror, txn, &named, &changed);
+    int rc =
+        mirror_is_kept(mirror, txn) ? mirror_write(mirror, txn, &named, &changed) : CACHE_NOT_FOUND;
     if (rc == CACHE_OK)
         rc = mirror_put(mirror, txn, named && !mirror->quiet, seal, data, &changed);
     if (rc == CACHE_OK && changed)
@@ -435,11 +471,11 @@ enum engine_error mirror_commit(struct mirror *mirror, mirror_seal seal, void *d
     if (rc == CACHE_OK)
         mirror_tell(mirror, named);
     else
-        mirror->error = rc == CACHE_NOT_FOUND ? ENGINE_GONE : engine_error_of_cache(rc);
+        error =
+            mirror_fail(mirror, rc == CACHE_NOT_FOUND ? ENGINE_GONE : engine_error_of_cache(rc));
     mirror->named = mirror->named || (rc == CACHE_OK && named);
-    g_array_set_size(mirror->changes, 0);
-    g_byte_array_set_size(mirror->bytes, 1);
-    return mirror->error;
+    mirror_clear(mirror);
+    return error;
 }
 
 enum engine_error mirror_flush(struct mirror *mirror)

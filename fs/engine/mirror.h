@@ -27,8 +27,8 @@ void mirror_add_bare(struct mirror *mirror, uint32_t uid);
 void mirror_flags(struct mirror *mirror, const struct imap_fetch *fetch);
 void mirror_remove(struct mirror *mirror, uint32_t uid);
 
-/* Writes what was gathered and tells the file side. Returns ENGINE_CACHE if it, or one before,
- * could not be written. */
+/* Writes what was gathered and tells the file side. Returns why it, or one before, could not be
+ * written. */
 enum engine_error mirror_flush(struct mirror *mirror);
 /* The same, and in the same transaction, after it, what `seal` makes of the mailbox's record; it
  * returns whether it changed that. ENGINE_GONE: the mailbox has no record any more. */
@@ -37,6 +37,9 @@ enum engine_error mirror_commit(struct mirror *mirror, mirror_seal seal, void *d
 /* Changes gather until they are flushed or committed, unless they are a great many: so they are one
  * transaction. */
 void mirror_set_whole(struct mirror *mirror);
+/* What is gathered here the server told by itself, once: where it cannot be written the mailbox is
+ * synced, and what comes next is written all the same. Else an error is the mirror's for good. */
+void mirror_set_unasked(struct mirror *mirror);
 /* How many of the changes written were not in the cache already. */
 uint64_t mirror_changes(const struct mirror *mirror);
 /* Whether names have been added or removed; the newest INTERNALDATE of those added. */

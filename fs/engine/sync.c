@@ -35,9 +35,9 @@ static bool sync_satisfied(struct job *job)
 {
     if (job->folder == 0)
         return true;
-    bool fresh = sync_is_fresh(job->engine, job->folder);
-    if (fresh)
+    if (sync_is_fresh(job->engine, job->folder))
         watch_flush(job->engine, job->folder);
+    bool fresh = sync_is_fresh(job->engine, job->folder); /* not if that could not be written */
     g_autoptr(cache_txn) txn = cache_txn_read(job->engine->cache);
     struct cache_mailbox mailbox;
     if (cache_mailbox_get(txn, job->folder, &mailbox) != CACHE_OK)
@@ -216,9 +216,9 @@ static bool record_complete(struct cache_txn *txn, struct cache_mailbox *mailbox
 enum engine_error sync_seal(struct sync *sync)
 {
     /* what the server said unasked meanwhile counts as well */
-    if (sync->job.line->mirror != NULL)
-        mirror_flush(sync->job.line->mirror);
-    return mirror_commit(sync->mirror, record_complete, sync);
+    struct mirror *unasked = sync->job.line->mirror;
+    enum engine_error error = unasked != NULL ? mirror_flush(unasked) : ENGINE_OK;
+    return error == ENGINE_OK ? mirror_commit(sync->mirror, record_complete, sync) : error;
 }
 
 static uint32_t sync_records(const struct sync *sync)

@@ -18,6 +18,11 @@ static void wait_commands(struct fixture *fixture, uint64_t least)
     } while (status.commands < least);
 }
 
+static uint64_t count(struct fixture *fixture, const uint64_t *counter)
+{
+    return imapd_count(fixture->imapd, counter);
+}
+
 static uint64_t commands(struct fixture *fixture)
 {
     struct engine_status status;
@@ -168,6 +173,47 @@ static void test_behind(struct fixture *fixture, gconstpointer data)
     check_old(fixture);
 }
 
+/* ---- what is told ---------------------------------------------------------------------------- */
+
+/* Says it to the line that idles, once it does. */
+static void tell(struct fixture *fixture, const char *text)
+{
+    while (imapd_tell(fixture->imapd, "INBOX", text) == 0)
+        g_usleep(1000);
+}
+
+static uint32_t flags_of(struct fixture *fixture, uint32_t uid)
+{
+    struct cache_message message;
+    return fixture_message(fixture, "INBOX", uid, &message, NULL, NULL) ? message.flags : 0;
+}
+
+/* A line that was told of the old messages hears of the new ones as well. */
+static void test_told(struct fixture *fixture, gconstpointer data)
+{
+    fixture->imapd->capabilities = "ESEARCH UIDPLUS IDLE";
+    start_listed(fixture, "Other", "INBOX");
+    tell(fixture, "* 1 FETCH (UID 1 FLAGS (\\Flagged))\r\n");
+    while (flags_of(fixture, 1) != CACHE_FLAG_FLAGGED)
+        g_usleep(1000);
+    g_mutex_lock(&fixture->imapd->lock);
+    imapd_renumber(fixture_inbox(fixture));
+    imapd_add(fixture_inbox(fixture), BODY);
+    g_mutex_unlock(&fixture->imapd->lock);
+    tell(fixture, "* 61 EXISTS\r\n");
+    while (fixture_object(fixture, "INBOX", MESSAGES + 1) == 0)
+        g_usleep(1000);
+    check_new(fixture);
+    uint64_t looks = count(fixture, &fixture->imapd->examines);
+    tell(fixture, "* 2 FETCH (UID 2 FLAGS (\\Answered))\r\n");
+    while (flags_of(fixture, 2) != CACHE_FLAG_ANSWERED)
+        g_usleep(1000);
+    tell(fixture, "* 2 EXPUNGE\r\n");
+    while (fixture_object(fixture, "INBOX", 2) != 0)
+        g_usleep(1000);
+    g_assert_cmpuint(count(fixture, &fixture->imapd->examines), ==, looks);
+}
+
 /* ---- changes --------------------------------------------------------------------------------- */
 
 static struct journal_address address(struct fixture *fixture, uint32_t uid)
@@ -266,6 +312,7 @@ int main(int argc, char **argv)
         g_autofree char *path = g_strconcat("/engine/renumber/change/", CHANGES[i].name, NULL);
         g_test_add(path, struct fixture, &CHANGES[i], setup, test_change, fixture_teardown);
     }
+    g_test_add("/engine/renumber/told", struct fixture, NULL, setup, test_told, fixture_teardown);
     g_test_add("/engine/renumber/undo", struct fixture, NULL, setup, test_undo, fixture_teardown);
     return g_test_run();
 }
