@@ -55,3 +55,27 @@ void account_free(struct account *account)
     g_strfreev(account->prefetch);
     g_free(account);
 }
+
+static void left_out_free(void *data)
+{
+    struct left_out *out = data;
+
+    g_free(out->name);
+    g_free(out->why);
+    g_free(out);
+}
+
+GPtrArray *left_out_new(void)
+{
+    return g_ptr_array_new_with_free_func(left_out_free);
+}
+
+void left_out_add(GPtrArray *list, const char *name, const char *why, int error)
+{
+    struct left_out *out = g_new0(struct left_out, 1);
+
+    out->name = g_strdup(name);
+    out->why = g_strdup(why);
+    out->error = error;
+    g_ptr_array_add(list, out);
+}

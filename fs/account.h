@@ -69,3 +69,14 @@ bool account_needs_password(const struct account *account);
 void account_free(struct account *account);
 typedef struct account account; /* for g_autoptr() */
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(account, account_free)
+
+/* An account that was meant to be mounted and cannot be shown at all. */
+struct left_out {
+    char *name;
+    char *why; /* one line */
+    int error; /* enum mount_error */
+};
+
+/* A list of them, and one more. */
+GPtrArray *left_out_new(void);
+void left_out_add(GPtrArray *list, const char *name, const char *why, int error);

@@ -129,13 +129,16 @@ static enum check_status account_check(struct account *account, const struct com
 
 /* ---- all of them ----------------------------------------------------------------------------- */
 
-static GPtrArray *accounts_read(const struct command *command)
+static GPtrArray *accounts_read(const struct command *command, GPtrArray *faults)
 {
     g_autoptr(GError) error = NULL;
     bool several;
-    GPtrArray *accounts =
-        config_accounts(command->source, command->config, command->settings, &several, &error);
+    GPtrArray *accounts = config_accounts(command->source, command->config, command->settings,
+                                          &several, faults, &error);
 
+    for (guint i = 0; i < faults->len && accounts != NULL; i++)
+        line_write("configuration", CHECK_BAD, ((struct config_fault *)faults->pdata[i])->why,
+                   NULL);
     if (accounts == NULL)
         line_write("configuration", CHECK_BAD, error->message, NULL);
     return accounts;
@@ -145,8 +148,9 @@ enum check_status check_command(const struct command *command)
 {
     g_autoptr(interrupt) interrupt = interrupt_new();
     GCancellable *cancel = interrupt_cancel(interrupt);
-    g_autoptr(GPtrArray) accounts = accounts_read(command);
-    enum check_status first = CHECK_OK;
+    g_autoptr(GPtrArray) faults = g_ptr_array_new_with_free_func(config_fault_free);
+    g_autoptr(GPtrArray) accounts = accounts_read(command, faults);
+    enum check_status first = faults->len > 0 ? CHECK_CONFIG : CHECK_OK;
 
     if (accounts == NULL)
         return CHECK_CONFIG;

@@ -192,27 +192,6 @@ static bool group_source(const struct config *config, const char *group, struct 
     return true;
 }
 
-static struct account *account_of_group(const struct config *config, const char *group,
-                                        const GPtrArray *settings, GError **error)
-{
-    g_auto(source) source = {0};
-    g_autoptr(account) account = options_account_new();
-
-    if (!group_source(config, group, account, &source, error))
-        return NULL;
-    if (!keys_apply(config, group, account, error) || !settings_apply(settings, account, error))
-        return NULL;
-    const char *wrong = account_complete(account, &source);
-    if (wrong == NULL)
-        wrong = account_contradicts(account);
-    if (wrong != NULL) {
-        config_refuse(error, "%s: [%s] %s", config->file, group, wrong);
-        return NULL;
-    }
-    account->name = g_strdup(group);
-    return g_steal_pointer(&account);
-}
-
 /* A group's name may become a directory. */
 static bool name_is_good(const char *name)
 {
@@ -241,18 +220,36 @@ static bool group_check(const struct config *config, const char *group, GError *
     return true;
 }
 
+static struct account *account_of_group(const struct config *config, const char *group,
+                                        const GPtrArray *settings, GError **error)
+{
+    g_auto(source) source = {0};
+    g_autoptr(account) account = options_account_new();
+
+    if (!group_check(config, group, error) || !group_source(config, group, account, &source, error))
+        return NULL;
+    if (!keys_apply(config, group, account, error) || !settings_apply(settings, account, error))
+        return NULL;
+    const char *wrong = account_complete(account, &source);
+    if (wrong == NULL)
+        wrong = account_contradicts(account);
+    if (wrong != NULL) {
+        config_refuse(error, "%s: [%s] %s", config->file, group, wrong);
+        return NULL;
+    }
+    account->name = g_strdup(group);
+    return g_steal_pointer(&account);
+}
+
 static bool config_check(const struct config *config, GError **error)
 {
     gsize count;
-    g_auto(GStrv) groups = g_key_file_get_groups(config->keys, &count);
+    g_strfreev(g_key_file_get_groups(config->keys, &count));
 
     if (count > ACCOUNTS_MAX) {
         config_refuse(error, "%s: more than %d accounts", config->file, ACCOUNTS_MAX);
         return false;
     }
-    for (char **group = groups; *group != NULL; group++)
-        if (!group_check(config, *group, error))
-            return false;
     return true;
 }
 
@@ -274,8 +271,58 @@ static GStrv names_of_source(const struct config *config, const char *source)
                                       : g_strsplit(source, ",", -1);
 }
 
+void config_fault_free(void *data)
+{
+    struct config_fault *fault = data;
+
+    g_free(fault->name);
+    g_free(fault->why);
+    g_free(fault);
+}
+
+/* What is wrong with those that are not meant concerns nobody now. */
+static void others_check(const struct config *config, GStrv names)
+{
+    g_auto(GStrv) groups = g_key_file_get_groups(config->keys, NULL);
+
+    for (char **group = groups; *group != NULL; group++) {
+        g_autoptr(GError) why = NULL;
+        if (!g_strv_contains((const char *const *)names, *group) &&
+            !group_check(config, *group, &why))
+            g_warning("%s", why->message);
+    }
+}
+
+/* Whether the others can do without it; takes `why`, or passes it on. */
+static bool fault_take(GPtrArray *faults, const char *name, GError *why, GError **error)
+{
+    if (faults == NULL || why->domain != CONFIG_ERROR) {
+        g_propagate_error(error, why);
+        return false;
+    }
+    struct config_fault *fault = g_new0(struct config_fault, 1);
+    fault->name = g_strdup(name);
+    fault->why = g_strdup(why->message);
+    g_ptr_array_add(faults, fault);
+    g_error_free(why);
+    return true;
+}
+
+/* `error` is set if none is left: there is none, or each has a fault. */
+static bool accounts_left(const struct config *config, const GPtrArray *accounts,
+                          const GPtrArray *faults, GError **error)
+{
+    if (accounts->len > 0)
+        return true;
+    if (faults != NULL && faults->len > 0)
+        config_refuse(error, "%s", ((const struct config_fault *)faults->pdata[0])->why);
+    else
+        config_refuse(error, "%s names no account", config->file);
+    return false;
+}
+
 static GPtrArray *accounts_named(const struct config *config, const char *source,
-                                 const GPtrArray *settings, GError **error)
+                                 const GPtrArray *settings, GPtrArray *faults, GError **error)
 {
     g_autoptr(GPtrArray) accounts =
         g_ptr_array_new_null_terminated(4, (GDestroyNotify)account_free, TRUE);
@@ -290,21 +337,20 @@ static GPtrArray *accounts_named(const struct config *config, const char *source
             config_refuse(error, "the account \"%s\" is named twice", *name);
             return NULL;
         }
-        struct account *account = account_of_group(config, *name, settings, error);
-        if (account == NULL)
+        GError *why = NULL;
+        struct account *account = account_of_group(config, *name, settings, &why);
+        if (account != NULL)
+            g_ptr_array_add(accounts, account);
+        else if (!fault_take(faults, *name, why, error))
             return NULL;
-        g_ptr_array_add(accounts, account);
     }
-    if (accounts->len == 0) {
-        config_refuse(error, "%s names no account", config->file);
-        return NULL;
-    }
-    return g_steal_pointer(&accounts);
+    others_check(config, names);
+    return accounts_left(config, accounts, faults, error) ? g_steal_pointer(&accounts) : NULL;
 }
 
 GPtrArray *config_accounts_of_text(const char *source, const char *file, const char *text,
                                    size_t length, const GPtrArray *settings, bool *several,
-                                   GError **error)
+                                   GPtrArray *faults, GError **error)
 {
     g_autoptr(GKeyFile) keys = g_key_file_new();
     struct config config = {file, keys};
@@ -320,7 +366,7 @@ GPtrArray *config_accounts_of_text(const char *source, const char *file, const c
                  (!source_is_address(source) || g_key_file_has_group(keys, source));
     *several = named && (g_str_equal(source, "all") || strchr(source, ',') != NULL);
     if (named)
-        return accounts_named(&config, source, settings, error);
+        return accounts_named(&config, source, settings, *several ? faults : NULL, error);
     struct account *account = account_of_url(source, settings, error);
     if (account == NULL)
         return NULL;
@@ -379,7 +425,7 @@ static bool file_read(const char *file, GString *text, GError **error)
 }
 
 GPtrArray *config_accounts(const char *source, const char *file, const GPtrArray *settings,
-                           bool *several, GError **error)
+                           bool *several, GPtrArray *faults, GError **error)
 {
     g_autofree char *standard = config_default_file();
     g_autoptr(GString) text = g_string_new(NULL);
@@ -397,5 +443,6 @@ GPtrArray *config_accounts(const char *source, const char *file, const GPtrArray
                                         : "SOURCE is no imaps:// or imap:// URL: ");
         return NULL;
     }
-    return config_accounts_of_text(source, file, text->str, text->len, settings, several, error);
+    return config_accounts_of_text(source, file, text->str, text->len, settings, several, faults,
+                                   error);
 }

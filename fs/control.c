@@ -185,6 +185,12 @@ GBytes *control_status(const struct mounted *mounted)
         status_account(mounted, &mounted->accounts[i], text);
         control_prefetch_status(mounted, &mounted->accounts[i], text);
     }
+    for (guint i = 0; mounted->left_out != NULL && i < mounted->left_out->len; i++) {
+        const struct left_out *out = mounted->left_out->pdata[i];
+        g_autofree char *name = log_escape(out->name);
+        g_autofree char *why = log_escape(out->why);
+        g_string_append_printf(text, "\naccount: %s\nstate: not shown: %s\n", name, why);
+    }
     return g_string_free_to_bytes(text);
 }
 

@@ -80,6 +80,14 @@ static struct row *row_of_account(const struct account *account)
     return row;
 }
 
+static struct row *row_of_fault(const struct config_fault *fault)
+{
+    struct row *row = row_new(fault->name, NULL);
+
+    cell_set(row, STATE, fault->why);
+    return row;
+}
+
 static bool rows_of_file(const struct command *command, GPtrArray *rows, GError **error)
 {
     g_autofree char *standard = config_default_file();
@@ -93,8 +101,11 @@ static bool rows_of_file(const struct command *command, GPtrArray *rows, GError 
                 shown);
         return true;
     }
+    g_autoptr(GPtrArray) faults = g_ptr_array_new_with_free_func(config_fault_free);
     g_autoptr(GPtrArray) accounts =
-        config_accounts("all", command->config, command->settings, &several, error);
+        config_accounts("all", command->config, command->settings, &several, faults, error);
+    for (guint i = 0; accounts != NULL && i < faults->len; i++)
+        g_ptr_array_add(rows, row_of_fault(faults->pdata[i]));
     for (guint i = 0; accounts != NULL && i < accounts->len; i++)
         g_ptr_array_add(rows, row_of_account(accounts->pdata[i]));
     return accounts != NULL;

@@ -59,6 +59,7 @@ enum exit_status {
 struct program {
     struct command command;
     GPtrArray *accounts; /* struct account, NULL-terminated */
+    GPtrArray *left_out; /* struct left_out: what else was meant */
     bool several;
     char *mountpoint;
 };
@@ -67,6 +68,7 @@ static void program_clear(struct program *program)
 {
     command_clear(&program->command);
     g_clear_pointer(&program->accounts, g_ptr_array_unref);
+    g_clear_pointer(&program->left_out, g_ptr_array_unref);
     g_clear_pointer(&program->mountpoint, g_free);
 }
 typedef struct program program;
@@ -214,8 +216,14 @@ static int program_prepare(struct program *program)
     int status = identity_take(command);
     if (status != 0)
         return status;
+    g_autoptr(GPtrArray) faults = g_ptr_array_new_with_free_func(config_fault_free);
+    program->left_out = left_out_new();
     program->accounts = config_accounts(command->source, command->config, command->settings,
-                                        &program->several, &error);
+                                        &program->several, faults, &error);
+    for (guint i = 0; i < faults->len; i++) {
+        const struct config_fault *fault = faults->pdata[i];
+        left_out_add(program->left_out, fault->name, fault->why, MOUNT_CONFIG);
+    }
     if (program->accounts == NULL)
         return program_fail(error->domain == G_OPTION_ERROR ? EXIT_USAGE : EXIT_CONFIG,
                             error->message);
@@ -301,7 +309,8 @@ static bool secret_get(const struct account *account, bool transcript, struct se
     return without || *secret != NULL;
 }
 
-/* One for each account that needs one and has no command for it, with the terminal still there. */
+/* One for each account that needs one and has no command for it, with the terminal still there. One
+ * of several may lack it: its engine asks again, and says why there is none. */
 static bool secrets_ask(const struct program *program, struct secret **secrets, GError **error)
 {
     for (guint i = 0; i < program->accounts->len; i++) {
@@ -309,19 +318,37 @@ static bool secrets_ask(const struct program *program, struct secret **secrets, 
         if (account->password_command != NULL || account->token_command != NULL ||
             !account_needs_password(account))
             continue;
-        if (!secret_get(account, program->command.debug, &secrets[i], error))
-            return false;
+        g_autoptr(GError) why = NULL;
+        bool got = secret_get(account, program->command.debug, &secrets[i], &why);
+        bool given_up = g_error_matches(why, G_IO_ERROR, G_IO_ERROR_CANCELLED);
+        if (got || (program->several && !given_up))
+            continue;
+        g_propagate_error(error, g_steal_pointer(&why));
+        return false;
     }
     return true;
 }
 
-static void worker_ready(dev_t device, void *data)
+static int mount_status(enum mount_error error)
+{
+    static const int STATUS[] = {[MOUNT_OK] = 0,
+                                 [MOUNT_CONFIG] = EXIT_CONFIG,
+                                 [MOUNT_NETWORK] = EXIT_NETWORK,
+                                 [MOUNT_SECRET] = EXIT_NETWORK,
+                                 [MOUNT_TLS] = EXIT_NETWORK,
+                                 [MOUNT_LOGIN] = EXIT_LOGIN,
+                                 [MOUNT_CACHE] = EXIT_MOUNT,
+                                 [MOUNT_FUSE] = EXIT_MOUNT};
+    return (size_t)error < G_N_ELEMENTS(STATUS) ? STATUS[error] : EXIT_MOUNT;
+}
+
+static void worker_ready(dev_t device, enum mount_error failed, void *data)
 {
     const struct program *program = data;
 
     if (!program->command.foreground)
         log_open(true, G_LOG_LEVEL_MESSAGE);
-    supervisor_ready(device);
+    supervisor_ready(device, mount_status(failed));
 }
 
 /* What mountinfo shows: public, so made of the checked parts. */
@@ -330,18 +357,6 @@ static const char *source_shown(const struct program *program)
     const struct account *first = g_ptr_array_index(program->accounts, 0);
 
     return source_is_url(program->command.source) ? first->source : program->command.source;
-}
-
-static int mount_status(enum mount_error error)
-{
-    static const int STATUS[] = {[MOUNT_OK] = 0,
-                                 [MOUNT_NETWORK] = EXIT_NETWORK,
-                                 [MOUNT_SECRET] = EXIT_NETWORK,
-                                 [MOUNT_TLS] = EXIT_NETWORK,
-                                 [MOUNT_LOGIN] = EXIT_LOGIN,
-                                 [MOUNT_CACHE] = EXIT_MOUNT,
-                                 [MOUNT_FUSE] = EXIT_MOUNT};
-    return (size_t)error < G_N_ELEMENTS(STATUS) ? STATUS[error] : EXIT_MOUNT;
 }
 
 static bool all_read_only(const struct program *program)
@@ -363,6 +378,7 @@ static int worker_mount(struct program *program, struct secret **secrets, bool a
         .several = program->several,
         .mountpoint = program->mountpoint,
         .fuse_options = options,
+        .left_out = program->left_out,
         .transcript = program->command.debug,
         .begin_anew = anew,
         .ready = worker_ready,
@@ -402,8 +418,9 @@ static bool account_locate(struct account *account, GCancellable *cancel, GError
 
 /* Where accounts are that are only known by an address; of several, one that cannot be found is
  * left out. 0, or the exit status after a message. */
-static int accounts_locate(GPtrArray *accounts, bool several)
+static int accounts_locate(struct program *program)
 {
+    GPtrArray *accounts = program->accounts;
     g_autoptr(interrupt) interrupt = interrupt_new();
     GCancellable *cancel = interrupt_cancel(interrupt);
     int status = 0;
@@ -416,9 +433,10 @@ static int accounts_locate(GPtrArray *accounts, bool several)
             continue;
         }
         status = autoconfig_status(error);
-        if (!several || g_cancellable_is_cancelled(cancel))
+        if (!program->several || g_cancellable_is_cancelled(cancel))
             return program_fail(status, error->message);
-        g_warning("%s: %s; it is left out", account->name, error->message);
+        left_out_add(program->left_out, account->name, error->message,
+                     status == EXIT_NETWORK ? MOUNT_NETWORK : MOUNT_CONFIG);
         g_ptr_array_remove_index(accounts, i);
     }
     return accounts->len > 0 ? 0 : program_fail(status, "no account is left");
@@ -433,7 +451,7 @@ static int worker_main(bool again, void *data)
     process_harden(program->command.debug);
     memory_bound();
     signals_install();
-    int status = accounts_locate(program->accounts, program->several);
+    int status = accounts_locate(program);
     if (status != 0)
         return status;
     status = secrets_ask(program, secrets, &error) ? worker_mount(program, secrets, again)

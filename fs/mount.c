@@ -22,6 +22,8 @@
 #include "fs/trace.h"
 
 #define LOCK_WAIT_MS 5000
+/* So long accounts are waited for that neither signed in nor failed, if another one did. */
+#define START_PATIENCE_US (6 * G_USEC_PER_SEC)
 
 static struct mounted mounted;
 static const struct mount_config *config;
@@ -29,6 +31,7 @@ static _Atomic(struct session *) session; /* NULL: not mounted; the stopper look
 static int stop_fd = -1;                  /* an eventfd: mount_stop() writes, the stopper reads */
 static atomic_bool stopping;
 static atomic_bool ready_told;
+static enum mount_error account_failed; /* the first one's failure, before it is mounted */
 
 void mount_stop(void)
 {
@@ -133,11 +136,20 @@ static enum mount_error stopped(GError **error)
     return MOUNT_FUSE;
 }
 
+static bool engines_are_stopped(void)
+{
+    g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&engines_lock);
+    return engines_stopped;
+}
+
+/* With it the account is one of those mounted. */
 static bool engine_make(struct mounted_account *mine, const struct engine_config *with)
 {
     g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&engines_lock);
     if (!engines_stopped)
         mine->engine = engine_new(with);
+    if (mine->engine != NULL)
+        mounted.count++;
     return mine->engine != NULL;
 }
 
@@ -168,10 +180,10 @@ static bool journal_make(struct mounted_account *mine, const char *name, const c
     return mine->journal != NULL;
 }
 
-static enum mount_error account_open(unsigned index, GError **error)
+/* `mine` is the next of mounted.accounts. */
+static enum mount_error account_open(unsigned index, struct mounted_account *mine, GError **error)
 {
     struct account *account = config->accounts[index];
-    struct mounted_account *mine = &mounted.accounts[index];
     g_autofree char *name =
         g_strdup_printf("%s@%s:%u", account->user, account->host, account->port);
     g_autofree char *owner =
@@ -228,16 +240,128 @@ static enum mount_error account_start(struct mounted_account *mine, GError **err
         return MOUNT_OK;
     }
     bool cached = has_cache(mine->cache);
-    bool passes = reason == ENGINE_START_NETWORK || reason == ENGINE_START_SECRET;
-    if (passes && (cached || mounted.several)) {
+    bool told = mine->account->password_command == NULL && mine->account->token_command == NULL;
+    if (reason == ENGINE_START_SECRET && told)
+        reason = ENGINE_START_LOGIN; /* a file that nobody may read, say */
+    bool passes = reason == ENGINE_START_NETWORK ? cached || mounted.several
+                                                 : reason == ENGINE_START_SECRET && cached;
+    if (passes) {
         g_warning("%s: %s; %s", mine->account->name, why->message,
                   cached ? "showing what is cached" : "nothing of it is cached");
         return MOUNT_OK;
     }
-    g_propagate_prefixed_error(error, g_steal_pointer(&why), "%s%s",
-                               mounted.several ? mine->account->name : "",
-                               mounted.several ? ": " : "");
+    g_propagate_error(error, g_steal_pointer(&why));
     return ERRORS[reason];
+}
+
+/* The starts run side by side, each in a thread of its own that may outlive them all: an account
+ * that is slow goes on after the mount is there. */
+struct start {
+    struct mounted_account *mine;
+    GThread *thread;
+    /* under `starts.lock` */
+    bool done;
+    enum mount_error result;
+    GError *error;
+};
+
+static struct {
+    GMutex lock;
+    GCond changed;
+    bool over; /* nobody waits any more */
+    struct start *all;
+    unsigned count;
+} starts;
+
+static gpointer start_run(gpointer data)
+{
+    struct start *start = data;
+    g_autoptr(GError) error = NULL;
+
+    enum mount_error result = account_start(start->mine, &error);
+    g_mutex_lock(&starts.lock);
+    if (starts.over && result != MOUNT_OK && !engines_are_stopped())
+        g_warning("%s: %s", start->mine->account->name, error->message);
+    start->result = result;
+    start->error = g_steal_pointer(&error);
+    start->done = true;
+    g_cond_broadcast(&starts.changed);
+    g_mutex_unlock(&starts.lock);
+    return NULL;
+}
+
+/* Until all are done, or some are and the patience with the others is over. The lock is held. */
+static void starts_wait(void)
+{
+    gint64 until_us = g_get_monotonic_time() + START_PATIENCE_US;
+
+    for (;;) {
+        unsigned done = 0;
+        for (unsigned i = 0; i < starts.count; i++)
+            done += starts.all[i].done;
+        if (done == starts.count || (done > 0 && g_get_monotonic_time() >= until_us))
+            return;
+        if (done > 0)
+            g_cond_wait_until(&starts.changed, &starts.lock, until_us);
+        else
+            g_cond_wait(&starts.changed, &starts.lock);
+    }
+}
+
+/* The first failure, MOUNT_OK if there is none; each but one that is told as `error` is a warning.
+ * Whether any account is of use. The lock is held. */
+static bool starts_judge(enum mount_error *first, GError **error)
+{
+    unsigned failed = 0;
+
+    for (unsigned i = 0; i < starts.count; i++)
+        failed += starts.all[i].result != MOUNT_OK;
+    for (unsigned i = 0; i < starts.count; i++) {
+        struct start *start = &starts.all[i];
+        const char *name = start->mine->account->name;
+        if (!start->done)
+            g_warning("%s: has not signed in yet; it is tried on", name);
+        if (start->result == MOUNT_OK)
+            continue;
+        if (*first == MOUNT_OK)
+            *first = start->result;
+        if (failed < starts.count)
+            g_warning("%s: %s; the others are mounted", name, start->error->message);
+        else if (error != NULL && *error == NULL)
+            g_set_error(error, start->error->domain, start->error->code, "%s%s%s",
+                        mounted.several ? name : "", mounted.several ? ": " : "",
+                        start->error->message);
+        else
+            g_warning("%s: %s", name, start->error->message);
+    }
+    return failed < starts.count;
+}
+
+static enum mount_error accounts_start(GError **error)
+{
+    starts.all = g_new0(struct start, mounted.count);
+    starts.count = mounted.count;
+    for (unsigned i = 0; i < mounted.count; i++) {
+        starts.all[i].mine = &mounted.accounts[i];
+        starts.all[i].thread = g_thread_new("start", start_run, &starts.all[i]);
+    }
+    g_mutex_lock(&starts.lock);
+    starts_wait();
+    starts.over = true;
+    bool usable = stopping || starts_judge(&account_failed, error);
+    g_mutex_unlock(&starts.lock);
+    return usable ? MOUNT_OK : account_failed;
+}
+
+/* After accounts_stop(). */
+static void starts_join(void)
+{
+    for (unsigned i = 0; i < starts.count; i++) {
+        g_thread_join(starts.all[i].thread);
+        g_clear_error(&starts.all[i].error);
+    }
+    g_clear_pointer(&starts.all, g_free);
+    starts.count = 0;
 }
 
 static void accounts_free(void)
@@ -256,75 +380,37 @@ static void accounts_free(void)
     mounted.count = 0;
 }
 
-/* The first failure of starts that run side by side. */
-struct starts {
-    GMutex lock;
-    enum mount_error result;
-    GError *error;
-};
-
-struct start {
-    struct starts *starts;
-    struct mounted_account *mine;
-    GThread *thread;
-};
-
-/* A failure ends the other starts, which may wait long for their servers. */
-static gpointer start_run(gpointer data)
+static void account_close(struct mounted_account *mine)
 {
-    struct start *start = data;
-    struct starts *starts = start->starts;
-    g_autoptr(GError) error = NULL;
-
-    enum mount_error result = account_start(start->mine, &error);
-    if (result == MOUNT_OK)
-        return NULL;
-    g_mutex_lock(&starts->lock);
-    if (starts->result == MOUNT_OK) {
-        starts->result = result;
-        starts->error = g_steal_pointer(&error);
-    }
-    g_mutex_unlock(&starts->lock);
-    accounts_stop();
-    return NULL;
-}
-
-/* Side by side, so that one that does not answer holds up the others once, not one after another.
- */
-static enum mount_error accounts_start(GError **error)
-{
-    g_autofree struct start *all = g_new0(struct start, mounted.count);
-    struct starts starts = {.result = MOUNT_OK};
-
-    g_mutex_init(&starts.lock);
-    for (unsigned i = 0; i < mounted.count; i++) {
-        all[i] = (struct start){.starts = &starts, .mine = &mounted.accounts[i]};
-        all[i].thread = g_thread_new("start", start_run, &all[i]);
-    }
-    for (unsigned i = 0; i < mounted.count; i++)
-        g_thread_join(all[i].thread);
-    g_mutex_clear(&starts.lock);
-    if (starts.error != NULL)
-        g_propagate_error(error, starts.error);
-    return starts.result;
+    if (mine->journal != NULL)
+        journal_close(mine->journal);
+    if (mine->cache != NULL)
+        cache_close(mine->cache);
+    *mine = (struct mounted_account){0};
 }
 
 static enum mount_error accounts_open(GError **error)
 {
-    mounted.several = config->several;
-    mounted.path = config->mountpoint;
     unsigned count = 0;
     while (config->accounts[count] != NULL)
         count++;
+    mounted.several = config->several;
+    mounted.path = config->mountpoint;
+    mounted.left_out = config->left_out;
     mounted.accounts = g_new0(struct mounted_account, count);
-    g_mutex_lock(&engines_lock);
-    mounted.count = count;
-    g_mutex_unlock(&engines_lock);
     mounted.since_ns = g_get_real_time() * 1000;
-    for (unsigned i = 0; i < mounted.count; i++) {
-        enum mount_error result = account_open(i, error);
-        if (result != MOUNT_OK)
+    for (unsigned i = 0; i < count; i++) {
+        struct mounted_account *mine = &mounted.accounts[mounted.count];
+        g_autoptr(GError) why = NULL;
+        enum mount_error result = account_open(i, mine, &why);
+        if (result == MOUNT_OK)
+            continue;
+        account_close(mine);
+        if (stopping || (i + 1 == count && mounted.count == 0)) {
+            g_propagate_error(error, g_steal_pointer(&why));
             return result;
+        }
+        left_out_add(config->left_out, config->accounts[i]->name, why->message, (int)result);
     }
     return accounts_start(error);
 }
@@ -374,10 +460,22 @@ static void end_stopper(GThread *thread)
 
 /* ---- all of it ---- */
 
+/* What else was meant. The first failure of all. */
+static enum mount_error left_out_tell(void)
+{
+    for (guint i = 0; i < config->left_out->len; i++) {
+        const struct left_out *out = config->left_out->pdata[i];
+        g_warning("%s: %s; the others are mounted", out->name, out->why);
+        if (account_failed == MOUNT_OK)
+            account_failed = (enum mount_error)out->error;
+    }
+    return account_failed;
+}
+
 static void on_init(void *data)
 {
     if (!atomic_exchange(&ready_told, true) && config->ready != NULL)
-        config->ready(session_device(session), config->data);
+        config->ready(session_device(session), left_out_tell(), config->data);
 }
 
 static enum mount_error serve(GError **error)
@@ -421,6 +519,7 @@ enum mount_error mount_run(const struct mount_config *of, GError **error)
     parsed_clear();
     draft_clear();
     trace_clear();
+    starts_join();
     accounts_free();
     return result;
 }

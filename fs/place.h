@@ -25,9 +25,10 @@ struct mounted_account {
 struct mounted {
     struct mounted_account *accounts;
     unsigned count;
-    bool several;     /* the root shows the accounts; else it is the only account's own directory */
-    int64_t since_ns; /* when it was mounted, since 1970 */
-    const char *path; /* of the mount point */
+    bool several; /* the root shows the accounts; else it is the only account's own directory */
+    const GPtrArray *left_out; /* struct left_out */
+    int64_t since_ns;          /* when it was mounted, since 1970 */
+    const char *path;          /* of the mount point */
 };
 
 /* What must be in the cache before a question can be answered: one to NEED_MAX wishes to one

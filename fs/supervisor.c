@@ -50,14 +50,22 @@ static void terminal_leave(void)
 
 /* ---- the worker ----------------------------------------------------------------------------- */
 
+/* What the worker says to the supervisor. */
+struct readiness {
+    dev_t device;
+    int status;
+};
+
 static int worker_ready_fd = -1; /* to the supervisor */
 static bool worker_foreground;
 
-void supervisor_ready(dev_t device)
+void supervisor_ready(dev_t device, int status)
 {
+    struct readiness ready = {.device = device, .status = status};
+
     if (!worker_foreground)
         terminal_leave();
-    if (write(worker_ready_fd, &device, sizeof(device)) != sizeof(device))
+    if (write(worker_ready_fd, &ready, sizeof(ready)) != sizeof(ready))
         g_warning("the supervisor is gone");
     fd_clear(&worker_ready_fd);
 }
@@ -100,12 +108,15 @@ static void launcher_tell(struct watch *watch, int status)
 
 static void ready_take(struct watch *watch)
 {
+    struct readiness ready;
+
     if (watch->ready < 0)
         return;
-    ssize_t n = read(watch->ready, &watch->device, sizeof(watch->device));
+    ssize_t n = read(watch->ready, &ready, sizeof(ready));
     fd_clear(&watch->ready);
-    if (n != sizeof(watch->device))
+    if (n != sizeof(ready))
         return;
+    watch->device = ready.device;
     watch->usable = true;
     g_autofree char *status = g_strconcat("Mounted at ", watch->supervisor->mountpoint, NULL);
     systemd_notify("READY=1", status);
@@ -113,7 +124,7 @@ static void ready_take(struct watch *watch)
         log_open(true, G_LOG_LEVEL_MESSAGE);
         terminal_leave();
     }
-    launcher_tell(watch, 0);
+    launcher_tell(watch, ready.status);
 }
 
 static void worker_stop(struct watch *watch)

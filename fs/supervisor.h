@@ -31,9 +31,11 @@ struct supervisor {
 #define SUPERVISOR_CRASHED 5 /* the exit status when the worker ended without one */
 
 /* Starts the processes and returns the exit status of this one: the launcher's as soon as the mount
- * can be used (0) or the worker has ended; in the foreground after the worker's end. */
+ * can be used (with the status that the worker said) or the worker has ended; in the foreground
+ * after the worker's end. */
 int supervisor_run(const struct supervisor *supervisor);
 
-/* In the worker: the mount can be used; `device` is its st_dev. Detaches from the terminal unless
- * in the foreground: standard input, output and error are /dev/null then. Once; any thread. */
-void supervisor_ready(dev_t device);
+/* In the worker: the mount can be used; `device` is its st_dev, `status` what the launcher is to
+ * end with: 0 unless something failed nevertheless. Detaches from the terminal unless in the
+ * foreground: standard input, output and error are /dev/null then. Once; any thread. */
+void supervisor_ready(dev_t device, int status);

@@ -45,8 +45,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     bool several;
 
     command_try(line);
-    g_autoptr(GPtrArray) accounts =
-        config_accounts_of_text(line, "FILE", copy != NULL ? copy : "", rest, NULL, &several, NULL);
+    g_autoptr(GPtrArray) accounts = config_accounts_of_text(line, "FILE", copy != NULL ? copy : "",
+                                                            rest, NULL, &several, NULL, NULL);
     if (accounts != NULL)
         accounts_check(accounts);
     return 0;

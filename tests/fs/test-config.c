@@ -117,7 +117,8 @@ static const char TEXT[] = "# a comment\n"
 static GPtrArray *load(const char *source, const char *text, const GPtrArray *settings,
                        bool *several, GError **error)
 {
-    return config_accounts_of_text(source, "FILE", text, strlen(text), settings, several, error);
+    return config_accounts_of_text(source, "FILE", text, strlen(text), settings, several, NULL,
+                                   error);
 }
 
 static void test_accounts(void)
@@ -231,7 +232,7 @@ static void test_bad(void)
         {"a", "key = hunter2\n", "FILE: not made of"},
         {"a", "[a]\nsource = imaps://u@h\npassword = hunter2\n",
          "FILE: [a] password: there is no such key"},
-        {"a", "[a]\nsource = imaps://u@h\n[b]\nfrob = 1\n", "FILE: [b] frob"},
+        {"b", "[a]\nsource = imaps://u@h\n[b]\nfrob = 1\n", "FILE: [b] frob"},
         {"a", "[a]\nsource = imaps://u@h\nconfig = /x\n", "FILE: [a] config"},
         {"a", "[a]\nsource = imaps://u@h\nallow_other = yes\n", "FILE: [a] allow_other"},
         {"a", "[a]\nsource = imaps://u@h\nuid = 0\n", "FILE: [a] uid"},
@@ -247,10 +248,10 @@ static void test_bad(void)
         {"a", "[a]\nsource = imaps://u@h\ntimeout =\n", "FILE: [a] timeout"},
         {"a", "[a]\nsource = imaps://u@h\nro = perhaps\n", "FILE: [a] option ro"},
         {"a", "[a]\nsource = imaps://u@h\ncache_dir = x/y\n", "path from /"},
-        {"a", "[all]\nsource = imaps://u@h\n", "[all] cannot be the name"},
-        {"a", "[.a]\nsource = imaps://u@h\n", "cannot be the name"},
-        {"a", "[a/b]\nsource = imaps://u@h\n", "cannot be the name"},
-        {"a", "[a,b]\nsource = imaps://u@h\n", "cannot be the name"},
+        {"all", "[all]\nsource = imaps://u@h\n", "[all] cannot be the name"},
+        {".a", "[.a]\nsource = imaps://u@h\n", "cannot be the name"},
+        {"all", "[a/b]\nsource = imaps://u@h\n", "cannot be the name"},
+        {"all", "[a,b]\nsource = imaps://u@h\n", "cannot be the name"},
     };
     for (size_t i = 0; i < G_N_ELEMENTS(CASES); i++) {
         g_autoptr(GError) error = NULL;
@@ -304,30 +305,62 @@ static void test_file(void)
     for (size_t i = 0; i < G_N_ELEMENTS(CASES); i++) {
         g_autoptr(GError) error = NULL;
         g_assert_cmpint(g_chmod(file, CASES[i].mode), ==, 0);
-        g_autoptr(GPtrArray) accounts = config_accounts("work", file, NULL, &several, &error);
+        g_autoptr(GPtrArray) accounts = config_accounts("work", file, NULL, &several, NULL, &error);
         g_assert_true((accounts != NULL) == (CASES[i].part == NULL));
         if (CASES[i].part != NULL)
             g_assert_nonnull(strstr(error->message, CASES[i].part));
     }
     g_assert_cmpint(g_unlink(file), ==, 0);
     g_autoptr(GError) missing = NULL, directory = NULL, fifo = NULL, other = NULL;
-    g_assert_null(config_accounts("work", file, NULL, &several, &missing));
+    g_assert_null(config_accounts("work", file, NULL, &several, NULL, &missing));
     g_assert_nonnull(strstr(missing->message, file));
-    g_assert_null(config_accounts("imaps://a@h", file, NULL, &several, NULL));
-    g_assert_null(config_accounts("work", folder, NULL, &several, &directory));
+    g_assert_null(config_accounts("imaps://a@h", file, NULL, &several, NULL, NULL));
+    g_assert_null(config_accounts("work", folder, NULL, &several, NULL, &directory));
     g_assert_nonnull(strstr(directory->message, "not a regular file"));
     g_assert_cmpint(mkfifo(file, 0600), ==, 0);
-    g_assert_null(config_accounts("work", file, NULL, &several, &fifo));
+    g_assert_null(config_accounts("work", file, NULL, &several, NULL, &fifo));
     g_assert_nonnull(strstr(fifo->message, "not a regular file"));
     g_unlink(file);
     if (geteuid() == 0) {
         g_assert_true(g_file_set_contents(file, TEXT, -1, NULL));
         g_assert_cmpint(chown(file, 12345, 0), ==, 0);
-        g_assert_null(config_accounts("work", file, NULL, &several, &other));
+        g_assert_null(config_accounts("work", file, NULL, &several, NULL, &other));
         g_assert_nonnull(strstr(other->message, "another user"));
         g_unlink(file);
     }
     g_rmdir(folder);
+}
+
+/* What is wrong with one account concerns the others little. */
+static void test_faults(void)
+{
+    static const char FAULTY[] = "[good]\nsource = imaps://u@h\n[bad]\nsource = imaps://u@h\n"
+                                 "frob = 1\n[a/b]\nsource = imaps://u@h\n[none]\nuser = u\n";
+    static const char *const NAMES[] = {"bad", "a/b", "none"};
+    g_autoptr(GPtrArray) faults = g_ptr_array_new_with_free_func(config_fault_free);
+    g_autoptr(GError) error = NULL;
+    bool several;
+
+    g_autoptr(GPtrArray) all = config_accounts_of_text("all", "FILE", FAULTY, strlen(FAULTY), NULL,
+                                                       &several, faults, &error);
+    g_assert_no_error(error);
+    g_assert_cmpuint(all->len, ==, 1);
+    g_assert_cmpuint(faults->len, ==, G_N_ELEMENTS(NAMES));
+    for (guint i = 0; i < faults->len; i++) {
+        const struct config_fault *fault = faults->pdata[i];
+        g_assert_cmpstr(fault->name, ==, NAMES[i]);
+        g_assert_true(g_str_has_prefix(fault->why, "FILE: ["));
+    }
+    g_test_expect_message("fs", G_LOG_LEVEL_WARNING, "FILE: ?bad? frob*");
+    g_test_expect_message("fs", G_LOG_LEVEL_WARNING, "FILE: ?a/b? cannot be*");
+    g_autoptr(GPtrArray) good = load("good", FAULTY, NULL, &several, &error);
+    g_test_assert_expected_messages();
+    g_assert_no_error(error);
+    g_ptr_array_set_size(faults, 0);
+    g_test_expect_message("fs", G_LOG_LEVEL_WARNING, "FILE: ?a/b? cannot be*");
+    g_assert_null(config_accounts_of_text("bad,none", "FILE", FAULTY, strlen(FAULTY), NULL,
+                                          &several, faults, &error));
+    g_assert_true(g_str_has_prefix(error->message, "FILE: [bad] frob"));
 }
 
 int main(int argc, char *argv[])
@@ -335,6 +368,7 @@ int main(int argc, char *argv[])
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/source/good", test_source_good);
     g_test_add_func("/source/bad", test_source_bad);
+    g_test_add_func("/config/faults", test_faults);
     g_test_add_func("/config/accounts", test_accounts);
     g_test_add_func("/config/selection", test_selection);
     g_test_add_func("/config/addresses", test_addresses);

@@ -80,9 +80,9 @@ static int work(bool again, void *data)
         raise(SIGSEGV);
     }
     if (scene->deed == DEED_FAULT)
-        supervisor_ready(4711);
+        supervisor_ready(4711, 0);
     if (scene->deed == DEED_READY || scene->deed == DEED_SERVE || scene->deed == DEED_READY_CRASH)
-        supervisor_ready(4711);
+        supervisor_ready(4711, 0);
     if (scene->deed == DEED_READY_CRASH)
         raise(SIGKILL);
     if (scene->deed == DEED_SERVE || scene->deed == DEED_HANG) {
@@ -91,7 +91,7 @@ static int work(bool again, void *data)
         tell(scene, 0);
     }
     if (scene->deed == DEED_DEAF)
-        supervisor_ready(4711);
+        supervisor_ready(4711, 0);
     if (scene->deed == DEED_DEAF || scene->deed == DEED_DEAF_EARLY) {
         tell(scene, getpid());
         for (;;)

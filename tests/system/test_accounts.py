@@ -94,5 +94,7 @@ def test_a_mistake_names_its_account(accounts, line, words):
     done = mount.run()
     assert done.returncode == 2 and len(done.stderr.splitlines()) == 1
     assert "[bad] " in done.stderr and words in done.stderr
+    assert len(messages(mount, "good")) == 3
+    mount.unmount()
     found = check(mount)
     assert found.status == 2 and "[bad] " in found.text

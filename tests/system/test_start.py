@@ -344,25 +344,68 @@ def test_a_configured_account(dovecot_sample, configured):
 @pytest.fixture
 def two(dovecot_sample, configured):
     """two(source, more lines): a mount of one account that is well, and of this one."""
-    def make(source, *lines):
-        well = ("source = imaps://alice@localhost:%d\ntls_ca = %s\npassword_command = echo secret\n"
+    def make(source, *lines, well=None):
+        well = well or ("source = imaps://alice@localhost:%d\ntls_ca = %s\npassword_command = echo secret\n"
                 % (dovecot_sample.imaps_port, dovecot_sample.ca))
         return configured("[one]\n%s\n[two]\nsource = %s\n%s\n" % (well, source, "\n".join(lines)),
                           source="all")
     return make
 
 
-def test_a_wrong_password_for_one_of_several(two, dovecot_sample, fails):
-    """Nothing is mounted: it would go unnoticed."""
+def test_one_of_several_that_fails(two, dovecot_sample):
+    """The others are mounted, and the status says that not all is well."""
+    bob = "imaps://bob@localhost:%d" % dovecot_sample.imaps_port
+    ca = "tls_ca = %s" % dovecot_sample.ca
+    for lines, status, words in (
+            ((ca, "password_command = echo wrong"), LOGIN, "refused to sign in bob"),
+            (("password_command = echo secret",), NETWORK, "certificate"),
+            ((ca, "password_command = echo locked >&2; exit 1"), NETWORK, "status 1: locked"),
+            ((ca, "password_file = /nonexistent/file"), LOGIN, "/nonexistent/file"),
+            ((ca, "nonsense = 1"), CONFIG, "[two] nonsense")):
+        mount = two(bob, *lines)
+        done = mount.run()
+        assert done.returncode == status, (lines, done)
+        assert done.stderr.count("\n") == 1 and words in done.stderr, done.stderr
+        assert "two: " in done.stderr and "the others are mounted" in done.stderr, done.stderr
+        assert len(os.listdir(mount.path / "one/INBOX")) == 58
+        said = (mount.path / ".mailmount/status").read_text().split("account: ")[-1]
+        assert said.startswith("two\n") and words in said, said
+        if status != CONFIG:
+            assert os.listdir(mount.path / "two") == [] and "state: offline" in said
+        mount.unmount()
+
+
+def test_the_only_one_of_several_fails(two, dovecot_sample, fails):
+    """None can be used: nothing is mounted."""
     line = fails(LOGIN, "^mailmount: two: .*refused to sign in bob", two(
         "imaps://bob@localhost:%d" % dovecot_sample.imaps_port,
-        "tls_ca = %s" % dovecot_sample.ca, "password_command = echo wrong"))
-    assert "one" not in line
+        "tls_ca = %s" % dovecot_sample.ca, "password_command = echo wrong", well="nonsense = 1"))
+    assert "mounted" not in line
 
 
-def test_a_bad_certificate_for_one_of_several(two, dovecot_sample, fails):
-    fails(NETWORK, "^mailmount: two: .*certificate", two(
-        "imaps://bob@localhost:%d" % dovecot_sample.imaps_port, "password_command = echo secret"))
+def test_one_of_several_whose_command_hangs(two, dovecot_sample):
+    """It holds up no other, and goes on."""
+    mount = two("imaps://bob@localhost:%d" % dovecot_sample.imaps_port,
+                "tls_ca = %s" % dovecot_sample.ca, "password_command = sleep 1000")
+    done = mount.run(timeout=50)  # less than a command may take
+    assert done.returncode == 0 and "two: has not signed in yet" in done.stderr, done.stderr
+    assert len(os.listdir(mount.path / "one/INBOX")) == 58
+    assert "offline, connecting" in (mount.path / ".mailmount/status").read_text()
+    mount.unmount()
+    assert mount.processes() == []
+
+
+def test_a_mistake_elsewhere_is_a_warning(two, dovecot_sample):
+    mount = two("imaps://bob@localhost:%d" % dovecot_sample.imaps_port, "nonsense = 1")
+    mount.source = "one"
+    done = mount.run()
+    assert done.returncode == 0 and "[two] nonsense" in done.stderr, done.stderr
+    assert len(os.listdir(mount.path / "INBOX")) == 58
+    mount.unmount()
+    for arguments in (["--check", "one"], ["--list"]):
+        done = subprocess.run([BINARY, *mount.arguments, *arguments], env=mount.environment,
+                              capture_output=True, text=True)
+        assert done.returncode == 0 and "one" in done.stdout, done
 
 
 def test_one_of_several_that_cannot_be_reached(two):
@@ -399,13 +442,17 @@ def test_one_that_is_silent_holds_no_other(configured, messages):
         assert wait_for(lambda: not mount.processes())
 
 
-def test_a_failure_waits_for_no_silent_one(configured, fails):
+def test_a_failure_waits_for_no_silent_one(configured):
     with socket.create_server(("127.0.0.1", 0)) as silent, scripted.Scripted(
             {"INBOX": []}) as server:
-        fails(LOGIN, "^mailmount: two: .*refused to sign in b", silent_one(
+        mount = silent_one(
             configured, silent.getsockname()[1],
             "source = imap://b@localhost:%d" % server.port, "tls = none",
-            "password_command = echo wrong"))
+            "password_command = echo wrong")
+        done = mount.run()
+        assert done.returncode == LOGIN and "two: " in done.stderr, done.stderr
+        assert "one: has not signed in yet" in done.stderr
+        mount.unmount()
 
 
 # ---- the disk
