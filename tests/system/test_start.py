@@ -93,11 +93,12 @@ def test_the_servers_words_are_told(mounts, fails, messages):
 
 
 def test_a_password_command_that_fails(dovecot, mounts, fails):
+    """As if the server were out of reach: it may be well a moment later."""
     for command in ("exit 3", "true"):
         mount = mounts(dovecot, start=False)
         mount.arguments = [a if not a.startswith("password_command=")
                            else "password_command=" + command for a in mount.arguments]
-        fails(LOGIN, "password_command", mount)
+        fails(NETWORK, "password_command", mount)
 
 
 def test_no_password_and_no_terminal(dovecot, mounts, fails):
@@ -393,6 +394,29 @@ def test_one_of_several_whose_command_hangs(two, dovecot_sample):
     assert "offline, connecting" in (mount.path / ".mailmount/status").read_text()
     mount.unmount()
     assert mount.processes() == []
+
+
+def test_one_of_several_that_is_mounted_elsewhere(two, dovecot_sample):
+    mount = two("imaps://bob@localhost:%d" % dovecot_sample.imaps_port,
+                "tls_ca = %s" % dovecot_sample.ca, "password_command = echo secret")
+    elsewhere = mount.folder / "elsewhere"
+    elsewhere.mkdir()
+    other = subprocess.run([BINARY, *mount.arguments, "two", elsewhere], env=mount.environment,
+                           capture_output=True, text=True)
+    assert other.returncode == 0, other.stderr
+    try:
+        done = mount.run()
+        assert done.returncode == MOUNT and "two: " in done.stderr, done
+        assert os.listdir(mount.path) == ["one"]
+        assert "account: two\nstate: not shown: " in (
+            mount.path / ".mailmount/status").read_text()
+        mount.unmount()
+        mount.arguments.insert(0, "-f")
+        mount.start_in_foreground(())
+        assert mount.process.poll() is None and mounted(mount.path)
+        mount.unmount()
+    finally:
+        subprocess.run(["fusermount3", "-u", elsewhere], check=True)
 
 
 def test_a_mistake_elsewhere_is_a_warning(two, dovecot_sample):
