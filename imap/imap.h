@@ -414,8 +414,11 @@ const char *imap_session_missed(const struct imap_session *session);
 bool imap_mechanism_better(const char *better, const char *worse);
 /* The number of the connection in the transcript, unique in the process. */
 unsigned imap_session_number(const struct imap_session *session);
-/* Bytes received since it was opened (before decompression): the measure of progress. */
+/* Bytes received since it was opened (before decompression). */
 uint64_t imap_session_bytes_in(const struct imap_session *session);
+/* Grows while a long reply that holds data is being received. With the replies themselves this is
+ * the measure of progress: a server may well talk without it. */
+uint64_t imap_session_bytes_amid(const struct imap_session *session);
 /* Bytes handed to the connection (compressed): while a message is stored, this grows alone. */
 uint64_t imap_session_bytes_out(const struct imap_session *session);
 /* Commands sent and not yet answered; an IDLE only after its DONE. */

@@ -10,6 +10,8 @@
 
 /* A literal up to this size stays in the text: copying it again costs less than its own memory. */
 #define LITERAL_INLINE_MAX 8192
+/* A reply is long from here on: what somebody says in between is shorter. */
+#define AMID_LEAST 512
 /* Memory above this is given back after a reply. */
 #define KEEP_MAX ((size_t)1 << 20)
 
@@ -175,6 +177,18 @@ static bool may_have_literal(const char *text)
             g_ascii_strncasecmp(text + 2, FREE_TEXT[i], length) == 0)
             return false;
     return true;
+}
+
+bool imap_parser_amid_data(const struct imap_parser *parser)
+{
+    if (parser->whole || !may_have_literal(parser->text->str))
+        return false;
+    uint64_t come = parser->text->len;
+    if (parser->literals->len > 0)
+        come +=
+            g_array_index(parser->literals, struct imap_literal, parser->literals->len - 1).size -
+            parser->literal_left;
+    return come >= AMID_LEAST;
 }
 
 /* Finds the "{n}", "{n+}" or "~{n}" that ends the line piece [segment, end). Returns false if there

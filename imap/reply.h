@@ -81,6 +81,10 @@ int imap_parser_next(struct imap_parser *parser, bool utf8, struct imap_reply *r
 /* Whether any byte is waiting: what came before a STARTTLS handshake must not be there. */
 bool imap_parser_pending(const struct imap_parser *parser);
 
+/* Whether what was fed ends amid a long reply that holds data (RFC 9051, 2.2.2), of which the next
+ * bytes are as good as replies of their own. Never amid "* OK still here". */
+bool imap_parser_amid_data(const struct imap_parser *parser);
+
 /* What a tagged reply, or a BYE, means for the command: finer than NO or BAD where the response
  * code (NULL: none) says so (RFC 9051, 7.1; RFC 5530). IMAP_OK for OK and PREAUTH. */
 enum imap_error imap_error_of_code(enum imap_condition condition, const char *code);

@@ -159,6 +159,8 @@ static void turn_read(struct imap_session *session)
         total += (size_t)n;
         imap_parser_feed(session->parser, buffer, (size_t)n);
         handle_replies(session);
+        if (!imap_session_over(session) && imap_parser_amid_data(session->parser))
+            session->amid += (uint64_t)n;
     }
 }
 
@@ -312,6 +314,11 @@ unsigned imap_session_number(const struct imap_session *session)
 uint64_t imap_session_bytes_in(const struct imap_session *session)
 {
     return session->stream ? imap_stream_bytes_in(session->stream) : 0;
+}
+
+uint64_t imap_session_bytes_amid(const struct imap_session *session)
+{
+    return session->amid;
 }
 
 uint64_t imap_session_bytes_out(const struct imap_session *session)

@@ -24,6 +24,7 @@ struct imap_session {
     char **namespaces; /* prefixes of all namespaces (RFC 2342), wire names; NULL: not told */
     uint32_t apart;    /* bit i: LIST "*" is known to leave namespace i out */
     GPtrArray *alerts; /* of char *: heard before there was anybody to tell */
+    uint64_t amid;     /* bytes received that ended amid data */
     /* since imap_session_attach() */
     GSource *source; /* NULL: not attached */
     gpointer fd_tag; /* of the source; NULL: closed */

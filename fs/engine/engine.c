@@ -177,8 +177,9 @@ static gboolean engine_read_inbox(gpointer data)
 
 /* ---- time ------------------------------------------------------------------------------------ */
 
-/* When something last moved that this wish waits for. */
-static gint64 wish_progress(const struct engine *engine, const struct wish *wish, gint64 now)
+/* When something last moved that this wish waits for (pool_line_progress()). */
+static gint64 wish_progress(const struct engine *engine, const struct wish *wish, gint64 now,
+                            bool talk)
 {
     const struct job *job = wish->job;
     const struct job *push = engine->push->job;
@@ -189,8 +190,8 @@ static gint64 wish_progress(const struct engine *engine, const struct wish *wish
     if (job->refused_us != 0)
         return MAX(wish->asked_us, job->refused_us);
     if (job->state == JOB_RUNNING && job->line != NULL)
-        return MAX(wish->asked_us, job->line->heard_us);
-    return MAX(wish->asked_us, pool_progress(engine));
+        return MAX(wish->asked_us, pool_line_progress(job->line, talk));
+    return MAX(wish->asked_us, pool_progress(engine, talk));
 }
 
 bool engine_hears(const struct engine *engine)
@@ -199,8 +200,8 @@ bool engine_hears(const struct engine *engine)
     for (guint i = 0; i < engine->pool.lines->len; i++) {
         const struct line *line = engine->pool.lines->pdata[i];
         if (!line->doomed && (imap_session_in_flight(line->session) == 0 ||
-                              imap_session_bytes_in(line->session) != line->bytes_in ||
-                              now - line->heard_us < PATIENCE_US))
+                              imap_session_bytes_amid(line->session) != line->bytes_amid ||
+                              now - line->moved_us < PATIENCE_US))
             return true;
     }
     return false;
@@ -219,13 +220,13 @@ static bool wish_is_late(const struct engine *engine, const struct wish *wish, g
     bool placed = wish->job != NULL && wish->job->line != NULL;
     if (!placed && pool_is_asking(engine))
         return false; /* for a password, perhaps of somebody who types: this has its own limit */
-    return now - wish_progress(engine, wish, now) >= limit;
+    return now - wish_progress(engine, wish, now, true) >= limit;
 }
 
 /* Lists that are in the cache need not wait for a server that is silent. */
 static bool wish_is_served(const struct engine *engine, const struct wish *wish, gint64 now)
 {
-    gint64 since = wish->brief ? wish->asked_us : wish_progress(engine, wish, now);
+    gint64 since = wish->brief ? wish->asked_us : wish_progress(engine, wish, now, false);
     return now - since >= PATIENCE_US && (wish->brief || wish_is_modest(wish));
 }
 

@@ -389,6 +389,8 @@ static void job_answered(struct imap_session *session, struct command *command,
     }
     if (pause_heard(job, result))
         job->lost = true;
+    else if (job->line != NULL)
+        pool_moved(job->line);
     if (command->examine)
         job_examined(job, command->step, result);
     if (job->state == JOB_RUNNING && !job->lost && command->step != JOB_STEP_SELECT)
@@ -425,7 +427,7 @@ void *job_ticket(struct job *job, unsigned step, uint64_t bytes)
     command->step = step;
     command->bytes = bytes;
     if (imap_session_in_flight(line->session) == 0)
-        line->heard_us = engine_now(job->engine);
+        line->heard_us = line->moved_us = engine_now(job->engine);
     job->in_flight++;
     job->owed += bytes;
     line->owed += bytes;

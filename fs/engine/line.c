@@ -296,6 +296,7 @@ static void line_fetch(struct imap_session *session, const struct imap_fetch *fe
         if (!job->class->fetch(job, fetch))
             continue;
         pause_eased(job);
+        pool_moved(line);
         return;
     }
     struct mirror *mirror = line_mirror(line);
@@ -324,6 +325,7 @@ static void line_vanished(struct imap_session *session, const struct imap_uidset
     for (GList *at = line->jobs.head; at != NULL; at = at->next) {
         struct job *job = at->data;
         if (job->state == JOB_RUNNING && !job->lost && job->class->vanished != NULL) {
+            pool_moved(line);
             job->class->vanished(job, uids);
             return;
         }
@@ -335,13 +337,16 @@ static void line_exists(struct imap_session *session, uint32_t count, void *data
     line_changed(data);
 }
 
+/* Whose answer this is. */
 static struct job *line_asker(struct line *line, bool search)
 {
     for (GList *at = line->jobs.head; at != NULL; at = at->next) {
         struct job *job = at->data;
-        if (job->state == JOB_RUNNING && !job->lost &&
-            (search ? job->class->search != NULL : job->class->list != NULL))
-            return job;
+        bool asks = search ? job->class->search != NULL : job->class->list != NULL;
+        if (job->state != JOB_RUNNING || job->lost || !asks)
+            continue;
+        pool_moved(line);
+        return job;
     }
     return NULL;
 }

@@ -21,6 +21,10 @@
 #define LINE_GOOD (10 * SECOND)
 /* An unused line beyond the first is closed, and the first says NOOP, after so long. */
 #define LINE_UNUSED (120 * SECOND)
+/* So many times account.timeout_s are the words of a server good for that gives nothing else; and
+ * where a change would have to be found out about if the connection ended. */
+#define TALK_TIMES 4
+#define TALK_TIMES_CHANGE 20
 
 /* ---- lines ----------------------------------------------------------------------------------- */
 
@@ -31,7 +35,7 @@ static struct line *line_new(struct engine *engine, struct imap_session *session
     line->id = ++engine->pool.last_line;
     line->session = session;
     g_queue_init(&line->jobs);
-    line->opened_us = line->heard_us = line->used_us = engine_now(engine);
+    line->opened_us = line->heard_us = line->moved_us = line->used_us = engine_now(engine);
     g_ptr_array_add(engine->pool.lines, line);
     imap_session_attach(session, engine->context, &JOB_EVENTS, line);
     return line;
@@ -143,12 +147,30 @@ bool pool_is_asking(const struct engine *engine)
     return false;
 }
 
-gint64 pool_progress(const struct engine *engine)
+void pool_moved(struct line *line)
+{
+    line->moved_us = engine_now(line->engine);
+}
+
+/* At most `times` the usual deadline goes by on words alone. */
+static gint64 line_progress(const struct line *line, gint64 times)
+{
+    gint64 limit = (gint64)line->engine->account->timeout_s * SECOND;
+    gint64 most = line->moved_us + (times - 1) * limit;
+    return MAX(line->moved_us, MIN(line->heard_us, most));
+}
+
+gint64 pool_line_progress(const struct line *line, bool talk)
+{
+    return talk && line->flying ? line_progress(line, TALK_TIMES) : line->moved_us;
+}
+
+gint64 pool_progress(const struct engine *engine, bool talk)
 {
     gint64 newest = 0;
     for (guint i = 0; i < engine->pool.lines->len; i++) {
         const struct line *line = engine->pool.lines->pdata[i];
-        newest = MAX(newest, line->heard_us);
+        newest = MAX(newest, pool_line_progress(line, talk));
     }
     for (guint i = 0; i < engine->pool.openings->len; i++) {
         const struct opening *opening = engine->pool.openings->pdata[i];
@@ -323,11 +345,17 @@ static void line_listen(struct line *line, gint64 now)
 {
     const struct job *first = g_queue_peek_head(&line->jobs);
     bool stores = first != NULL && first->class->exclusive;
+    bool flies = imap_session_in_flight(line->session) > 0;
     uint64_t in = imap_session_bytes_in(line->session);
+    uint64_t amid = imap_session_bytes_amid(line->session);
     uint64_t out = imap_session_bytes_out(line->session);
-    if (in != line->bytes_in || (stores && out != line->bytes_out))
+    if (in != line->bytes_in)
         line->heard_us = now;
+    if (amid != line->bytes_amid || (stores && out != line->bytes_out) || (flies && !line->flying))
+        line->moved_us = now;
+    line->flying = flies;
     line->bytes_in = in;
+    line->bytes_amid = amid;
     line->bytes_out = out;
 }
 
@@ -336,8 +364,10 @@ static void line_tick(struct line *line, gint64 now)
     struct engine *engine = line->engine;
     line_listen(line, now);
     gint64 limit = (gint64)engine->account->timeout_s * SECOND;
-    if (imap_session_in_flight(line->session) > 0) {
-        if (now - line->heard_us >= limit)
+    const struct job *first = g_queue_peek_head(&line->jobs);
+    bool changes = first != NULL && first->class->exclusive;
+    if (line->flying) {
+        if (now - line_progress(line, changes ? TALK_TIMES_CHANGE : TALK_TIMES) >= limit)
             pool_doom(line, IMAP_ERROR_TIMEOUT);
     } else if (g_queue_is_empty(&line->jobs) && !watch_needs(line) &&
                now - line->used_us >= LINE_UNUSED) {
@@ -346,7 +376,6 @@ static void line_tick(struct line *line, gint64 now)
             pool_doom(line, IMAP_OK);
         else
             imap_send_noop(line->session, NULL, NULL);
-        line->heard_us = now;
     }
 }
 

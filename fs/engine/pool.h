@@ -34,9 +34,12 @@ struct line {
     GQueue jobs;           /* running here, in the order of their first command */
     uint64_t owed;         /* bytes asked for and not answered */
     uint64_t bytes_in;     /* received when last looked at */
+    uint64_t bytes_amid;   /* and amid long replies */
     uint64_t bytes_out;    /* and written, in what stores a message */
     gint64 opened_us;
-    gint64 heard_us; /* when that changed, or the first command went out */
+    gint64 heard_us; /* when anything came, or the first command went out */
+    gint64 moved_us; /* when something came of what was asked for, or that went out */
+    bool flying;     /* commands were not answered when last looked at */
     gint64 used_us;  /* when a job last ran here */
     /* hearing of changes */
     bool notifies; /* NOTIFY was asked for here, since: */
@@ -104,5 +107,10 @@ void pool_wake(struct engine *engine);
 struct line *pool_line(const struct engine *engine, uint32_t id);
 /* Whether an attempt waits for its secret. */
 bool pool_is_asking(const struct engine *engine);
-/* When something last moved on any line or attempt, monotonic; 0: never. */
-gint64 pool_progress(const struct engine *engine);
+/* Something came of what was asked for. */
+void pool_moved(struct line *line);
+/* When the line last got on with what was asked for, monotonic. `talk`: a server that says
+ * meanwhile that it is still there (RFC 9051, 7.1.1) has a few times as long, but not for ever. */
+gint64 pool_line_progress(const struct line *line, bool talk);
+/* The same on any line or attempt; 0: never. */
+gint64 pool_progress(const struct engine *engine, bool talk);

@@ -238,6 +238,42 @@ static void test_pending(void)
     }
 }
 
+static void test_amid_data(void)
+{
+    static const struct {
+        const char *bytes;
+        unsigned more; /* so many "x" behind it */
+        bool amid;
+    } CASES[] = {
+        {"", 0, false},
+        {"* OK\r\n", 0, false},
+        {"* OK still here", 4000, false},
+        {"* ok [ALERT] ", 4000, false},
+        {"* NO ", 4000, false},
+        {"* [COPYUID ", 4000, false},
+        {"+ ", 4000, false},
+        {"a1 OK ", 4000, false},
+        {"* SEARCH 1", 400, false},
+        {"* SEARCH 1", 4000, true},
+        {"* 1 FETCH (FLAGS (", 400, false},
+        {"* 1 FETCH (BODY[] {9000}\r\n", 0, false},
+        {"* 1 FETCH (BODY[] {9000}\r\n", 400, false},
+        {"* 1 FETCH (BODY[] {9000}\r\n", 600, true},
+        {"* 1 FETCH (BODY[] {9000000000000}\r\n", 600, true},
+        {"* 1 FETCH (BODY[] {600}\r\n", 600, true},
+        {"* OK\r\n* 1 FETCH (BODY[] {9000}\r\n", 8000, true},
+    };
+    for (size_t i = 0; i < G_N_ELEMENTS(CASES); i++) {
+        g_autofree char *more = g_strnfill(CASES[i].more, 'x');
+        g_autofree char *bytes = g_strconcat(CASES[i].bytes, more, NULL);
+        g_autoptr(imap_parser) parser = parser_with(bytes, strlen(bytes));
+        struct imap_reply reply;
+        while (imap_parser_next(parser, false, &reply) > 0)
+            ;
+        g_assert_cmpint(imap_parser_amid_data(parser), ==, CASES[i].amid);
+    }
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -249,5 +285,6 @@ int main(int argc, char **argv)
     g_test_add_func("/imap/parse/failed", test_failed);
     g_test_add_func("/imap/parse/literal-sum", test_literal_sum);
     g_test_add_func("/imap/parse/pending", test_pending);
+    g_test_add_func("/imap/parse/amid-data", test_amid_data);
     return g_test_run();
 }

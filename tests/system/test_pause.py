@@ -1,13 +1,16 @@
-"""A server that answers, but wants less: it is left alone for a while, and who waits gets an errno.
+"""A server that answers, but wants less: it is left alone for a while. Or that talks instead of
+answering. Who waits gets an errno, and has what is in the cache.
 
 Limits here are guards against hanging.
 """
 import errno
 import threading
+import time
 
 import pytest
 
 from lib import scripted
+from lib.mount import wait_for
 
 HANG = 60
 USUAL = scripted.Session  # others are put in its place
@@ -41,7 +44,7 @@ def wanting(mounts, monkeypatch):
     gets, None: the body."""
     servers = []
 
-    def make(answer, options=(), **mailboxes):
+    def make(answer, timeout=4, **mailboxes):
         class Session(USUAL):
             def do_uid_fetch(self, arguments, tag):
                 words = answer(self) if "BODY.PEEK[]" in arguments else None
@@ -50,7 +53,7 @@ def wanting(mounts, monkeypatch):
         monkeypatch.setattr(scripted, "Session", Session)
         server = scripted.Scripted({"INBOX": LETTERS, **mailboxes})
         servers.append(server.__enter__())
-        mount = mounts(server, options=["timeout=4", "poll=3600", *options])
+        mount = mounts(server, options=["timeout=%d" % timeout, "poll=3600"])
         mount.messages = sorted(p for p in (mount.path / "INBOX").iterdir() if p.suffix == ".eml")
         return server, mount
     yield make
@@ -66,3 +69,69 @@ def test_a_pause_of_no_length(wanting):
     before = len(server.commands)
     assert Later(mount.messages[0]).wait() == errno.ETIMEDOUT
     assert len(server.commands) - before < 20
+
+
+def talk(session, seconds, words="* OK Still here"):
+    """A line again and again, while nothing is answered; the server's end or a new one ends it."""
+    for _ in range(int(seconds / 0.2)):
+        if getattr(session.server, "quiet", False):
+            return
+        session.send(words)
+        time.sleep(0.2)
+
+
+@pytest.mark.parametrize("words", ["* OK Still here", "* 6 EXISTS",
+                                   "* 1 FETCH (FLAGS (\\Seen))", "* OK [ALERT] " + 600 * "x"])
+def test_a_command_that_is_never_answered(wanting, words):
+    """What the server says beside is good for a few times the deadline, not for ever. A folder that
+    is in the cache is listed meanwhile."""
+    def answer(session):
+        talk(session, 3 * HANG, words)
+        return "OK done"
+
+    server, mount = wanting(answer, timeout=2)
+    began = time.monotonic()
+    reader = Later(mount.messages[0])
+    assert wait_for(lambda: server.sent("BODY.PEEK"))
+    assert len([p for p in (mount.path / "INBOX").iterdir() if p.suffix == ".eml"]) == 6
+    assert time.monotonic() - began < 15, "the list waited for the body"
+    result = reader.wait()
+    server.quiet = True
+    assert result == errno.ETIMEDOUT
+    assert time.monotonic() - began >= 2
+    print("%.1f s" % (time.monotonic() - began))
+
+
+def test_a_slow_server_that_says_so(wanting):
+    """Longer than the deadline, with words in between."""
+    def answer(session):
+        talk(session, 4)
+
+    server, mount = wanting(answer, timeout=2)
+    assert Later(mount.messages[0]).wait() == LETTERS[0]
+
+
+def test_a_slow_body(wanting):
+    """A literal that comes in small pieces takes as long as it takes."""
+    text = b"Subject: slow\r\nMessage-ID: <slow@example.org>\r\n\r\n" + 2400 * b"0123456789\r\n"
+
+    class Slow:
+        """Sends what is long a little at a time."""
+        def __init__(self, socket):
+            self.socket = socket
+
+        def sendall(self, data):
+            for at in range(0, len(data), 1440):
+                self.socket.sendall(data[at:at + 1440])
+                time.sleep(0.5 if len(data) > 20_000 else 0)
+
+        def __getattr__(self, name):
+            return getattr(self.socket, name)
+
+    def answer(session):
+        if not isinstance(session.socket, Slow):
+            session.socket = Slow(session.socket)
+
+    server, mount = wanting(answer, timeout=2, Slow=[text])
+    path = next(p for p in (mount.path / "Slow").iterdir() if p.suffix == ".eml")
+    assert Later(path).wait() == text
