@@ -103,10 +103,11 @@ static void reply_code(struct imap_session *session, const struct imap_reply *re
 static enum imap_error reply_error(const struct imap_reply *reply)
 {
     enum imap_error error = imap_error_of_code(reply->condition, reply->code);
-    g_autofree char *lower = g_ascii_strdown(reply->text, -1);
+    const struct imap_result result = {.error = error, .code = reply->code, .text = reply->text};
 
-    if ((error == IMAP_ERROR_NO || error == IMAP_ERROR_BAD) && strstr(lower, "throttled"))
-        return IMAP_ERROR_UNAVAILABLE; /* Exchange */
+    if ((error == IMAP_ERROR_NO || error == IMAP_ERROR_BAD) &&
+        imap_passing_of(&result, NULL) >= IMAP_PASSING_LATER)
+        return IMAP_ERROR_UNAVAILABLE;
     return error;
 }
 

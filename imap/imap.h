@@ -253,6 +253,19 @@ struct imap_result {
 typedef void (*imap_done)(struct imap_session *session, const struct imap_result *result,
                           void *data);
 
+/* Whether what is refused may be asked for again (RFC 5530, 3, and words of servers that have no
+ * code for it). */
+enum imap_passing {
+    IMAP_PASSING_NOT,     /* it stays so */
+    IMAP_PASSING_TROUBLE, /* the server's own trouble, perhaps with this message alone */
+    IMAP_PASSING_LATER,   /* "try again later": of everything, or again of this message alone */
+    IMAP_PASSING_PAUSE,   /* the server wants less: nothing should be asked for a while */
+    IMAP_PASSING_QUOTA,   /* the same of what was to be fetched; of a change: the account is full */
+};
+/* Of any result; one that is no refusal, or the connection's end, is IMAP_PASSING_NOT. `wait_ms`
+ * (may be NULL) is how long the server says that it lasts, a day at most; 0: it does not say. */
+enum imap_passing imap_passing_of(const struct imap_result *result, uint64_t *wait_ms);
+
 /* One body section of a FETCH reply (RFC 9051, 7.5.2: BODY[section]<origin>). */
 struct imap_body {
     const char *section; /* "", "HEADER", "1.2", "1.MIME", "HEADER.FIELDS" (list left off) */

@@ -69,7 +69,7 @@ static bool mailbox_is_listed(const struct line *line, bool *inbox)
 static bool refusal_counts(const struct line *line, const struct imap_result *result)
 {
     bool inbox = false;
-    if (strstr(result->text, "Backoff Time:") != NULL || !mailbox_is_listed(line, &inbox))
+    if (imap_passing_of(result, NULL) >= IMAP_PASSING_LATER || !mailbox_is_listed(line, &inbox))
         return false;
     if (result->error == IMAP_ERROR_BAD || job_is_passing(result))
         return true;

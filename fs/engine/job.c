@@ -261,18 +261,11 @@ static const struct {
     {IMAP_ERROR_EXISTS, ENGINE_EXISTS},
 };
 
-/* A refusal that is the server's trouble, not a matter of rights (RFC 5530). */
-static bool job_server_trouble(const char *code)
-{
-    static const char *const CODES[] = {"UNAVAILABLE", "SERVERBUG",    "INUSE",
-                                        "CORRUPTION",  "CONTACTADMIN", NULL};
-    return code != NULL && g_strv_contains(CODES, code);
-}
-
 enum engine_error job_error_of(const struct imap_result *result)
 {
-    if (job_server_trouble(result->code))
-        return ENGINE_BROKEN;
+    bool corrupt = result->code != NULL && strcmp(result->code, "CORRUPTION") == 0;
+    if (corrupt || job_is_passing(result))
+        return ENGINE_BROKEN; /* no matter of rights */
     for (size_t i = 0; i < G_N_ELEMENTS(ERRORS); i++)
         if (ERRORS[i].imap == result->error)
             return ERRORS[i].engine;
@@ -288,11 +281,8 @@ enum engine_error job_examine_error(const struct imap_result *result)
 
 bool job_is_passing(const struct imap_result *result)
 {
-    static const char *const CODES[] = {"UNAVAILABLE", "SERVERBUG",    "INUSE",
-                                        "LIMIT",       "CONTACTADMIN", NULL};
-    return result->error == IMAP_ERROR_UNAVAILABLE ||
-           (result->error != IMAP_OK && result->code != NULL &&
-            g_strv_contains(CODES, result->code));
+    enum imap_passing passing = imap_passing_of(result, NULL);
+    return passing != IMAP_PASSING_NOT && passing != IMAP_PASSING_QUOTA;
 }
 
 static bool job_is_loss(enum imap_error error)
@@ -356,6 +346,16 @@ static void job_examine_refused(struct line *line, enum engine_error error)
         engine_ask_inside(line->engine, &folders, job_folders_listed, NULL);
 }
 
+/* The mailbox is not selected, but may be after a pause: what stands behind is sent again then. */
+static void job_examine_paused(struct line *line)
+{
+    for (GList *at = line->jobs.head; at != NULL; at = at->next) {
+        struct job *job = at->data;
+        if (job->state == JOB_RUNNING && !job->class->mailless && job->in_flight > 0)
+            job->lost = true;
+    }
+}
+
 static void job_examined(struct job *job, unsigned step, const struct imap_result *result)
 {
     struct line *line = job->line;
@@ -387,10 +387,12 @@ static void job_answered(struct imap_session *session, struct command *command,
         job->lost = true;
         return;
     }
-    if (pause_heard(job, result))
-        job->lost = true;
-    else if (job->line != NULL)
+    bool paused = pause_heard(job, result);
+    job->lost = job->lost || paused;
+    if (!paused && job->line != NULL)
         pool_moved(job->line);
+    if (command->examine && paused)
+        job_examine_paused(job->line);
     if (command->examine)
         job_examined(job, command->step, result);
     if (job->state == JOB_RUNNING && !job->lost && command->step != JOB_STEP_SELECT)

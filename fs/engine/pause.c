@@ -12,17 +12,8 @@
 #define PAUSE_APART (60 * SECOND)
 /* So many pauses of a job that gets on between them; then it gets no further time by that. */
 #define PAUSES_MOST 10
-
-/* "Suggested Backoff Time: 299961 milliseconds" (Exchange). */
-static bool pause_told(const struct imap_result *result, gint64 *told_us)
-{
-    const char *at = result->error != IMAP_OK ? strstr(result->text, "Backoff Time:") : NULL;
-    if (at == NULL)
-        return false;
-    guint64 milliseconds = g_ascii_strtoull(at + strlen("Backoff Time:"), NULL, 10);
-    *told_us = (gint64)MIN(milliseconds, PAUSE_MOST / 1000) * 1000;
-    return true;
-}
+/* So many where the words may be about one message only, which is not to hold up everything. */
+#define DOUBTS_MOST 3
 
 bool pause_lasts(const struct engine *engine)
 {
@@ -30,7 +21,7 @@ bool pause_lasts(const struct engine *engine)
 }
 
 /* Commands that were on their way together are refused together: that is one pause. */
-static void pause_begin(struct engine *engine, gint64 told_us)
+static void pause_begin(struct engine *engine, gint64 told_us, const char *words)
 {
     struct pause *pause = &engine->pause;
     gint64 now = engine_now(engine);
@@ -44,21 +35,46 @@ static void pause_begin(struct engine *engine, gint64 told_us)
         return;
     pause->until_us = now + length + jitter;
     pause->due = true;
-    g_message("the server asks for a pause, which will be %" G_GINT64_FORMAT " ms",
-              (length + jitter) / 1000);
+    g_message("the server asks for a pause, which will be %" G_GINT64_FORMAT " ms: %s",
+              (length + jitter) / 1000, words);
     engine_hurry(engine);
+}
+
+/* Whether it is this job's to wait for the end of the pause: the others hear the refusal. What
+ * stores is put off; what is fetched ahead rests for longer, or leaves a message out. */
+static bool pause_repeats(const struct job *job)
+{
+    return !job->class->exclusive && !job->class->bulk;
+}
+
+static bool pause_is_wanted(const struct job *job, enum imap_passing passing)
+{
+    if (passing < IMAP_PASSING_LATER)
+        return false;
+    if (job->class->exclusive)
+        return passing == IMAP_PASSING_PAUSE;
+    return passing != IMAP_PASSING_LATER || job->pauses < DOUBTS_MOST;
 }
 
 bool pause_heard(struct job *job, const struct imap_result *result)
 {
-    gint64 told_us = 0;
-    if (!pause_told(result, &told_us))
+    uint64_t told_ms = 0;
+    if (!pause_is_wanted(job, imap_passing_of(result, &told_ms)))
         return false;
-    pause_begin(job->engine, told_us);
+    pause_begin(job->engine, (gint64)told_ms * 1000, result->text);
+    if (!pause_repeats(job))
+        return false;
     job->pauses++;
     if (job->refused_us == 0)
         job->refused_us = engine_now(job->engine);
     return true;
+}
+
+void pause_wanted(struct engine *engine, const struct imap_result *result)
+{
+    uint64_t told_ms = 0;
+    if (imap_passing_of(result, &told_ms) >= IMAP_PASSING_LATER)
+        pause_begin(engine, (gint64)told_ms * 1000, result->text);
 }
 
 void pause_eased(struct job *job)

@@ -24,6 +24,8 @@ struct pause {
  * job shall be run again after it. Time goes on for who waits for the job: its refusals are no
  * progress. */
 bool pause_heard(struct job *job, const struct imap_result *result);
+/* The same of a command that is no job's. */
+void pause_wanted(struct engine *engine, const struct imap_result *result);
 bool pause_lasts(const struct engine *engine);
 /* The job got something of what it asked for. */
 void pause_eased(struct job *job);

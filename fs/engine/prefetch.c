@@ -5,8 +5,9 @@
 #include "fs/engine/job.h"
 
 #define NOTE_SPENT "prefetch.spent"
-/* After the server said that it is too much. */
+/* After the server said that it is too much, or asked for a pause. */
 #define REST_US (4 * 3600 * (gint64)G_USEC_PER_SEC)
+#define REST_BRIEF_US (300 * (gint64)G_USEC_PER_SEC)
 /* Before what failed in a kept mailbox is tried again, unless it changes. */
 #define AGAIN_US (3600 * (gint64)G_USEC_PER_SEC)
 /* Before a server that was silent is asked for a mailbox again. */
@@ -144,14 +145,15 @@ void prefetch_write_spent(struct engine *engine, struct cache_txn *txn)
 bool prefetch_refused(struct engine *engine, const struct imap_result *result)
 {
     struct prefetch *prefetch = engine->prefetch;
-    bool limit = result->code != NULL && strcmp(result->code, "LIMIT") == 0;
-    if (result->error != IMAP_ERROR_OVERQUOTA && !limit)
+    enum imap_passing passing = imap_passing_of(result, NULL);
+    bool limit = passing == IMAP_PASSING_QUOTA ||
+                 (result->code != NULL && strcmp(result->code, "LIMIT") == 0);
+    if (!limit && passing != IMAP_PASSING_PAUSE)
         return false;
-    prefetch->paused_until_us = engine->clock->wall() + REST_US;
+    prefetch->paused_until_us = engine->clock->wall() + (limit ? REST_US : REST_BRIEF_US);
     g_free(prefetch->paused_why);
     prefetch->paused_why = g_utf8_make_valid(result->text != NULL ? result->text : "", -1);
-    g_message("the server limits what is fetched; prefetching rests for hours: %s",
-              prefetch->paused_why);
+    g_message("the server limits what is fetched; prefetching rests: %s", prefetch->paused_why);
     return true;
 }
 

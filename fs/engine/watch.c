@@ -276,6 +276,7 @@ static void watch_notified(struct imap_session *session, const struct imap_resul
     if (result->error == IMAP_OK)
         return;
     line->notifies = false;
+    pause_wanted(line->engine, result);
     if (result->error == IMAP_ERROR_NO || result->error == IMAP_ERROR_BAD)
         line->engine->watch->no_notify_until_us = engine_now(line->engine) + NOTIFY_AGAIN_US;
 }
@@ -325,6 +326,9 @@ bool watch_needs(const struct line *line)
 static void line_idled(struct imap_session *session, const struct imap_result *result, void *data)
 {
     struct line *line = data;
+    pause_wanted(line->engine, result);
+    if (result->error != IMAP_OK)
+        line->used_us = engine_now(line->engine);
     if (result->error == IMAP_ERROR_NO || result->error == IMAP_ERROR_BAD)
         line->idle_refused = true;
 }
@@ -349,7 +353,7 @@ static void line_watch_done(struct line *line, gint64 now, gint64 ending_us)
 static bool line_rests(const struct line *line)
 {
     return g_queue_is_empty((GQueue *)&line->jobs) && imap_session_in_flight(line->session) == 0 &&
-           watch_needs(line);
+           watch_needs(line) && !pause_lasts(line->engine);
 }
 
 static void line_watch(struct line *line, gint64 now)

@@ -8,7 +8,7 @@
 
 static void list_some(struct fixture *fixture)
 {
-    for (unsigned i = 0; i < 3; i++)
+    for (unsigned i = 0; i < 12; i++)
         imapd_add(fixture_inbox(fixture), 3000);
     fixture_start(fixture);
     g_assert_cmpint(fixture_list(fixture, "INBOX"), ==, ENGINE_OK);
@@ -123,13 +123,69 @@ static void test_examine(struct fixture *fixture, gconstpointer data)
     imapd_forget_counts(fixture->imapd);
     refuse(fixture, "EXAMINE",
            "NO Request is throttled. Suggested Backoff Time: 1000 milliseconds");
-    struct pending *pending = begin_bytes(fixture, 1);
+    struct pending *pending = begin_bytes(fixture, 1), *behind = begin_bytes(fixture, 2);
     while (imapd_count_lines(fixture->imapd, "EXAMINE") < 1)
         g_usleep(2000);
     g_usleep(300000);
     refuse(fixture, NULL, NULL);
     fixture_pass(2);
     g_assert_cmpint(fixture_wait(pending), ==, ENGINE_OK);
+    g_assert_cmpint(fixture_wait(behind), ==, ENGINE_OK);
+}
+
+/* Words that ask for a pause, and whether who waits is answered otherwise after a few. */
+static const struct {
+    const char *words;
+    bool doubtful;
+} WORDS[] = {
+    {"NO [THROTTLED] too much, try later", false},
+    {"NO [OVERQUOTA] Account exceeded command or bandwidth limits", false},
+    {"NO [LIMIT] FETCH Rate limit hit.", false},
+    {"BAD Request is throttled. Backoff time=500", false},
+    {"NO Try again later", true},
+    {"NO [LIMIT] too long", true},
+};
+
+static void test_words(struct fixture *fixture, gconstpointer data)
+{
+    list_some(fixture);
+    for (size_t i = 0; i < G_N_ELEMENTS(WORDS); i++) {
+        g_test_message("%s", WORDS[i].words);
+        imapd_forget_counts(fixture->imapd);
+        refuse(fixture, "UID FETCH", WORDS[i].words);
+        struct pending *pending = begin_bytes(fixture, (uint32_t)i + 1);
+        wait_fetches(fixture, 1);
+        g_usleep(200000);
+        g_assert_cmpuint(count_fetches(fixture), ==, 1);
+        for (unsigned pass = 2; pass < (WORDS[i].doubtful ? 6 : 4); pass++) {
+            fixture_pass(WORDS[i].doubtful ? 6 : 4); /* 1, 2, and 4 s, each and a quarter */
+            g_usleep(600000);
+        }
+        if (!WORDS[i].doubtful)
+            fixture_pass(30);
+        enum engine_error error = fixture_wait(pending);
+        g_assert_cmpint(error, ==, WORDS[i].doubtful ? ENGINE_BROKEN : ENGINE_TIMEOUT);
+        g_assert_cmpuint(count_fetches(fixture), >, 1);
+        g_assert_cmpuint(count_fetches(fixture), <, 7);
+        refuse(fixture, NULL, NULL);
+        fixture_pass(600); /* the next one is a first one */
+        g_assert_cmpint(fixture_bytes(fixture, "INBOX", (uint32_t)i + 1, "", 0, 10), ==, ENGINE_OK);
+    }
+}
+
+/* One message of which the server says so, always: the others can be read. */
+static void test_one(struct fixture *fixture, gconstpointer data)
+{
+    list_some(fixture);
+    refuse(fixture, "UID FETCH 2 ", "NO Internal trouble, try again later");
+    struct pending *pending = begin_bytes(fixture, 2);
+    wait_fetches(fixture, 1);
+    for (unsigned pass = 0; pass < 3; pass++) {
+        g_usleep(600000);
+        fixture_pass(6);
+    }
+    g_assert_cmpint(fixture_wait(pending), ==, ENGINE_BROKEN);
+    g_assert_cmpint(fixture_bytes(fixture, "INBOX", 1, "", 0, 10), ==, ENGINE_OK);
 }
 
 int main(int argc, char **argv)
@@ -139,5 +195,7 @@ int main(int argc, char **argv)
     ADD("/engine/pause/long", test_long);
     ADD("/engine/pause/together", test_together);
     ADD("/engine/pause/examine", test_examine);
+    ADD("/engine/pause/words", test_words);
+    ADD("/engine/pause/one", test_one);
     return g_test_run();
 }

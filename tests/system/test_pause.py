@@ -135,3 +135,15 @@ def test_a_slow_body(wanting):
     server, mount = wanting(answer, timeout=2, Slow=[text])
     path = next(p for p in (mount.path / "Slow").iterdir() if p.suffix == ".eml")
     assert Later(path).wait() == text
+
+
+@pytest.mark.parametrize("words", [
+    "NO [THROTTLED] Request is throttled, try later",
+    "NO [OVERQUOTA] Account exceeded command or bandwidth limits"])
+def test_a_reader_of_many(wanting, words):
+    """Who reads one message after the other does not hammer on."""
+    server, mount = wanting(lambda session: words)
+    before = len(server.commands)
+    for path in mount.messages[:3]:
+        assert Later(path).wait() == errno.ETIMEDOUT
+    assert len(server.commands) - before < 20
