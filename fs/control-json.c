@@ -94,6 +94,11 @@ static void json_connection(const struct mounted_account *mine, const struct eng
         json_number(out, "next_attempt_in", MAX(wait_us / G_USEC_PER_SEC, 0));
     else
         json_null(out, "next_attempt_in");
+    if (status->pause_until_us != 0)
+        json_number(out, "paused_until", status->pause_until_us / G_USEC_PER_SEC);
+    else
+        json_null(out, "paused_until");
+    json_string(out, "paused_by", status->pause_until_us != 0 ? status->pause_words : NULL);
     json_string(out, "told_by", status->online ? LIVE[status->live] : NULL);
     json_string(out, "server", text_or_null(status->server));
     json_string(out, "last_error", text_or_null(status->last_error));

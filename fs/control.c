@@ -82,6 +82,15 @@ static void status_state(const struct engine_status *status, GString *text)
     g_string_append_c(text, '\n');
 }
 
+static void status_pause(const struct engine_status *status, GString *text)
+{
+    if (status->pause_until_us == 0)
+        return;
+    g_autofree char *until = time_text((uint64_t)status->pause_until_us);
+    g_string_append_printf(text, "the server wants a pause: until %s%s%s\n", until,
+                           status->pause_words[0] != '\0' ? ": " : "", status->pause_words);
+}
+
 static void status_listings(const struct mounted *mounted, const struct mounted_account *mine,
                             GString *text)
 {
@@ -154,6 +163,7 @@ static void status_account(const struct mounted *mounted, const struct mounted_a
     g_string_append_printf(text, "account: %s\n", mine->account->name);
     g_string_append_printf(text, "source: %s\n", mine->account->source);
     status_state(&status, text);
+    status_pause(&status, text);
     if (status.server[0] != '\0')
         g_string_append_printf(text, "server: %s\n", status.server);
     status_mechanism(&status, text);

@@ -227,7 +227,9 @@ static bool wish_is_late(const struct engine *engine, const struct wish *wish, g
 static bool wish_is_served(const struct engine *engine, const struct wish *wish, gint64 now)
 {
     gint64 since = wish->brief ? wish->asked_us : wish_progress(engine, wish, now, false);
-    return now - since >= PATIENCE_US && (wish->brief || wish_is_modest(wish));
+    if (now - since >= PATIENCE_US)
+        return wish->brief || wish_is_modest(wish);
+    return pause_lasts(engine) && wish_is_modest(wish);
 }
 
 static void engine_serve_cached(struct engine *engine, gint64 now)

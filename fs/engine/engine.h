@@ -229,6 +229,9 @@ struct engine_status {
     bool connecting;    /* not online, but an attempt is under way: it may wait for a password */
     gint64 next_try_us; /* wall clock of the next attempt to connect; 0: none is due, or one is
                            under way */
+    gint64
+        pause_until_us; /* wall clock: the server wants to be asked for nothing; 0: it does not */
+    char pause_words[128]; /* so it says */
     enum engine_live live;
     char server[128];         /* its name for itself */
     const char *signed_in_by; /* the mechanism, static; NULL: not yet, or none was needed */

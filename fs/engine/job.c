@@ -110,10 +110,11 @@ static void job_add(struct job *job, struct wish *wish)
 static bool job_is_served(struct job *job)
 {
     struct engine *engine = job->engine;
-    if (engine->pool.failing || engine_hears(engine) || job->class->cached == NULL ||
-        !job->class->cached(job))
+    bool hears = !pause_lasts(engine) && engine_hears(engine);
+    if (engine->pool.failing || hears || job->class->cached == NULL || !job->class->cached(job))
         return false;
-    pool_try(engine);
+    if (!pause_lasts(engine))
+        pool_try(engine);
     return true;
 }
 

@@ -20,6 +20,12 @@ bool pause_lasts(const struct engine *engine)
     return engine->pause.until_us > engine_now(engine);
 }
 
+gint64 pause_end(const struct engine *engine)
+{
+    gint64 left = engine->pause.until_us - engine_now(engine);
+    return left > 0 ? engine->clock->wall() + left : 0;
+}
+
 /* Commands that were on their way together are refused together: that is one pause. */
 static void pause_begin(struct engine *engine, gint64 told_us, const char *words)
 {
@@ -35,6 +41,8 @@ static void pause_begin(struct engine *engine, gint64 told_us, const char *words
         return;
     pause->until_us = now + length + jitter;
     pause->due = true;
+    g_autofree char *valid = g_utf8_make_valid(words, -1);
+    g_strlcpy(pause->words, valid, sizeof pause->words);
     g_message("the server asks for a pause, which will be %" G_GINT64_FORMAT " ms: %s",
               (length + jitter) / 1000, words);
     engine_hurry(engine);

@@ -18,6 +18,7 @@ struct pause {
     gint64 until_us; /* monotonic, 0: none */
     gint64 least_us; /* of the last one */
     bool due;        /* its end must be noticed */
+    char words[128]; /* the server's, of the last one */
 };
 
 /* A command of `job` was answered: begins a pause if the server asks for one. Returns whether the
@@ -27,6 +28,8 @@ bool pause_heard(struct job *job, const struct imap_result *result);
 /* The same of a command that is no job's. */
 void pause_wanted(struct engine *engine, const struct imap_result *result);
 bool pause_lasts(const struct engine *engine);
+/* Its end by the wall clock, 0: none lasts. Microseconds. */
+gint64 pause_end(const struct engine *engine);
 /* The job got something of what it asked for. */
 void pause_eased(struct job *job);
 /* Ends a pause whose time has come. */

@@ -19,6 +19,8 @@ void engine_publish(struct engine *engine)
     status->connecting = engine->pool.lines->len == 0 && engine->pool.openings->len > 0;
     status->online = engine->pool.lines->len > 0;
     status->next_try_us = pool_next_try(engine);
+    status->pause_until_us = pause_end(engine);
+    g_strlcpy(status->pause_words, engine->pause.words, sizeof status->pause_words);
     g_strlcpy(status->refusal, engine->pool.signin.words, sizeof status->refusal);
     status->live = watch_live(engine);
     status->connections = engine->pool.lines->len;

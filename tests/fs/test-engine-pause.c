@@ -188,6 +188,39 @@ static void test_one(struct fixture *fixture, gconstpointer data)
     g_assert_cmpint(fixture_bytes(fixture, "INBOX", 1, "", 0, 10), ==, ENGINE_OK);
 }
 
+/* What is in the cache is not asked for while a pause lasts, and the status says that it does. */
+static void test_cached(struct fixture *fixture, gconstpointer data)
+{
+    imapd_add(imapd_add_box(fixture->imapd, "Other", ""), 300);
+    list_some(fixture);
+    g_assert_cmpint(fixture_list(fixture, "Other"), ==, ENGINE_OK);
+    g_assert_cmpint(fixture_bytes(fixture, "INBOX", 2, "", 0, 10), ==, ENGINE_OK);
+    g_assert_cmpint(status_of(fixture).pause_until_us, ==, 0);
+    refuse(fixture, "UID FETCH", "NO Suggested Backoff Time: 20000 milliseconds");
+    struct pending *pending = begin_bytes(fixture, 1);
+    while (status_of(fixture).pause_until_us == 0)
+        g_usleep(2000);
+    g_assert_cmpint(status_of(fixture).pause_until_us, >, g_get_real_time() + 10 * G_USEC_PER_SEC);
+    g_assert_cmpstr(status_of(fixture).pause_words, ==,
+                    "Suggested Backoff Time: 20000 milliseconds");
+    g_assert_true(status_of(fixture).online);
+    fixture_pass(5); /* nothing is fresh any more */
+    gint64 began = g_get_monotonic_time();
+    unsigned before = imapd_count_lines(fixture->imapd, "");
+    for (unsigned i = 0; i < 4; i++) {
+        g_assert_cmpint(fixture_list(fixture, i % 2 == 0 ? "Other" : "INBOX"), ==, ENGINE_OK);
+        g_assert_cmpint(fixture_bytes(fixture, "INBOX", 2, "", 0, 10), ==, ENGINE_OK);
+    }
+    g_test_message("listed 4 times in %" G_GINT64_FORMAT " us", g_get_monotonic_time() - began);
+    g_assert_cmpuint(imapd_count_lines(fixture->imapd, ""), ==, before);
+    g_assert_cmpint(status_of(fixture).pause_until_us, !=, 0);
+    refuse(fixture, NULL, NULL);
+    fixture_pass(22);
+    g_assert_cmpint(fixture_wait(pending), ==, ENGINE_OK);
+    while (status_of(fixture).pause_until_us != 0)
+        g_usleep(2000);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -197,5 +230,6 @@ int main(int argc, char **argv)
     ADD("/engine/pause/examine", test_examine);
     ADD("/engine/pause/words", test_words);
     ADD("/engine/pause/one", test_one);
+    ADD("/engine/pause/cached", test_cached);
     return g_test_run();
 }

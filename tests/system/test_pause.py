@@ -4,6 +4,7 @@ answering. Who waits gets an errno, and has what is in the cache.
 Limits here are guards against hanging.
 """
 import errno
+import json
 import threading
 import time
 
@@ -147,3 +148,41 @@ def test_a_reader_of_many(wanting, words):
     for path in mount.messages[:3]:
         assert Later(path).wait() == errno.ETIMEDOUT
     assert len(server.commands) - before < 20
+
+
+def test_what_is_cached(wanting):
+    """No command is sent for it, nothing waits, and the status tells why the rest does."""
+    words = "NO Request is throttled. Suggested Backoff Time: 60000 milliseconds"
+    calm = []
+    server, mount = wanting(lambda session: None if not calm else words,
+                            **{"F%d" % n: LETTERS for n in range(5)})
+    folders = [mount.path / ("F%d" % n) for n in range(5)]
+
+    def look():
+        began = time.monotonic()
+        for folder in folders:
+            assert len([p for p in folder.iterdir() if p.suffix == ".eml"]) == 6
+        assert mount.messages[1].read_bytes() == LETTERS[1]
+        return time.monotonic() - began
+
+    def account():
+        return json.loads((mount.path / ".mailmount/status.json").read_text())["accounts"][0]
+
+    look()
+    before = look()
+    assert account()["paused_until"] is None
+    calm.append(True)
+    reader = Later(mount.messages[0])
+    assert wait_for(lambda: account()["paused_until"])
+    time.sleep(2.1)  # long enough that the lists are not fresh any more
+    sent = len(server.commands)
+    took = look()
+    print("five folders: %.3f s before, %.3f s while the server wants a pause" % (before, took))
+    assert took < 10
+    assert len(server.commands) == sent
+    assert "Suggested Backoff Time" in account()["paused_by"]
+    assert 40 < account()["paused_until"] - time.time() < 80
+    assert account()["online"] is True
+    told = (mount.path / ".mailmount/status").read_text()
+    assert "\nthe server wants a pause: until 20" in told and "Suggested Backoff" in told
+    assert reader.wait() == errno.ETIMEDOUT

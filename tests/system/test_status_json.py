@@ -35,10 +35,12 @@ def test_facts(dovecot_sample, mounts):
     account, = said["accounts"]
     assert set(account) == {
         "account", "source", "online", "connecting", "flaws", "next_attempt_in", "told_by",
+        "paused_until", "paused_by",
         "server", "last_error",
         "connections", "connections_most", "waiting", "bytes_received", "commands", "sizes",
         "cache_bytes", "cache_bytes_most", "changes", "folders_incomplete", "listings", "prefetch"}
     assert account["account"] == told["account"] and account["source"] == told["source"]
+    assert account["paused_until"] is account["paused_by"] is None
     assert account["connecting"] is False and account["flaws"] == []
     assert account["online"] is True and account["next_attempt_in"] is None
     assert account["told_by"] in ("poll", "idle", "notify")
