@@ -47,6 +47,8 @@ struct cache;
  */
 struct cache *cache_open(const struct cache_options *options, GError **error);
 void cache_close(struct cache *cache);
+/* Whether the cache folder `directory` has something of `account`, as a file system tells. */
+bool cache_is_there(const char *directory, const char *account);
 /* Whether the metadata environment was begun anew by this open. */
 bool cache_is_new(const struct cache *cache);
 /* Writes what is not yet on the disk. */

@@ -85,6 +85,14 @@ static bool cache_open_account(struct cache *cache, int root, const struct cache
     return opened && cache->slots != NULL;
 }
 
+bool cache_is_there(const char *directory, const char *account)
+{
+    g_autofree char *name = directory_account_name(account);
+    g_autofree char *path = g_build_filename(directory, name, "meta", NULL);
+
+    return g_file_test(path, G_FILE_TEST_IS_DIR);
+}
+
 struct cache *cache_open(const struct cache_options *options, GError **error)
 {
     int root = directory_open(options->directory, error);

@@ -4,6 +4,7 @@
 
 #include "fs/autoconfig.h"
 #include "fs/config.h"
+#include "fs/engine/advice.h"
 #include "fs/engine/check.h"
 #include "fs/engine/ticket.h"
 #include "fs/interrupt.h"
@@ -64,6 +65,11 @@ static bool account_secret(const struct account *account, bool transcript, GCanc
     }
     if (secret == NULL && g_error_matches(error, G_IO_ERROR, G_IO_ERROR_NOT_FOUND) &&
         account_needs_password(account)) {
+        if (!engine_is_worth_asking(account, cancel, NULL)) {
+            line_write("password", CHECK_NOTE, "not asked for, since the server is out of reach",
+                       NULL);
+            return true;
+        }
         g_clear_error(&error);
         secret = secret_ask(account, true, cancel, &error);
         g_free(origin);

@@ -18,6 +18,7 @@
 #include "fs/check-command.h"
 #include "fs/command.h"
 #include "fs/config.h"
+#include "fs/engine/advice.h"
 #include "fs/engine/ticket.h"
 #include "fs/interrupt.h"
 #include "fs/list-command.h"
@@ -289,10 +290,20 @@ static bool ticket_will_do(const struct account *account, bool transcript, GErro
     return !g_cancellable_set_error_if_cancelled(cancel, error) && will;
 }
 
+/* Nobody need type a password for a server that is not there; of several accounts, that one may be
+ * there later. */
+static bool is_worth_asking(const struct program *program, const struct account *account,
+                            GError **error)
+{
+    g_autoptr(interrupt) interrupt = interrupt_new();
+
+    return program->several || engine_is_worth_asking(account, interrupt_cancel(interrupt), error);
+}
+
 /* Who has no secret at hand and a Kerberos ticket that will do is not asked. True with NULL: so it
  * is. */
-static bool secret_get(const struct account *account, bool transcript, struct secret **secret,
-                       GError **error)
+static bool secret_get(const struct program *program, const struct account *account,
+                       struct secret **secret, GError **error)
 {
     g_autoptr(GError) none = NULL;
     bool without = false;
@@ -300,8 +311,8 @@ static bool secret_get(const struct account *account, bool transcript, struct se
     *secret = secret_ask(account, false, NULL, &none);
     if (g_error_matches(none, G_IO_ERROR, G_IO_ERROR_NOT_FOUND)) {
         g_clear_error(&none);
-        without = ticket_will_do(account, transcript, &none);
-        if (!without && none == NULL)
+        without = ticket_will_do(account, program->command.debug, &none);
+        if (!without && none == NULL && is_worth_asking(program, account, &none))
             *secret = secret_ask(account, true, NULL, &none);
     }
     if (none != NULL)
@@ -319,7 +330,7 @@ static bool secrets_ask(const struct program *program, struct secret **secrets, 
             !account_needs_password(account))
             continue;
         g_autoptr(GError) why = NULL;
-        bool got = secret_get(account, program->command.debug, &secrets[i], &why);
+        bool got = secret_get(program, account, &secrets[i], &why);
         bool given_up = g_error_matches(why, G_IO_ERROR, G_IO_ERROR_CANCELLED);
         if (got || (program->several && !given_up))
             continue;
@@ -442,6 +453,13 @@ static int accounts_locate(struct program *program)
     return accounts->len > 0 ? 0 : program_fail(status, "no account is left");
 }
 
+static int secrets_fail(const GError *error)
+{
+    bool unreachable = g_error_matches(error, G_IO_ERROR, G_IO_ERROR_HOST_UNREACHABLE);
+
+    return program_fail(unreachable ? EXIT_NETWORK : EXIT_LOGIN, error->message);
+}
+
 static int worker_main(bool again, void *data)
 {
     struct program *program = data;
@@ -455,7 +473,7 @@ static int worker_main(bool again, void *data)
     if (status != 0)
         return status;
     status = secrets_ask(program, secrets, &error) ? worker_mount(program, secrets, again)
-                                                   : program_fail(EXIT_LOGIN, error->message);
+                                                   : secrets_fail(error);
     for (guint i = 0; i < program->accounts->len; i++)
         secret_unref(secrets[i]);
     return status;

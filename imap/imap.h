@@ -213,8 +213,8 @@ struct imap_session *imap_session_open(const struct imap_server *server,
                                        GError **error);
 
 /* Whether a connection can be made, directly or by the server's proxy; it is closed again. Blocks,
- * timeout_s at most or until `cancel` (NULL: none). */
-bool imap_answers(const struct imap_server *server, GCancellable *cancel);
+ * timeout_s at most or until `cancel` (NULL: none). False with `error` set. */
+bool imap_answers(const struct imap_server *server, GCancellable *cancel, GError **error);
 
 /* Whether Kerberos has a ticket for this server, or gets one from its KDC, so that nobody need be
  * asked for a password first. The server hears nothing of it. Blocks, a third of timeout_s at most

@@ -180,18 +180,15 @@ int imap_proxy_dial(const struct imap_server *server, struct imap_wait *wait, bo
     return fd;
 }
 
-bool imap_answers(const struct imap_server *server, GCancellable *cancel)
+bool imap_answers(const struct imap_server *server, GCancellable *cancel, GError **error)
 {
-    g_autoptr(GError) error = NULL;
     struct imap_wait wait;
     bool direct;
 
     imap_wait_start(&wait, server->host, server->timeout_s, cancel);
     wait.last_us = wait.until_us;
-    int fd = imap_proxy_dial(server, &wait, &direct, &error);
-    if (fd < 0)
-        g_info("%s does not answer: %s", server->host, error->message);
-    else
+    int fd = imap_proxy_dial(server, &wait, &direct, error);
+    if (fd >= 0)
         close(fd);
     return fd >= 0;
 }

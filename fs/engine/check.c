@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "fs/engine/advice.h"
 #include "fs/engine/folders.h"
 #include "fs/engine/opening.h"
 
@@ -11,18 +12,6 @@
 static const char *const STEPS[IMAP_STEPS] = {
     [IMAP_STEP_RESOLVE] = "resolve", [IMAP_STEP_CONNECT] = "connect", [IMAP_STEP_TLS] = "TLS",
     [IMAP_STEP_SERVER] = "server",   [IMAP_STEP_SIGN_IN] = "sign-in",
-};
-
-/* What the messages of imap/ leave open. */
-static const struct {
-    enum imap_error error;
-    const char *advice;
-} ADVICE[] = {
-    {IMAP_ERROR_CONNECT, "is the port right, and is mail let through by the firewall?"},
-    {IMAP_ERROR_TIMEOUT, "is the port right, and is mail let through by the firewall?"},
-    {IMAP_ERROR_LOGIN, "check user name and password; many providers want an app password, made in "
-                       "the account's settings, or OAuth2 (token_command=)"},
-    {IMAP_ERROR_UNAVAILABLE, "try again later"},
 };
 
 /* One run. */
@@ -87,11 +76,7 @@ static void on_progress(enum imap_step step, const char *found, void *data)
 static bool run_fail(struct run *run, const char *step, const GError *error,
                      enum engine_start_reason *reason)
 {
-    const char *advice = NULL;
-
-    for (size_t i = 0; i < G_N_ELEMENTS(ADVICE); i++)
-        if (g_error_matches(error, IMAP_ERROR, ADVICE[i].error))
-            advice = ADVICE[i].advice;
+    const char *advice = advice_of(error);
     g_autofree char *text = g_strdup_printf("%s%s%s", error->message, advice != NULL ? "; " : "",
                                             advice != NULL ? advice : "");
     run_tell(run, step, CHECK_BAD, text);

@@ -27,7 +27,11 @@ bool autoconfig_answers(const struct source *server, const struct autoconfig_way
         .proxy = way->proxy,
     };
 
-    return imap_answers(&there, way->cancel);
+    g_autoptr(GError) error = NULL;
+    bool answers = imap_answers(&there, way->cancel, &error);
+    if (!answers)
+        g_info("%s does not answer: %s", server->host, error->message);
+    return answers;
 }
 
 /* What the failures of imap/ mean for a file that may be there or not; all others: it is of no use.

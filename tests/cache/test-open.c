@@ -371,6 +371,17 @@ static void test_begin_anew(void)
     scratch_teardown(&scratch);
 }
 
+static void test_is_there(void)
+{
+    struct scratch scratch;
+
+    scratch_setup(&scratch);
+    g_assert_true(cache_is_there(scratch.directory, "a@b:993"));
+    g_assert_false(cache_is_there(scratch.directory, "a@b:143"));
+    g_assert_false(cache_is_there("/nowhere", "a@b:993"));
+    scratch_teardown(&scratch);
+}
+
 /* A smaller bound holds at once. */
 static void test_smaller_bound(void)
 {
@@ -437,6 +448,7 @@ int main(int argc, char **argv)
     g_test_add_func("/open/broken-content", test_broken_content);
     g_test_add_func("/open/broken-slots", test_broken_slots);
     g_test_add_func("/open/begin-anew", test_begin_anew);
+    g_test_add_func("/open/is-there", test_is_there);
     g_test_add_func("/open/smaller-bound", test_smaller_bound);
     g_test_add_func("/open/dirty", test_dirty);
     return g_test_run();

@@ -260,6 +260,33 @@ def test_a_typed_password(dovecot, mounts):
     assert b"secret" not in terminal.shown and b"typed" in terminal.shown
 
 
+@pytest.mark.parametrize("source", ["imaps://alice@no-such-host.invalid", "imaps://alice@localhost:%d"])
+def test_no_password_for_nobody(mounts, source):
+    """Nobody types a password for a server that is not there."""
+    mount = mounts(start=False, source=source % servers.free_port() if "%" in source else source)
+    mount.path.mkdir(exist_ok=True)
+    for words in (["--check", mount.source], [mount.source, mount.path]):
+        terminal = Terminal([BINARY, *words], mount.environment)
+        assert terminal.end() == NETWORK, terminal.shown
+        assert b"Password of" not in terminal.shown
+        assert b"not known" in terminal.shown or b"is the port right" in terminal.shown
+
+
+def test_a_password_for_a_cache(dovecot, mounts):
+    """What is cached is shown without the server; the password is for later."""
+    mount = mounts(dovecot)
+    os.listdir(mount.path / "INBOX")
+    mount.unmount()
+    dead = [BINARY, "-o", "proxy=socks5://127.0.0.1:%d" % servers.free_port(),
+            *[word for word in mount.arguments if not word.startswith("password_command")]]
+    dead = [word for n, word in enumerate(dead) if word != "-o" or dead[n + 1:n + 2] != ["-o"]]
+    terminal = Terminal([*dead, mount.source, mount.path], mount.environment)
+    terminal.read_until(b"Password of alice at localhost: ")
+    terminal.type(b"secret")
+    assert terminal.end() == OK, terminal.shown
+    assert os.listdir(mount.path)
+
+
 def test_ctrl_c_at_the_password(dovecot, mounts):
     mount = mounts(dovecot, start=False)
     terminal = Terminal([BINARY, "--check", mount.source], mount.environment)
