@@ -450,6 +450,15 @@ static void sync_begin_batches(struct sync *sync)
     sync_batch_send(sync);
 }
 
+/* What went it did not tell, so neither, perhaps, what has other flags: that is asked for before
+ * HIGHESTMODSEQ is written down. */
+static void sync_disbelieve(struct sync *sync)
+{
+    sync_tier_lower(sync, "what QRESYNC told does not make the list that there is");
+    sync->tier = SYNC_CONDSTORE;
+    sync_ask_flags(sync);
+}
+
 /* The count says that something went or is missing. For tiers 2 and 3 that is how they learn that
  * messages went. */
 static void sync_search_all(struct sync *sync)
@@ -459,7 +468,7 @@ static void sync_search_all(struct sync *sync)
         g_hash_table_contains(sync->job.engine->partial, GUINT_TO_POINTER(sync->job.folder));
     if (sync->complete && sync->tier == SYNC_QRESYNC && !partial &&
         now->exists == sync->state.exists)
-        sync_tier_lower(sync, "what QRESYNC told does not make the list that there is");
+        sync_disbelieve(sync);
     job_send_search(&sync->job, SYNC_SEARCH, 1, 0);
 }
 

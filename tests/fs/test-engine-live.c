@@ -1,7 +1,5 @@
 /* Staying true: the tiers of a sync, what is told at once, polls, and silence. */
-#include <signal.h>
 #include <string.h>
-#include <sys/resource.h>
 
 #include "tests/fs/engine-fixture.h"
 
@@ -235,7 +233,8 @@ static void test_told_other(struct fixture *fixture, gconstpointer data)
     g_assert_cmpint(g_atomic_int_get(&fixture->removed), ==, 200);
 }
 
-/* QRESYNC that tells nothing: the count gives it away, and it is not asked again for a day. */
+/* QRESYNC that tells nothing: the count gives it away, flags that it kept back are asked for at
+ * once, and it is not asked again for a day. */
 static void test_lowered(struct fixture *fixture, gconstpointer data)
 {
     fixture->imapd->resync_silent = true;
@@ -243,9 +242,11 @@ static void test_lowered(struct fixture *fixture, gconstpointer data)
     for (unsigned round = 0; round < 3; round++) {
         g_mutex_lock(&fixture->imapd->lock);
         imapd_remove(fixture_inbox(fixture), 10 + round);
+        set_flags(fixture, 30 + round, "\\Flagged");
         g_mutex_unlock(&fixture->imapd->lock);
         fixture_pass(round < 2 ? 3 : 25 * 3600);
         g_assert_cmpint(fixture_list(fixture, "INBOX"), ==, ENGINE_OK);
+        g_assert_cmpuint(flags(fixture, 30 + round), ==, CACHE_FLAG_FLAGGED);
         g_assert_cmpuint(records(fixture, "INBOX"), ==, 49 - round);
         g_assert_cmpuint(count(fixture, &fixture->imapd->resyncs), ==, round < 2 ? 1 : 2);
     }
@@ -370,38 +371,6 @@ static void test_idle_lines(struct fixture *fixture, gconstpointer data)
     g_assert_cmpuint(status_of(fixture).connections, <=, 3);
     /* work takes a line from one of them */
     g_assert_cmpint(fixture_list(fixture, "A"), ==, ENGINE_OK);
-}
-
-static void disk_is_full(bool full)
-{
-    struct rlimit limit;
-    g_assert_cmpint(getrlimit(RLIMIT_FSIZE, &limit), ==, 0);
-    limit.rlim_cur = full ? 4096 : limit.rlim_max;
-    g_assert_cmpint(setrlimit(RLIMIT_FSIZE, &limit), ==, 0);
-}
-
-/* What is told and cannot be written is asked for, and what is told next is written. */
-static void test_told_full(struct fixture *fixture, gconstpointer data)
-{
-    signal(SIGXFSZ, SIG_IGN);
-    fixture->account.connections = 1;
-    start_listed(fixture, "ESEARCH UIDPLUS IDLE", 10);
-    tell(fixture, "INBOX", "* OK here\r\n");
-    g_mutex_lock(&fixture->imapd->lock);
-    set_flags(fixture, 2, "\\Flagged");
-    g_mutex_unlock(&fixture->imapd->lock);
-    uint64_t looks = count(fixture, &fixture->imapd->examines);
-    disk_is_full(true);
-    tell(fixture, "INBOX", "* 2 FETCH (UID 2 FLAGS (\\Flagged))\r\n");
-    wait_count(fixture, &fixture->imapd->examines, looks + 1);
-    tell(fixture, "INBOX", "* OK here\r\n"); /* after the sync, which was in vain */
-    g_assert_cmpuint(flags(fixture, 2), ==, 0);
-    disk_is_full(false);
-    tell(fixture, "INBOX", "* 3 FETCH (UID 3 FLAGS (\\Seen))\r\n");
-    while (flags(fixture, 3) != CACHE_FLAG_SEEN)
-        g_usleep(1000);
-    g_assert_cmpint(fixture_list(fixture, "INBOX"), ==, ENGINE_OK);
-    g_assert_cmpuint(flags(fixture, 2), ==, CACHE_FLAG_FLAGGED);
 }
 
 /* An IDLE without a word is given anew; a DONE that is not answered ends the line. */
@@ -557,7 +526,6 @@ int main(int argc, char **argv)
         g_autofree char *path = g_strconcat("/engine/live/told-", TOLD[i].name, NULL);
         g_test_add(path, struct fixture, &TOLD[i], fixture_setup, test_told, fixture_teardown);
     }
-    ADD("/engine/live/told-full", test_told_full);
     ADD("/engine/live/told-none", test_told_none);
     ADD("/engine/live/told-wrong", test_told_wrong);
     ADD("/engine/live/told-other", test_told_other);
