@@ -279,6 +279,8 @@ static void folders_answered(struct job *job, unsigned step, const struct imap_r
         return;
     watch_polled(job->engine);
     folders_freshen(folders);
+    if (folders->polls)
+        watch_sync_flags(job->engine);
     job_end(job, ENGINE_OK);
 }
 

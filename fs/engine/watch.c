@@ -82,9 +82,19 @@ static bool line_listens(const struct line *line)
            imap_session_idling(line->session, &ending_us) && ending_us == 0;
 }
 
+static bool folder_has_modseq(const struct engine *engine, uint32_t folder)
+{
+    g_autoptr(cache_txn) txn = cache_txn_read(engine->cache);
+    struct cache_mailbox mailbox;
+    return cache_mailbox_get(txn, folder, &mailbox) == CACHE_OK && mailbox.highestmodseq != 0;
+}
+
 bool watch_covers(const struct engine *engine, uint32_t folder, gint64 since_us)
 {
-    gint64 polls = POLLS * (gint64)engine->account->poll_s * SECOND;
+    gint64 poll = (gint64)engine->account->poll_s * SECOND;
+    if (engine_now(engine) - since_us >= poll && !folder_has_modseq(engine, folder))
+        return false;
+    gint64 polls = POLLS * poll;
     for (guint i = 0; i < engine->pool.lines->len; i++) {
         const struct line *line = engine->pool.lines->pdata[i];
         if (!line_listens(line))
@@ -451,6 +461,15 @@ static void watch_spread(struct engine *engine, gint64 now)
             pool_open(engine);
         return;
     }
+}
+
+void watch_sync_flags(struct engine *engine)
+{
+    g_autoptr(GList) folders = watch_folders(engine);
+    for (GList *each = folders; each != NULL; each = each->next)
+        if (!g_hash_table_contains(engine->watch->syncing, each->data) &&
+            !folder_has_modseq(engine, GPOINTER_TO_UINT(each->data)))
+            watch_sync(engine, GPOINTER_TO_UINT(each->data));
 }
 
 /* ---- time -------------------------------------------------------------------------------------

@@ -25,7 +25,8 @@ void watch_used(struct engine *engine, uint32_t folder);
 bool watch_in_use(const struct engine *engine, uint32_t folder);
 /* When it was opened last, 0: not in the last minutes. */
 gint64 watch_used_us(const struct engine *engine, uint32_t folder);
-/* Whether all changes of a mailbox since then have been told. */
+/* Whether all changes of a mailbox since then have been told; where nobody can tell whether it was
+ * all of them, for want of modification sequences, not for longer than from poll to poll. */
 bool watch_covers(const struct engine *engine, uint32_t folder, gint64 since_us);
 /* Writes what was told of it. */
 void watch_flush(struct engine *engine, uint32_t folder);
@@ -35,6 +36,9 @@ void watch_sync(struct engine *engine, uint32_t folder);
 /* Whether what the server says of a mailbox is what is stored; what it does not say is passed over.
  */
 bool watch_fits(const struct imap_status *status, const struct cache_mailbox *mailbox);
+/* A poll has ended: mailboxes in use whose STATUS does not tell of flags, for want of modification
+ * sequences, are synced, unless they are already. */
+void watch_sync_flags(struct engine *engine);
 /* All mailboxes were asked for what they hold. */
 void watch_polled(struct engine *engine);
 /* The next list of mailboxes is a poll. */
