@@ -10,33 +10,59 @@
 /* UIDs of one command. */
 #define PIECE 5000
 
-static char *look_note(const struct sync *sync)
+static char *look_note(uint32_t folder)
 {
-    return g_strdup_printf("compared.%u", sync->job.folder);
+    return g_strdup_printf("compared.%u", folder);
+}
+
+int sync_look_note(const struct sync *sync, struct cache_txn *txn)
+{
+    g_autofree char *key = look_note(sync->job.folder);
+    g_autofree char *now =
+        g_strdup_printf("%" G_GINT64_FORMAT, sync->job.engine->clock->wall() / G_USEC_PER_SEC);
+    return cache_note_put(txn, key, now);
 }
 
 static void look_write_note(struct sync *sync)
 {
-    g_autofree char *key = look_note(sync);
-    g_autofree char *now =
-        g_strdup_printf("%" G_GINT64_FORMAT, sync->job.engine->clock->wall() / G_USEC_PER_SEC);
     struct cache_txn *txn = cache_txn_write(sync->job.engine->cache);
-    if (cache_note_put(txn, key, now) == CACHE_OK)
+    if (sync_look_note(sync, txn) == CACHE_OK)
         cache_txn_commit(txn);
     else
         cache_txn_end(txn);
 }
 
 /* Seconds of the wall clock since everything was compared, -1: never. */
-static gint64 look_age(const struct sync *sync)
+static gint64 look_age(const struct engine *engine, uint32_t folder)
 {
-    g_autofree char *key = look_note(sync);
-    g_autoptr(cache_txn) txn = cache_txn_read(sync->job.engine->cache);
+    g_autofree char *key = look_note(folder);
+    g_autoptr(cache_txn) txn = cache_txn_read(engine->cache);
     const char *text = NULL;
     if (cache_note_get(txn, key, &text) != CACHE_OK)
         return -1;
     gint64 then = g_ascii_strtoll(text, NULL, 10);
-    return MAX(sync->job.engine->clock->wall() / G_USEC_PER_SEC - then, 0);
+    return MAX(engine->clock->wall() / G_USEC_PER_SEC - then, 0);
+}
+
+static bool look_hour(const struct engine *engine, const struct sync_memory *memory)
+{
+    return memory->looked_us == 0 || engine_now(engine) - memory->looked_us >= HOUR_US;
+}
+
+static bool folder_has_messages(const struct engine *engine, uint32_t folder)
+{
+    g_autoptr(cache_txn) txn = cache_txn_read(engine->cache);
+    struct cache_mailbox mailbox;
+    return cache_mailbox_get(txn, folder, &mailbox) == CACHE_OK &&
+           (mailbox.flags & CACHE_MAILBOX_COMPLETE) != 0 && mailbox.count > 0;
+}
+
+bool sync_look_waits(struct engine *engine, uint32_t folder)
+{
+    if (!folder_has_messages(engine, folder))
+        return false;
+    const struct sync_memory *memory = sync_memory(engine, folder);
+    return (memory->partly && look_hour(engine, memory)) || look_age(engine, folder) >= DAY_S;
 }
 
 /* The first list that there is has just been fetched: that was a comparison. */
@@ -46,12 +72,11 @@ static bool look_is_due(struct sync *sync)
     const struct sync_memory *memory = sync_memory(engine, sync->job.folder);
     if (!sync->complete || sync->last == 0 || !watch_in_use(engine, sync->job.folder))
         return false;
-    gint64 age = look_age(sync);
+    gint64 age = look_age(engine, sync->job.folder);
     if (age < 0)
         look_write_note(sync);
     sync->whole_look = age >= DAY_S;
-    bool hour = memory->looked_us == 0 || engine_now(engine) - memory->looked_us >= HOUR_US;
-    return sync->whole_look || (sync->flags_partly && hour);
+    return sync->whole_look || (sync->flags_partly && look_hour(engine, memory));
 }
 
 static void look_send(struct sync *sync)
@@ -100,7 +125,7 @@ static void look_end(struct sync *sync)
     uint64_t found = mirror_changes(sync->mirror) - sync->look_changes;
     memory->looked_us = engine_now(sync->job.engine);
     memory->look_next = 0;
-    sync->flags_partly = false;
+    sync->flags_partly = memory->partly = false;
     if (sync->whole_look)
         look_write_note(sync);
     if (sync->whole_look && found > 0 && sync->tier != SYNC_PLAIN)

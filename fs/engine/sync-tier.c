@@ -117,5 +117,6 @@ void sync_ask_flags(struct sync *sync)
     if (sync->tier == SYNC_CONDSTORE)
         request.changed_since = sync->stored_modseq;
     sync->flags_partly = first > 1;
+    sync_memory(sync->job.engine, sync->job.folder)->partly = sync->flags_partly;
     job_send_fetch(&sync->job, SYNC_FLAGS, uids, &request, 0);
 }

@@ -205,6 +205,8 @@ static bool record_complete(struct cache_txn *txn, struct cache_mailbox *mailbox
         mailbox->mtime_ns = count > 0 && mirror_newest(sync->mirror) > 0
                                 ? mirror_newest(sync->mirror) * 1000000000
                                 : wall * 1000;
+    if (!sync->complete)
+        sync_look_note(sync, txn);
     mailbox->flags = (mailbox->flags | CACHE_MAILBOX_COMPLETE) & ~(uint32_t)CACHE_MAILBOX_MADE;
     mailbox->highestmodseq = modseq;
     mailbox->uidnext = uidnext;

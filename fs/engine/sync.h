@@ -18,7 +18,7 @@
  *
  * Behind the answer comes what nobody waits for (sync-look.c): the flags of older messages in tier
  * 3, each hour, and in each tier once a day a comparison of everything. Both only for a mailbox in
- * use.
+ * use; where no other sync comes, since all is told, one is made for that (watch.c).
  *
  * Records come in batches (sync-batch.c). What a batch's reply lacks is asked for once more, then
  * as flags alone, then recorded with what is there; a batch that is refused is halved until the one
@@ -51,6 +51,7 @@ struct sync_memory {
     bool lacks;              /* STATUS told that messages are gone */
     gint64 looked_us;        /* when all flags were last compared; monotonic, 0: not in this run */
     uint32_t look_next;      /* a comparison was interrupted here, 0: none */
+    bool partly;             /* the last sync did not compare all flags */
 };
 
 /* UIDs to fetch together, ascending. */
@@ -150,6 +151,10 @@ void sync_take_gone(struct sync *sync);
 
 /* ---- sync-look.c ---- */
 
+/* Notes that all is compared as of now: as when a list is fetched for the first time. */
+int sync_look_note(const struct sync *sync, struct cache_txn *txn);
+/* Whether a sync of a mailbox in use would find something due beside it. */
+bool sync_look_waits(struct engine *engine, uint32_t folder);
 /* The list is true and everybody has his answer: begins what is due beside that. False: nothing. */
 bool sync_look(struct sync *sync);
 /* Everything that was asked for it is answered; asks for more, or ends the job. */

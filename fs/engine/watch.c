@@ -19,6 +19,8 @@
 #define NOTIFY_AGAIN_US (600 * SECOND)
 /* A poll that failed is tried again. */
 #define ASK_AGAIN_US (10 * SECOND)
+/* Whether a look is due is asked so often. */
+#define LOOK_US (60 * SECOND)
 #define FRESH_KEY GUINT_TO_POINTER(UINT32_MAX)
 
 /* A mailbox that changed: its sync is asked for once at a time. */
@@ -35,6 +37,7 @@ struct watch {
     gint64 asked_us;     /* when that was last tried */
     bool polling, folders_again;
     gint64 no_notify_until_us;
+    gint64 looked_us; /* when it was last asked what waits for a look */
 };
 
 void watch_init(struct engine *engine)
@@ -472,6 +475,20 @@ void watch_sync_flags(struct engine *engine)
             watch_sync(engine, GPOINTER_TO_UINT(each->data));
 }
 
+/* What no sync comes for, since all is told, is compared all the same when it is time. */
+static void watch_look(struct engine *engine, gint64 now)
+{
+    struct watch *watch = engine->watch;
+    if (watch->looked_us != 0 && now - watch->looked_us < LOOK_US)
+        return;
+    watch->looked_us = now;
+    g_autoptr(GList) folders = watch_folders(engine);
+    for (GList *each = folders; each != NULL; each = each->next)
+        if (!g_hash_table_contains(watch->syncing, each->data) &&
+            sync_look_waits(engine, GPOINTER_TO_UINT(each->data)))
+            watch_sync(engine, GPOINTER_TO_UINT(each->data));
+}
+
 /* ---- time -------------------------------------------------------------------------------------
  */
 
@@ -489,6 +506,7 @@ void watch_tick(struct engine *engine, gint64 now)
     if (watch_notifier(engine) == NULL && !first->doomed && line_rests(first))
         watch_notify(first);
     watch_spread(engine, now);
+    watch_look(engine, now);
     if (watch_polls(engine) && (watch->asked_us == 0 || now - watch->asked_us >= ASK_AGAIN_US))
         watch_list(engine);
 }
