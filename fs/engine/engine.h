@@ -97,8 +97,9 @@ struct engine_folder_change {
  * A message's events come in the order in which the cache changed, and those of one change of a
  * mailbox together: first its messages', then one mailbox_changed if names came or went. It does
  * not matter who changed them, another client or we. While a mailbox is listed for the first time
- * there is one mailbox_changed at the end and no message_arrived; when its UIDVALIDITY changes,
- * a message_removed each and then the same. A message that another client moves is removed in one
+ * there is one mailbox_changed at the end and no message_arrived; when the UIDVALIDITY of one that
+ * is listed changes, a message_removed each at once and, when the new list is there, a
+ * message_arrived each, of the same `object` where the message is known again. A message that another client moves is removed in one
  * mailbox and arrives in another, in either order, minutes apart perhaps; where the server has
  * object ids, or we moved it, its record there has the same `object` (message_removed). Without
  * them it may get that a little later, which is a content_changed. */

@@ -45,3 +45,34 @@ GArray *engine_listings_read(struct engine *engine)
     g_mutex_unlock(&engine->lock);
     return copy;
 }
+
+/* The first record from `uid` on, 0: none; `*name` is replaced. */
+static uint32_t record_from(const struct sync *sync, uint32_t uid, char **name)
+{
+    g_autoptr(cache_txn) txn = cache_txn_read(sync->job.engine->cache);
+    struct cache_message message;
+    if (cache_message_next(txn, sync->messages, uid, &message) != CACHE_OK)
+        return 0;
+    g_free(*name);
+    *name = g_strdup(message.name);
+    return message.uid;
+}
+
+/* Not before content is bound to them again: so who is told knows them by their objects. */
+void sync_tell_renumbered(struct sync *sync)
+{
+    struct engine *engine = sync->job.engine;
+    const struct engine_events *events = engine->events;
+    struct sync_memory *memory = sync_memory(engine, sync->job.folder);
+    if (!memory->renumbered)
+        return;
+    memory->renumbered = false;
+    if (events == NULL || events->message_arrived == NULL)
+        return;
+    g_autofree char *name = NULL;
+    for (uint32_t uid = 1; (uid = record_from(sync, uid, &name)) != 0; uid++) {
+        events->message_arrived(sync->job.folder, sync->messages, uid, name, engine->events_data);
+        if (uid == UINT32_MAX)
+            return;
+    }
+}

@@ -150,6 +150,8 @@ static enum engine_error sync_adopt(struct sync *sync)
         enum engine_error error = sync_drop_records(sync);
         if (error != ENGINE_OK)
             return error;
+        if (sync->complete)
+            sync_memory(engine, sync->job.folder)->renumbered = true;
     }
     sync->messages =
         cache_slot_of_messages(engine->cache, sync->job.mailbox, sync->state.uidvalidity);
@@ -259,6 +261,7 @@ static void sync_finish(struct sync *sync)
     gint64 now = engine_now(engine);
     g_hash_table_insert(engine->fresh, GUINT_TO_POINTER(sync->job.folder),
                         g_memdup2(&now, sizeof now));
+    sync_tell_renumbered(sync);
     const struct engine_events *events = engine->events;
     if (first && events != NULL && events->mailbox_changed != NULL)
         events->mailbox_changed(sync->job.folder, engine->events_data);

@@ -51,6 +51,7 @@ struct sync_memory {
     bool lacks;              /* STATUS told that messages are gone */
     gint64 looked_us;        /* when all flags were last compared; monotonic, 0: not in this run */
     uint32_t look_next;      /* a comparison was interrupted here, 0: none */
+    bool renumbered;         /* what was listed before was told as removed: what comes is news */
     bool partly;             /* the last sync did not compare all flags */
 };
 
@@ -122,6 +123,8 @@ void sync_batch_clear(struct sync *sync);
  * it is forgotten. */
 void sync_show(struct sync *sync, uint64_t messages);
 void sync_show_no_more(struct sync *sync);
+/* The list of a mailbox that was renumbered is there: tells each message as arrived. */
+void sync_tell_renumbered(struct sync *sync);
 
 /* ---- sync-tier.c ---- */
 

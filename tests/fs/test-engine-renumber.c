@@ -204,6 +204,8 @@ static void test_told(struct fixture *fixture, gconstpointer data)
     while (fixture_object(fixture, "INBOX", MESSAGES + 1) == 0)
         g_usleep(1000);
     check_new(fixture);
+    g_assert_cmpint(g_atomic_int_get(&fixture->removed), ==, MESSAGES);
+    g_assert_cmpint(g_atomic_int_get(&fixture->arrived), ==, MESSAGES + 1);
     uint64_t looks = count(fixture, &fixture->imapd->examines);
     tell(fixture, "* 2 FETCH (UID 2 FLAGS (\\Answered))\r\n");
     while (flags_of(fixture, 2) != CACHE_FLAG_ANSWERED)
