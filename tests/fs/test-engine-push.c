@@ -682,14 +682,25 @@ static void test_append_too_big(struct fixture *fixture, gconstpointer data)
 /* Not now: stays, and is tried again. */
 static void test_append_passing(struct fixture *fixture, gconstpointer data)
 {
+    static const char *const WORDS[] = {
+        "NO [UNAVAILABLE] later",
+        "NO [THROTTLED] too much",
+        "NO Try again later",
+        "BAD Request is throttled. Suggested Backoff Time: 500 milliseconds",
+    };
     start_listed(fixture, 1);
-    fixture->imapd->flaw_on = "APPEND";
-    fixture->imapd->flaw_words = "NO [UNAVAILABLE] later";
-    fixture->imapd->flaw_times = 1;
-    uint64_t id = add_append(fixture, "Archive", MAIL);
-    g_assert_cmpint(fixture_pushed(fixture, id), ==, ENGINE_OK);
-    g_assert_cmpuint(held(fixture, "Archive"), ==, 1);
-    g_assert_cmpint(g_atomic_int_get(&fixture->refused), ==, 0);
+    for (unsigned i = 0; i < G_N_ELEMENTS(WORDS); i++) {
+        g_test_message("%s", WORDS[i]);
+        g_mutex_lock(&fixture->imapd->lock);
+        fixture->imapd->flaw_on = "APPEND";
+        fixture->imapd->flaw_words = WORDS[i];
+        fixture->imapd->flaw_times = 1;
+        g_mutex_unlock(&fixture->imapd->lock);
+        uint64_t id = add_append(fixture, "Archive", MAIL);
+        g_assert_cmpint(fixture_pushed(fixture, id), ==, ENGINE_OK);
+        g_assert_cmpuint(held(fixture, "Archive"), ==, i + 1);
+        g_assert_cmpint(g_atomic_int_get(&fixture->refused), ==, 0);
+    }
 }
 
 /* ---- mailboxes ------------------------------------------------------------------------------- */
