@@ -295,6 +295,11 @@ static bool line_take(struct command *command, struct line *line, GError **error
         return command_refuse(error, "%s takes neither SOURCE nor MOUNTPOINT", "--list");
     if (line->check && words != 1)
         return command_refuse(error, "%s takes a SOURCE, and nothing else", "--check");
+    if (!line->list && !line->check && words == 0)
+        return command_refuse(error,
+                              "a %s is needed: a mail address, imaps://USER@HOST, or the "
+                              "name of an account (mailmount --help)",
+                              "SOURCE");
     if (!line->list && !line->check && words != 2 && !alone)
         return command_refuse(error, "%s are needed, and nothing else", "SOURCE and MOUNTPOINT");
     command->list = line->list;

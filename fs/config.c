@@ -259,7 +259,8 @@ static bool config_check(const struct config *config, GError **error)
 static void name_refuse(const struct config *config, const char *name, GError **error)
 {
     if (name[strcspn(name, ":@/")] != '\0')
-        config_refuse(error, "SOURCE is neither imaps://USER@HOST nor an account in %s",
+        config_refuse(error,
+                      "SOURCE is no mail address, no imaps://USER@HOST, and no account in %s",
                       config->file);
     else
         config_refuse(error, "there is no account \"%s\" in %s", name, config->file);
@@ -434,13 +435,19 @@ GPtrArray *config_accounts(const char *source, const char *file, const GPtrArray
 
     if (file == NULL)
         file = standard;
+    if (!address && file == standard && !source_is_url(source) && strpbrk(source, ":@/") != NULL &&
+        !g_file_test(file, G_FILE_TEST_EXISTS)) {
+        config_refuse(error, "SOURCE is no mail address, no imaps://USER@HOST, and no account");
+        return NULL;
+    }
     if (address && file == standard && !g_file_test(file, G_FILE_TEST_EXISTS))
         needed = false; /* the address may be the name of an account, and need not */
     if (needed && !file_read(file, text, error)) {
         bool named = source[strcspn(source, ":@/")] == '\0';
         if (!source_is_url(source))
             g_prefix_error(error, named ? "no account can be found: "
-                                        : "SOURCE is no imaps:// or imap:// URL: ");
+                                        : "SOURCE is no mail address and no imaps://USER@HOST, "
+                                          "and accounts cannot be read: ");
         return NULL;
     }
     return config_accounts_of_text(source, file, text->str, text->len, settings, several, faults,

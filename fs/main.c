@@ -63,6 +63,7 @@ struct program {
     GPtrArray *left_out; /* struct left_out: what else was meant */
     bool several;
     char *mountpoint;
+    char *own, *made; /* a mount point that nobody named, as it was made; see mountpoint_make() */
 };
 
 static void program_clear(struct program *program)
@@ -71,6 +72,8 @@ static void program_clear(struct program *program)
     g_clear_pointer(&program->accounts, g_ptr_array_unref);
     g_clear_pointer(&program->left_out, g_ptr_array_unref);
     g_clear_pointer(&program->mountpoint, g_free);
+    g_clear_pointer(&program->own, g_free);
+    g_clear_pointer(&program->made, g_free);
 }
 typedef struct program program;
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(program, program_clear)
@@ -194,18 +197,18 @@ static int folders_check(const struct program *program)
 
 /* Where it is to be mounted; if the command line does not say, the folder is made. NULL with
  * `error` set. */
-static char *mountpoint_find(const struct program *program, GError **error)
+static char *mountpoint_find(struct program *program, GError **error)
 {
     const struct account *first = g_ptr_array_index(program->accounts, 0);
     bool alone = !program->several;
 
     if (program->command.mountpoint != NULL)
         return g_strdup(program->command.mountpoint);
-    g_autofree char *path =
+    program->own =
         alone && first->mountpoint != NULL
             ? g_strdup(first->mountpoint)
             : g_build_filename(g_get_home_dir(), "Mail", alone ? first->name : NULL, NULL);
-    return mountpoint_make(path, error) ? g_steal_pointer(&path) : NULL;
+    return mountpoint_make(program->own, &program->made, error) ? g_strdup(program->own) : NULL;
 }
 
 /* 0, or the exit status after a message. */
@@ -548,6 +551,14 @@ static void log_start(const struct command *command)
     log_open(false, most);
 }
 
+/* A mount that failed leaves no folder behind that nobody had asked for. */
+static int program_end(const struct program *program, int status)
+{
+    if (status != 0 && program->made != NULL)
+        mountpoint_unmake(program->own, program->made);
+    return status;
+}
+
 static int program_run(struct program *program, int argc, char *const argv[])
 {
     g_autoptr(GError) error = NULL;
@@ -567,13 +578,13 @@ static int program_run(struct program *program, int argc, char *const argv[])
         return program_check(&program->command);
     int status = program_prepare(program);
     if (status != 0 || program->command.fake)
-        return status;
+        return program_end(program, status);
     const struct supervisor supervisor = {.mountpoint = program->mountpoint,
                                           .foreground = program->command.foreground,
                                           .patience_ms = PATIENCE_MS,
                                           .work = worker_main,
                                           .data = program};
-    return supervisor_run(&supervisor);
+    return program_end(program, supervisor_run(&supervisor));
 }
 
 /* mount(8) gives the statuses from 2 on other meanings. */

@@ -355,20 +355,44 @@ static bool path_is_in_ours(const char *path)
     return row.type != NULL && g_str_equal(row.type, "fuse.mailmount");
 }
 
-bool mountpoint_make(const char *path, GError **error)
+/* The uppermost folder on the way to `path` that is not there yet. */
+static char *path_first_missing(const char *path)
+{
+    char *at = g_strdup(path), *parent = g_path_get_dirname(at);
+
+    while (!g_file_test(parent, G_FILE_TEST_EXISTS) && !g_str_equal(parent, at)) {
+        g_free(at);
+        at = parent;
+        parent = g_path_get_dirname(at);
+    }
+    g_free(parent);
+    return at;
+}
+
+bool mountpoint_make(const char *path, char **made, GError **error)
 {
     g_autofree char *parent = g_path_get_dirname(path);
     struct stat st;
 
+    *made = NULL;
     if (lstat(path, &st) == 0 || path_is_dead(path))
         return true; /* what is there is mountpoint_check()'s business */
     if (path_is_in_ours(parent)) {
         mountpoint_refuse(error, path, "would be a folder in another mount of mail");
         return false;
     }
+    *made = path_first_missing(path);
     if (g_mkdir_with_parents(parent, 0700) == 0 && mkdir(path, 0700) == 0)
         return true;
     g_set_error(error, G_IO_ERROR, G_IO_ERROR_FAILED, "the mount point %s cannot be made: %s", path,
                 g_strerror(errno));
     return false;
+}
+
+void mountpoint_unmake(const char *path, const char *made)
+{
+    g_autofree char *at = g_strdup(path);
+
+    while (rmdir(at) == 0 && !g_str_equal(at, made))
+        path_go_up(&at);
 }

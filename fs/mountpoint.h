@@ -19,8 +19,11 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(mount_row, mount_row_clear)
 bool mount_row_find(const char *mountinfo, const char *path, struct mount_row *row);
 
 /* Makes the folder `path` and those above it, 0700, if nothing is there; not in a mount of ours,
- * where it would be made on the server. False with `error` set, one line. */
-bool mountpoint_make(const char *path, GError **error);
+ * where it would be made on the server. `*made`: the uppermost one that was made, the caller's;
+ * NULL: none was. False with `error` set, one line. */
+bool mountpoint_make(const char *path, char **made, GError **error);
+/* Removes `path` and the folders above it up to `made`, as far as nothing is in them. */
+void mountpoint_unmake(const char *path, const char *made);
 
 /* Makes sure that `path` is a directory that nothing is mounted on (autofs apart) and, unless
  * `nonempty`, has nothing in it. A dead mount of ours there is detached first. Returns its absolute

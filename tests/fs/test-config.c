@@ -225,7 +225,7 @@ static void test_bad(void)
         {"work,nobody", TEXT, "no account \"nobody\" in FILE"},
         {"work,work", TEXT, "twice"},
         {"work,", TEXT, "no account \"\""},
-        {"alice:hunter2@h", TEXT, "neither"},
+        {"alice:hunter2@h", TEXT, "no mail address"},
         {"all", "", "names no account"},
         {"all", "# nothing\n", "names no account"},
         {"a", "hunter2\n", "FILE: not made of"},

@@ -119,24 +119,39 @@ static void test_check(struct fixture *fixture, const void *data)
     g_assert_true(g_str_has_suffix(by_link, "/empty"));
 }
 
+static void made_is(const char *path, const char *uppermost)
+{
+    g_autofree char *made = NULL;
+
+    g_assert_true(mountpoint_make(path, &made, NULL));
+    g_assert_cmpstr(made, ==, uppermost);
+}
+
 static void test_make(struct fixture *fixture, const void *data)
 {
     g_autofree char *upper = g_build_filename(fixture->empty, "upper", NULL);
     g_autofree char *lower = g_build_filename(upper, "lower", NULL);
     g_autofree char *below_file = g_build_filename(fixture->file, "x", NULL);
     g_autoptr(GError) error = NULL;
+    g_autofree char *made = NULL;
     struct stat st;
 
-    g_assert_true(mountpoint_make(fixture->full, NULL));
-    g_assert_true(mountpoint_make(fixture->file, NULL)); /* for mountpoint_check() to refuse */
-    g_assert_true(mountpoint_make(lower, NULL));
-    g_assert_true(mountpoint_make(lower, NULL));
+    made_is(fixture->full, NULL);
+    made_is(fixture->file, NULL); /* for mountpoint_check() to refuse */
+    made_is(lower, upper);
+    made_is(lower, NULL);
     g_assert_cmpint(lstat(lower, &st), ==, 0);
     g_assert_cmpuint(st.st_mode, ==, S_IFDIR | 0700);
-    g_assert_false(mountpoint_make(below_file, &error));
+    g_assert_false(mountpoint_make(below_file, &made, &error));
     g_assert_nonnull(strstr(error->message, "cannot be made"));
-    g_rmdir(lower);
-    g_rmdir(upper);
+    mountpoint_unmake(lower, lower);
+    g_assert_true(g_file_test(upper, G_FILE_TEST_IS_DIR));
+    made_is(lower, lower);
+    mountpoint_unmake(lower, upper);
+    g_assert_false(g_file_test(upper, G_FILE_TEST_EXISTS));
+    g_assert_true(g_file_test(fixture->folder, G_FILE_TEST_IS_DIR));
+    mountpoint_unmake(fixture->full, fixture->folder); /* something is in it */
+    g_assert_true(g_file_test(fixture->full, G_FILE_TEST_IS_DIR));
 }
 
 static void test_below(struct fixture *fixture, const void *data)

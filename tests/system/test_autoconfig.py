@@ -385,6 +385,23 @@ def test_two_commands(person, net):
         subprocess.run(net.inside(["umount", person.mount.path]), check=True)
 
 
+def test_a_failure_leaves_no_folder(person, net, folder):
+    """Where none was named it is made; it goes again, but not what else is in it."""
+    home = folder / "home"
+    home.mkdir()
+    person.environment["HOME"] = str(home)
+    person.world({"imaps": [[0, 0, 993, "imap.example.org"]]})
+    wrong = ["-o", "password_command=echo wrong", ALICE]
+    for before in (False, True):
+        if before:
+            (home / "Mail").mkdir()
+        done = subprocess.run(person.command(*wrong), env=person.environment, capture_output=True,
+                              text=True, stdin=subprocess.DEVNULL, timeout=SLOW)
+        assert done.returncode == LOGIN, done.stderr
+        assert [file.name for file in home.rglob("Mail*")] == (["Mail"] if before else [])
+        assert not (home / "Mail" / ALICE).exists()
+
+
 @pytest.mark.parametrize("password,status,words", [
     (b"wrong", LOGIN, b"refused to sign in alice@example.org"), (b"", LOGIN, b"no password")])
 def test_a_mistyped_password(person, net, password, status, words):
@@ -423,7 +440,7 @@ def test_in_the_configuration(person, net, folder):
     assert person.check("one").status == OK and net.heard("user") == ["al"]
     done = person.check("all")
     assert done.status == CONFIG and "ok" in [m for m, s, _ in done.lines if s == "changes"]
-    for source, status in (("two", CONFIG), ("all", OK)):
+    for source, status in (("two", CONFIG), ("all", CONFIG)):
         done = subprocess.run(person.command(source, person.mount.path), env=person.environment,
                               capture_output=True, text=True, stdin=subprocess.DEVNULL,
                               timeout=SLOW)

@@ -42,7 +42,7 @@ def test_help_and_version():
 # ---- usage
 
 @pytest.mark.parametrize("arguments,words", [
-    ([], "usage|source"),
+    ([], "SOURCE is needed: a mail address"),
     (["imaps://alice@localhost"], "MOUNTPOINT"),
     (["imaps://alice@localhost", "MAIL", "more"], "nothing else"),
     (["--nonsense", "imaps://alice@localhost", "MAIL"], "nonsense"),
@@ -326,6 +326,14 @@ def test_an_unreadable_configuration(configured, fails, folder):
     fails(CONFIG, "mailmount.conf", mount)
     (folder / "mailmount.conf").mkdir()
     fails(CONFIG, "mailmount.conf", mount)
+
+
+@pytest.mark.parametrize("source", ["alice@", "@example.org", "mailto:alice@example.org",
+                                    "alice:secret@example.org", "imap.example.org:993"])
+def test_what_is_no_source(mounts, fails, source):
+    line = fails(CONFIG, "SOURCE is no mail address, no imaps://USER@HOST, and no account",
+                 mounts(start=False, source=source))
+    assert "No such file" not in line and source not in line
 
 
 def test_no_configuration_at_all(mounts, fails):
