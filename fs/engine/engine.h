@@ -99,10 +99,11 @@ struct engine_folder_change {
  * not matter who changed them, another client or we. While a mailbox is listed for the first time
  * there is one mailbox_changed at the end and no message_arrived; when the UIDVALIDITY of one that
  * is listed changes, a message_removed each at once and, when the new list is there, a
- * message_arrived each, of the same `object` where the message is known again. A message that another client moves is removed in one
- * mailbox and arrives in another, in either order, minutes apart perhaps; where the server has
- * object ids, or we moved it, its record there has the same `object` (message_removed). Without
- * them it may get that a little later, which is a content_changed. */
+ * message_arrived each, of the same `object` where the message is known again. A message that
+ * another client moves is removed in one mailbox and arrives in another, in either order, minutes
+ * apart perhaps; where the server has object ids, or we moved it, its record there has the same
+ * `object` (message_removed). Without them it may get that a little later, which is a
+ * content_changed. */
 struct engine_events {
     void (*mailbox_changed)(uint32_t folder, void *data); /* names came or went; mtime is bumped */
     void (*message_arrived)(uint32_t folder, uint32_t messages, uint32_t uid, const char *name,

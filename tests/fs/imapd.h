@@ -67,7 +67,7 @@ struct imapd {
     const char *read_box;     /* SELECTed READ-ONLY */
     bool resync_silent;       /* QRESYNC is agreed to, and what it would tell is not told */
     char *late;               /* that UID MOVE; NULL: none */
-    unsigned renumber;        /* so many of the next selects find another mailbox (imapd_renumber) */
+    unsigned renumber; /* so many of the next selects find another mailbox (imapd_renumber) */
     struct imapd_box *late_box;
     /* counted */
     uint64_t signed_in, flights, examines, lists, searches, fetches, structures, bodies, noops;

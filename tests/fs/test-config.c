@@ -356,6 +356,7 @@ static void test_faults(void)
     g_autoptr(GPtrArray) good = load("good", FAULTY, NULL, &several, &error);
     g_test_assert_expected_messages();
     g_assert_no_error(error);
+    g_assert_cmpuint(good->len, ==, 1);
     g_ptr_array_set_size(faults, 0);
     g_test_expect_message("fs", G_LOG_LEVEL_WARNING, "FILE: ?a/b? cannot be*");
     g_assert_null(config_accounts_of_text("bad,none", "FILE", FAULTY, strlen(FAULTY), NULL,
