@@ -9,6 +9,7 @@
 #include "fs/change.h"
 #include "fs/content.h"
 #include "fs/draft.h"
+#include "fs/events.h"
 #include "fs/inotify.h"
 #include "fs/mime.h"
 #include "fs/mountpoint.h"
@@ -87,6 +88,11 @@ static void on_folder_left(uint32_t parent, const char *name, void *data)
     notify_entry(top ? NODE_ROOT : node_inode(node), name);
 }
 
+static bool on_listened(void *data)
+{
+    return events_listened();
+}
+
 static void on_folders_changed(void *data)
 {
     notify_inode(NODE_ROOT);
@@ -109,6 +115,7 @@ static const struct engine_events EVENTS = {
     .message_removed = on_message_removed,
     .message_changed = on_message_changed,
     .content_changed = on_content_changed,
+    .listened = on_listened,
     .folders_changed = on_folders_changed,
     .folder_changed = on_folder_changed,
     .folder_left = on_folder_left,

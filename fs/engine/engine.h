@@ -115,6 +115,8 @@ struct engine_events {
                             void *data);
     void (*content_changed)(uint32_t messages, uint32_t uid,
                             void *data); /* size or parts corrected */
+    /* Whether somebody waits to be told: then mailboxes that were opened stay in use. */
+    bool (*listened)(void *data);
     void (*folders_changed)(void *data);
     /* LIST shows another directory, one less, or one under another path, than the cache had, or a
      * JOURNAL_REMOVE is done; but the first LIST of all tells nothing. */

@@ -66,10 +66,17 @@ void watch_used(struct engine *engine, uint32_t folder)
                             g_memdup2(&now, sizeof now));
 }
 
+static bool watch_is_heard(const struct engine *engine)
+{
+    const struct engine_events *events = engine->events;
+    return events != NULL && events->listened != NULL && events->listened(engine->events_data);
+}
+
 gint64 watch_used_us(const struct engine *engine, uint32_t folder)
 {
     const gint64 *at = g_hash_table_lookup(engine->watch->used, GUINT_TO_POINTER(folder));
-    return at != NULL && engine_now(engine) - *at < IN_USE_US ? *at : 0;
+    bool used = at != NULL && (engine_now(engine) - *at < IN_USE_US || watch_is_heard(engine));
+    return used ? *at : 0;
 }
 
 bool watch_in_use(const struct engine *engine, uint32_t folder)
@@ -333,7 +340,8 @@ bool watch_needs(const struct line *line)
 {
     bool idles =
         (imap_session_capabilities(line->session) & IMAP_CAP_IDLE) != 0 && !line->idle_refused;
-    return idles && (line->notifies || watch_in_use(line->engine, line->folder));
+    bool stays = line == line->engine->pool.lines->pdata[0] && line->folder != 0;
+    return idles && (line->notifies || stays || watch_in_use(line->engine, line->folder));
 }
 
 static void line_idled(struct imap_session *session, const struct imap_result *result, void *data)

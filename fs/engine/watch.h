@@ -1,11 +1,12 @@
 /* Hearing of changes: what other clients do shall be in the cache, and told, within moments.
  *
- *      NOTIFY      one line is told what comes, goes and is renamed in all mailboxes
- *      IDLE        a line that has nothing to do idles in the mailbox that it has selected;
- * mailboxes in use, those opened in the last minutes, get lines of their own for it, as far as one
- * is left for work. Who needs the line ends the IDLE with what he asks poll        and every
- * account.poll_s seconds all mailboxes are asked for what they hold, in one round trip where the
- * server has LIST-STATUS
+ *      NOTIFY  one line is told what comes, goes and is renamed in all mailboxes
+ *      IDLE    a line that has nothing to do idles in the mailbox that it has selected; mailboxes
+ *              in use, those opened in the last minutes or while somebody waits to be told, get
+ *              lines of their own for it, as far as one is left for work; the first line goes on
+ *              when none is in use any more. Who needs the line ends the IDLE with what he asks
+ *      poll    and every account.poll_s seconds all mailboxes are asked for what they hold, in one
+ *              round trip where the server has LIST-STATUS
  *
  * What is told of a mailbox that is kept becomes a sync of it, or, if it says all, goes straight to
  * the cache (mirror.h). A list that was true when the watch on it began, and of which nothing was
@@ -21,7 +22,7 @@ void watch_free(struct engine *engine);
 
 /* Somebody opened the mailbox. */
 void watch_used(struct engine *engine, uint32_t folder);
-/* Whether it was opened in the last minutes. */
+/* Whether it was opened in the last minutes, or, while somebody waits to be told, ever. */
 bool watch_in_use(const struct engine *engine, uint32_t folder);
 /* When it was opened last, 0: not in the last minutes. */
 gint64 watch_used_us(const struct engine *engine, uint32_t folder);

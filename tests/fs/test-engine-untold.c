@@ -114,11 +114,30 @@ static void test_poll(struct fixture *fixture, gconstpointer data)
     g_assert_cmpuint(flags(fixture, 3), ==, CACHE_FLAG_FLAGGED);
 }
 
+/* The mailbox opened last is listened to however long ago that was. */
+static void test_long_ago(struct fixture *fixture, gconstpointer data)
+{
+    start_listed(fixture, "ESEARCH UIDPLUS IDLE");
+    uint64_t idles = count(fixture, &fixture->imapd->idles);
+    while (count(fixture, &fixture->imapd->idles) == idles) { /* until it is given anew */
+        fixture_pass(10);
+        g_usleep(100000);
+    }
+    g_mutex_lock(&fixture->imapd->lock);
+    imapd_add(fixture_inbox(fixture), 200);
+    g_mutex_unlock(&fixture->imapd->lock);
+    tell(fixture, "* 11 EXISTS\r\n");
+    while (g_atomic_int_get(&fixture->arrived) == 0)
+        g_usleep(1000);
+    g_assert_cmpuint(count(fixture, &fixture->imapd->noops), ==, 0);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     ADD("/engine/untold/full", test_told_full);
     ADD("/engine/untold/look", test_look);
     ADD("/engine/untold/poll", test_poll);
+    ADD("/engine/untold/long-ago", test_long_ago);
     return g_test_run();
 }
