@@ -34,6 +34,7 @@ void account_free(struct account *account)
     g_free(account->name);
     g_free(account->source);
     g_free(account->address);
+    g_free(account->found);
     g_free(account->host);
     g_free(account->user);
     g_free(account->password_command);

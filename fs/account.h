@@ -25,6 +25,7 @@ struct account {
     char *source;  /* "imaps://alice@imap.example.org", no secret; for mountinfo and the log */
     char *address; /* what SOURCE says instead of a host; NULL: it does. Then host, port, tls and
                       source are not known before autoconfig_find() */
+    char *found;   /* the file that knows since an earlier time where that is; NULL: none */
     char *host;
     uint16_t port;
     enum account_tls tls;

@@ -43,11 +43,15 @@ static bool memory_read(const struct account *account, struct source *source)
     return false;
 }
 
-static void memory_write(const struct account *account, const struct source *source)
+void autoconfig_keep(const struct account *account)
 {
+    if (account->address == NULL || account->found != NULL)
+        return;
+    const struct source source = {account->tls == ACCOUNT_TLS_IMPLICIT, account->user,
+                                  account->host, account->port};
     g_autofree char *file = memory_file(account);
     g_autofree char *folder = g_path_get_dirname(file);
-    g_autofree char *url = source_write(source);
+    g_autofree char *url = source_write(&source);
     g_autofree char *text = g_strconcat(url, "\n", NULL);
     g_autoptr(GError) error = NULL;
 
@@ -224,10 +228,9 @@ bool autoconfig_find(struct account *account, GCancellable *cancel, char **found
     if (*anew) {
         if (!server_look(account, cancel, &server, &means, error))
             return false;
-        memory_write(account, &server);
     } else {
-        g_autofree char *file = memory_file(account);
-        means = g_strdup_printf("before; remove %s to look anew", file);
+        account->found = memory_file(account);
+        means = g_strdup_printf("before; remove %s to look anew", account->found);
     }
     account_settle(account, &server);
     *found = g_strdup_printf("the server of %s is %s (%s), found %s", account->address,

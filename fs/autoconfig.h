@@ -19,10 +19,14 @@ enum autoconfig_error {
 GQuark autoconfig_error_quark(void);
 
 /* Settles where the account of account->address is: host, port, tls, source, and user unless that
- * is set. A server in another domain that only DNS tells of is asked about on the terminal. What
- * was found is kept in account->state_dir. Blocks, about 40 s at most and as long as the user
+ * is set; and found, if it was kept. A server in another domain that only DNS tells of is asked
+ * about on the terminal. Blocks, about 40 s at most and as long as the user
  * thinks.
  * `*found`: one line that says what and by which means, the caller's; `*anew`: whether it was
  * looked up just now. False with `error` (AUTOCONFIG_ERROR) set, one line that says what to do. */
 bool autoconfig_find(struct account *account, GCancellable *cancel, char **found, bool *anew,
                      GError **error);
+
+/* What autoconfig_find() looked up is right, since the server let us in: keeps it in
+ * account->state_dir. Nothing to do where it was kept before, or was not looked up. */
+void autoconfig_keep(const struct account *account);

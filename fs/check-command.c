@@ -128,8 +128,10 @@ static enum check_status account_check(struct account *account, const struct com
                                 .transcript = command->debug,
                                 .cancel = cancel,
                                 .report = line_write};
-    if (engine_check(&check, &reason))
+    if (engine_check(&check, &reason)) {
+        autoconfig_keep(account);
         return CHECK_OK;
+    }
     return g_cancellable_is_cancelled(cancel) ? CHECK_INTERRUPTED : STATUS[reason];
 }
 

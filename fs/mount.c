@@ -6,6 +6,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "fs/autoconfig.h"
 #include "fs/change.h"
 #include "fs/content.h"
 #include "fs/draft.h"
@@ -242,6 +243,7 @@ static enum mount_error account_start(struct mounted_account *mine, GError **err
     enum engine_start_reason reason;
     g_autoptr(GError) why = NULL;
     if (engine_start(mine->engine, &reason, &why)) {
+        autoconfig_keep(mine->account);
         if (mine->account->folders != NULL && !has_cache(mine->cache))
             g_warning("%s: no folder of the server matches folders=", mine->account->name);
         return MOUNT_OK;

@@ -29,17 +29,38 @@ static bool has_folders(struct cache *cache)
     return cache_mailbox_next(txn, 0, 0, &mailbox) == CACHE_OK;
 }
 
-void advice_add(struct cache *cache, GError **error)
+/* Takes the old error. */
+static void message_lengthen(GError **error, const char *words)
+{
+    g_autoptr(GError) old = *error;
+
+    *error = g_error_new(old->domain, old->code, "%s; %s", old->message, words);
+}
+
+/* Whether another server than the account's may be meant. */
+static bool may_have_moved(const GError *error)
+{
+    static const enum imap_error SIGNS[] = {IMAP_ERROR_RESOLVE, IMAP_ERROR_CONNECT, IMAP_ERROR_TLS,
+                                            IMAP_ERROR_CERTIFICATE, IMAP_ERROR_NOT_IMAP};
+
+    for (size_t i = 0; i < G_N_ELEMENTS(SIGNS); i++)
+        if (g_error_matches(error, IMAP_ERROR, (gint)SIGNS[i]))
+            return true;
+    return false;
+}
+
+void advice_add(const struct account *account, struct cache *cache, GError **error)
 {
     const char *advice = advice_of(*error);
     bool refused = g_error_matches(*error, IMAP_ERROR, IMAP_ERROR_LOGIN);
 
-    if (advice == NULL || (!refused && cache != NULL && has_folders(cache)))
-        return;
-    GError *longer =
-        g_error_new((*error)->domain, (*error)->code, "%s; %s", (*error)->message, advice);
-    g_error_free(*error);
-    *error = longer;
+    if (account->found != NULL && may_have_moved(*error)) {
+        g_autofree char *anew =
+            g_strdup_printf("that server was found before: remove %s to look anew", account->found);
+        message_lengthen(error, anew);
+    } else if (advice != NULL && (refused || cache == NULL || !has_folders(cache))) {
+        message_lengthen(error, advice);
+    }
 }
 
 bool engine_is_worth_asking(const struct account *account, GCancellable *cancel, GError **error)

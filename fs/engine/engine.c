@@ -376,7 +376,7 @@ static void engine_start_failed(struct engine *engine, enum engine_error why,
     bool unwritten = why == ENGINE_FULL || why == ENGINE_CACHE;
     if (reason != NULL)
         *reason = unwritten ? ENGINE_START_CACHE : engine_reason(open_error);
-    advice_add(engine->cache, &open_error);
+    advice_add(engine->account, engine->cache, &open_error);
     g_propagate_error(error, g_steal_pointer(&open_error));
 }
 

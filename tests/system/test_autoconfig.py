@@ -85,6 +85,10 @@ def person(net, mounts, authority):
     return Person()
 
 
+def asked_for_records(net):
+    return [name for name in net.heard("dns") if name.endswith(" SRV")]
+
+
 # ---- SRV records
 
 def test_an_srv_record(person, net):
@@ -139,7 +143,7 @@ def test_what_answered_is_kept(person, net):
     person.world({"imaps": records})
     assert ":1993" in person.check().text
     person.world({"imaps": [[0, 0, 993, "imap.example.org"]]})
-    assert ":1993" in person.check().text and net.heard("dns _imaps") == []
+    assert ":1993" in person.check().text and not asked_for_records(net)
 
 
 def test_no_imap_at_all(person, net):
@@ -193,10 +197,41 @@ def test_what_was_found_stays(person, net):
     person.world({"imaps": [[0, 0, 993, "mail.provider.example"]]})
     done = person.check("Alice@Example.org")
     assert done.status == OK and "imap.example.org" in done.find("address")[1]
-    assert not [name for name in net.heard("dns") if "SRV" in name] and net.heard("https") == []
+    assert not asked_for_records(net) and net.heard("https") == []
     file = re.search(r"remove (\S+) to look anew", done.text)[1]
     os.remove(file)
     assert person.check().status == CONFIG
+
+
+def test_what_did_not_work_is_not_kept(person, net):
+    """A port that is closed, a wrong password: the next start looks anew."""
+    person.world({"imaps": [[0, 0, 994, "imap.example.org"]]})
+    person.mount.path.mkdir(exist_ok=True)
+    assert person.check().status == NETWORK
+    at = next(n for n, a in enumerate(person.mount.arguments) if "password_command" in a)
+    person.mount.arguments[at] = "password_command=echo wrong"
+    for port, status in ((994, NETWORK), (993, LOGIN), (1993, LOGIN)):
+        person.world({"imaps": [[0, 0, port, "imap.example.org"]]})
+        done = subprocess.run(person.command(ALICE, person.mount.path), env=person.environment,
+                              capture_output=True, text=True, stdin=subprocess.DEVNULL,
+                              timeout=SLOW)
+        assert done.returncode == status, done.stderr
+        assert asked_for_records(net), done.stderr
+        assert (ALICE in net.heard("user")) == (port != 994)
+
+
+def test_what_was_found_is_gone(person, net):
+    """A mount says that its server is one that was found before, and what to do."""
+    person.world({"imaps": [[0, 0, 993, "imap.example.org"]]})
+    assert person.check().status == OK
+    found = re.search(r"remove (\S+) to look anew", person.check().text)[1]
+    net.world["dns"]["imap.example.org A"] = ["127.0.0.2"]  # where nobody is
+    person.world()
+    done = subprocess.run(person.command(ALICE, person.mount.path), env=person.environment,
+                          capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=SLOW)
+    assert done.returncode == NETWORK, done.stderr
+    assert "found before: remove %s to look anew" % found in done.stderr
+    assert len(done.stderr.splitlines()) == 1
 
 
 def test_what_was_found_is_damaged(person):
