@@ -1,5 +1,6 @@
 #include "imap/tls.h"
 
+#include "imap/authorities.h"
 #include "imap/transcript.h"
 
 #include <arpa/inet.h>
@@ -144,6 +145,7 @@ static const struct verify_words {
     int error;
     bool pin; /* whether the user may want this very certificate nevertheless */
     const char *words;
+    bool alien; /* the authority is not among those that are known here */
 } VERIFY_WORDS[] = {
     {X509_V_ERR_CERT_HAS_EXPIRED, false, "expired on %s"},
     {X509_V_ERR_CERT_NOT_YET_VALID, false,
@@ -153,11 +155,11 @@ static const struct verify_words {
      "does not name this address; use the server's host name"},
     {X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT, true, "is self-signed"},
     {X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN, true,
-     "comes from an authority that is not trusted here; tls_ca=FILE names another"},
+     "comes from an authority that is not trusted here; tls_ca=FILE names another", true},
     {X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY, true,
-     "comes from an authority that is not known here; tls_ca=FILE names another"},
+     "comes from an authority that is not known here; tls_ca=FILE names another", true},
     {X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE, true,
-     "comes from an authority that is not known here; tls_ca=FILE names another"},
+     "comes from an authority that is not known here; tls_ca=FILE names another", true},
     {X509_V_ERR_CERT_REVOKED, false, "was revoked"},
     {X509_V_ERR_INVALID_PURPOSE, true, "is not made for a server"},
     {0, false, NULL},
@@ -170,6 +172,13 @@ static void certificate_refused(const struct imap_tls_layer *tls, GError **error
 
     while (row->words && row->error != tls->verify_error)
         row++;
+    if (row->alien && !tls->ca_file && !imap_authorities_any()) {
+        g_set_error(error, IMAP_ERROR, IMAP_ERROR_CERTIFICATE,
+                    "the certificate of %s cannot be checked: no certificate authorities are "
+                    "installed here (in Debian the package ca-certificates has them)",
+                    tls->host);
+        return;
+    }
     g_string_printf(text, "the certificate of %s ", tls->host);
     g_string_append(text, row->words ? row->words : "cannot be trusted: ");
     if (row->words)

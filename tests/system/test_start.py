@@ -180,6 +180,20 @@ def test_certificates(authority, tls_server, mounts, fails):
         assert not server.commands, "it spoke to a server that it cannot trust"
 
 
+def test_no_authorities_are_installed(authority, tls_server, mounts, fails, folder):
+    """A newcomer is not led to pin whatever is there."""
+    server = tls_server(authority.certificate("fine"))
+    for name, some in (("empty", False), ("4042bcee.0", True)):
+        certificates = folder / ("certificates of %s" % name)
+        certificates.mkdir()
+        if some:
+            (certificates / name).write_bytes(authority.self_signed()[0].read_bytes())
+        mount = mounts(start=False, port=server.port)
+        mount.environment.update(SSL_CERT_DIR="/nowhere:%s" % certificates, SSL_CERT_FILE="/nowhere")
+        line = fails(NETWORK, "not known here" if some else "package ca-certificates", mount)
+        assert ("tls_fingerprint=" in line) == some and not server.commands
+
+
 def test_a_certificate_for_later(authority, tls_server, mounts, fails):
     later = authority.certificate("later", start="20450101000000Z")
     fails(NETWORK, "not yet valid|certificate",
