@@ -80,7 +80,7 @@ static void check_start_fails(struct fixture *fixture, enum engine_start_reason 
     g_assert_cmpint(reason, ==, expected);
     g_assert_null(strchr(error->message, '\n'));
     g_assert_null(strstr(error->message, "secret"));
-    g_assert_cmpstr(status_of(fixture).last_error, ==, error->message);
+    g_assert_true(g_str_has_prefix(error->message, status_of(fixture).last_error)); /* advice */
 }
 
 static void test_start_password(struct fixture *fixture, gconstpointer data)

@@ -260,7 +260,7 @@ static void test_command_bad(void)
     static const struct {
         const char *line, *part;
     } CASES[] = {
-        {"mailmount", "SOURCE and MOUNTPOINT"},
+        {"mailmount", "a SOURCE is needed"},
         {"mailmount imaps://a", "SOURCE and MOUNTPOINT"},
         {"mount.mailmount a", "SOURCE and MOUNTPOINT"},
         {"mailmount a b -o mountpoint=/c", "mountpoint"},
