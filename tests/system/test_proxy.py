@@ -65,6 +65,21 @@ def test_of_the_environment(kind, filled, user, mounts):
         mount.unmount()
 
 
+def test_of_the_desktop(filled, user, mounts):
+    """By a module of GIO, which is asked for a URI of the server: libproxy here, whose own way is
+    to take a proxy of the web for all else too."""
+    with proxies.Connect(filled.imap_port) as proxy:
+        mount = mounts(source=source(user), options=["tls=none"],
+                       environment={"http_proxy": proxy.uri})
+        assert len(names(mount)) == 3 and set(proxy.asked) == {(NOWHERE, 143)}
+        mount.unmount()
+        without = mounts(source=source(user), options=["tls=none"], start=False,
+                         environment={"http_proxy": proxy.uri, "GIO_MODULE_DIR": "/nowhere"})
+        before = len(proxy.asked)
+        done = without.run()
+        assert done.returncode == NETWORK and len(proxy.asked) == before, done.stderr
+
+
 def test_never_to_this_machine(kind, filled, user, mounts):
     with kind(filled.imap_port, flaw="refuse") as proxy:
         mount = mounts(filled, user=user, tls="none", environment={"all_proxy": proxy.uri})
