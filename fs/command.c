@@ -284,6 +284,13 @@ static void uid_note(struct command *command)
     }
 }
 
+/* mount(8) makes a path of what is also the name of a file where it is called, as "home" is in /.
+ * No SOURCE is a path. */
+static char *source_take(const char *word)
+{
+    return g_path_is_absolute(word) ? g_path_get_basename(word) : g_strdup(word);
+}
+
 static bool line_take(struct command *command, struct line *line, GError **error)
 {
     g_autoptr(account) scratch = g_new0(struct account, 1);
@@ -304,7 +311,7 @@ static bool line_take(struct command *command, struct line *line, GError **error
         return command_refuse(error, "%s are needed, and nothing else", "SOURCE and MOUNTPOINT");
     command->list = line->list;
     command->check = line->check;
-    command->source = words > 0 ? g_strdup(line->words[0]) : NULL;
+    command->source = words > 0 ? source_take(line->words[0]) : NULL;
     command->mountpoint = words == 2 ? g_strdup(line->words[1]) : NULL;
     for (char **options = line->options; options != NULL && *options != NULL; options++)
         if (!words_apply(command, *options, scratch, error))

@@ -246,13 +246,14 @@ static void test_command_helper(void)
     g_auto(command) command = {0};
     g_autoptr(GError) error = NULL;
 
-    parse("/sbin/mount.mailmount work /m -sfnv -N /proc/1/ns/mnt -t mailmount -o ro", &command,
+    parse("/sbin/mount.mailmount /work /m -sfnv -N /proc/1/ns/mnt -t mailmount -o ro", &command,
           &error);
     g_assert_no_error(error);
     g_assert_true(command.helper && command.fake);
     g_assert_false(command.foreground);
     g_assert_cmpstr(command.namespace, ==, "/proc/1/ns/mnt");
     g_assert_cmpuint(command.settings->len, ==, 1);
+    g_assert_cmpstr(command.source, ==, "work"); /* where there is a file /work */
 }
 
 static void test_command_bad(void)

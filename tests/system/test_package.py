@@ -47,10 +47,10 @@ def test_lintian(package):
 
 
 def depends(package):
-    """The names in its Depends."""
-    words = subprocess.run(["dpkg-deb", "-f", package, "Depends"], capture_output=True, text=True,
-                           check=True).stdout
-    return re.findall(r"(?:^|, )([a-z0-9.+-]+)", words)
+    """The names in its Depends and Recommends."""
+    words = [subprocess.run(["dpkg-deb", "-f", package, field], capture_output=True, text=True,
+                            check=True).stdout for field in ("Depends", "Recommends")]
+    return re.findall(r"(?:^|, )([a-z0-9.+-]+)", ", ".join(words))
 
 
 @pytest.fixture(scope="module")
