@@ -19,6 +19,10 @@
 #define NOTIFY_AGAIN_US (600 * SECOND)
 /* A poll that failed is tried again. */
 #define ASK_AGAIN_US (10 * SECOND)
+/* Of the mailboxes in use whose flags no STATUS tells of, a poll looks at those opened last and at
+ * some of the others in turn. */
+#define FLAGS_LAST 10
+#define FLAGS_TURN 5
 /* Whether a look is due is asked so often. */
 #define LOOK_US (60 * SECOND)
 #define FRESH_KEY GUINT_TO_POINTER(UINT32_MAX)
@@ -38,6 +42,7 @@ struct watch {
     bool polling, folders_again;
     gint64 no_notify_until_us;
     gint64 looked_us; /* when it was last asked what waits for a look */
+    uint32_t turn;    /* the folder whose flags a poll looked at last, of those in turn */
 };
 
 void watch_init(struct engine *engine)
@@ -474,13 +479,47 @@ static void watch_spread(struct engine *engine, gint64 now)
     }
 }
 
+static void watch_sync_once(struct engine *engine, gpointer folder)
+{
+    if (!g_hash_table_contains(engine->watch->syncing, folder))
+        watch_sync(engine, GPOINTER_TO_UINT(folder));
+}
+
+static gint slot_order(gconstpointer a, gconstpointer b)
+{
+    guint one = GPOINTER_TO_UINT(*(const gconstpointer *)a);
+    guint other = GPOINTER_TO_UINT(*(const gconstpointer *)b);
+    return (one > other) - (one < other);
+}
+
+/* The next few by their slots, which stay the same whatever is opened meanwhile. */
+static void watch_sync_turn(struct engine *engine, GPtrArray *folders)
+{
+    guint first = 0;
+    g_ptr_array_sort(folders, slot_order);
+    while (first < folders->len && GPOINTER_TO_UINT(folders->pdata[first]) <= engine->watch->turn)
+        first++;
+    for (guint i = 0; i < MIN(folders->len, FLAGS_TURN); i++) {
+        gpointer folder = folders->pdata[(first + i) % folders->len];
+        watch_sync_once(engine, folder);
+        engine->watch->turn = GPOINTER_TO_UINT(folder);
+    }
+}
+
 void watch_sync_flags(struct engine *engine)
 {
     g_autoptr(GList) folders = watch_folders(engine);
-    for (GList *each = folders; each != NULL; each = each->next)
-        if (!g_hash_table_contains(engine->watch->syncing, each->data) &&
-            !folder_has_modseq(engine, GPOINTER_TO_UINT(each->data)))
-            watch_sync(engine, GPOINTER_TO_UINT(each->data));
+    g_autoptr(GPtrArray) others = g_ptr_array_new();
+    guint last = 0;
+    for (GList *each = folders; each != NULL; each = each->next) {
+        if (folder_has_modseq(engine, GPOINTER_TO_UINT(each->data)))
+            continue;
+        if (last++ < FLAGS_LAST)
+            watch_sync_once(engine, each->data);
+        else
+            g_ptr_array_add(others, each->data);
+    }
+    watch_sync_turn(engine, others);
 }
 
 /* What no sync comes for, since all is told, is compared all the same when it is time. */

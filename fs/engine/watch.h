@@ -37,8 +37,9 @@ void watch_sync(struct engine *engine, uint32_t folder);
 /* Whether what the server says of a mailbox is what is stored; what it does not say is passed over.
  */
 bool watch_fits(const struct imap_status *status, const struct cache_mailbox *mailbox);
-/* A poll has ended: mailboxes in use whose STATUS does not tell of flags, for want of modification
- * sequences, are synced, unless they are already. */
+/* A poll has ended: of the mailboxes in use whose STATUS does not tell of flags, for want of
+ * modification sequences, the ten opened last and five of the others, in turn, are synced, unless
+ * they are already. */
 void watch_sync_flags(struct engine *engine);
 /* All mailboxes were asked for what they hold. */
 void watch_polled(struct engine *engine);

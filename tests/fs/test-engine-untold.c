@@ -114,6 +114,58 @@ static void test_poll(struct fixture *fixture, gconstpointer data)
     g_assert_cmpuint(flags(fixture, 3), ==, CACHE_FLAG_FLAGGED);
 }
 
+/* How many mailboxes named so were selected `times` times. */
+static unsigned count_examined(struct fixture *fixture, unsigned boxes, unsigned times)
+{
+    unsigned hits = 0;
+    for (unsigned i = 0; i < boxes; i++) {
+        g_autofree char *prefix = g_strdup_printf("EXAMINE b%02u", i);
+        hits += imapd_count_lines(fixture->imapd, prefix) == times;
+    }
+    return hits;
+}
+
+static void box_flag(const struct imapd_box *box, const char *flags)
+{
+    for (guint i = 0; i < box->messages->len; i++) {
+        struct imapd_message *message = box->messages->pdata[i];
+        g_free(message->flags);
+        message->flags = g_strdup(flags);
+    }
+}
+
+/* However many mailboxes are in use, a poll looks at the ten opened last and at five others. */
+static void test_poll_many(struct fixture *fixture, gconstpointer data)
+{
+    enum { BOXES = 30, LAST = 10, TURN = 5, POLLS = (BOXES - LAST) / TURN };
+    static const char *const FLAGS[POLLS] = {"\\Flagged", "\\Seen", "\\Answered", "\\Draft"};
+    fixture->account.poll_s = 60;
+    fixture->account.connections = 1;
+    fixture->imapd->capabilities = "ESEARCH UIDPLUS LIST-EXTENDED LIST-STATUS";
+    for (unsigned i = 0; i < BOXES; i++) {
+        g_autofree char *name = g_strdup_printf("b%02u", i);
+        imapd_add(imapd_add_box(fixture->imapd, name, ""), 200);
+    }
+    fixture_start(fixture);
+    for (unsigned i = 0; i < BOXES; i++) {
+        g_autofree char *name = g_strdup_printf("b%02u", i);
+        g_assert_cmpint(fixture_list(fixture, name), ==, ENGINE_OK);
+    }
+    imapd_forget_counts(fixture->imapd);
+    for (unsigned poll = 1; poll <= POLLS; poll++) {
+        g_mutex_lock(&fixture->imapd->lock);
+        for (guint i = 0; i < fixture->imapd->boxes->len; i++)
+            box_flag(fixture->imapd->boxes->pdata[i], FLAGS[poll - 1]);
+        g_mutex_unlock(&fixture->imapd->lock);
+        fixture_pass(61);
+        while (g_atomic_int_get(&fixture->flags_changed) < (gint)poll * (LAST + TURN))
+            g_usleep(1000);
+    }
+    g_assert_cmpuint(count(fixture, &fixture->imapd->examines), ==, POLLS * (LAST + TURN));
+    g_assert_cmpuint(count_examined(fixture, BOXES, POLLS), ==, LAST);
+    g_assert_cmpuint(count_examined(fixture, BOXES, 1), ==, BOXES - LAST);
+}
+
 /* The mailbox opened last is listened to however long ago that was. */
 static void test_long_ago(struct fixture *fixture, gconstpointer data)
 {
@@ -138,6 +190,7 @@ int main(int argc, char **argv)
     ADD("/engine/untold/full", test_told_full);
     ADD("/engine/untold/look", test_look);
     ADD("/engine/untold/poll", test_poll);
+    ADD("/engine/untold/poll-many", test_poll_many);
     ADD("/engine/untold/long-ago", test_long_ago);
     return g_test_run();
 }
