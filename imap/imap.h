@@ -265,6 +265,9 @@ enum imap_passing {
 /* Of any result; one that is no refusal, or the connection's end, is IMAP_PASSING_NOT. `wait_ms`
  * (may be NULL) is how long the server says that it lasts, a day at most; 0: it does not say. */
 enum imap_passing imap_passing_of(const struct imap_result *result, uint64_t *wait_ms);
+/* Whether a NO without a code is, by its words, about the server ("internal error") and not about
+ * what was asked: it neither says that something is not there, nor that it stays so. */
+bool imap_is_trouble(const struct imap_result *result);
 
 /* One body section of a FETCH reply (RFC 9051, 7.5.2: BODY[section]<origin>). */
 struct imap_body {

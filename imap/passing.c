@@ -41,6 +41,12 @@ static const struct row {
     {NULL, "retry after", BARE, IMAP_PASSING_LATER},
 };
 
+/* Of a NO without a code, in lower case. */
+static const char *const TROUBLES[] = {
+    "i/o error", "input/output error", "internal error", "internal server error",
+    "temporar",  "cannot open",
+};
+
 /* What stands before the time to wait, and the unit of a number that has none. */
 static const struct spelling {
     const char *words;
@@ -98,10 +104,14 @@ static bool is_refusal(enum imap_error error)
            error == IMAP_ERROR_OVERQUOTA;
 }
 
+static bool is_bare(const char *code)
+{
+    return code == NULL || strcmp(code, "ALERT") == 0;
+}
+
 static bool row_fits(const struct row *row, const char *code, const char *lower)
 {
-    bool bare = code == NULL || strcmp(code, "ALERT") == 0;
-    if (row->where == BARE && !bare)
+    if (row->where == BARE && !is_bare(code))
         return false;
     if (row->code != NULL && (code == NULL || g_ascii_strcasecmp(row->code, code) != 0))
         return false;
@@ -123,4 +133,15 @@ enum imap_passing imap_passing_of(const struct imap_result *result, uint64_t *wa
         return ROWS[i].passing;
     }
     return result->error == IMAP_ERROR_UNAVAILABLE ? IMAP_PASSING_TROUBLE : IMAP_PASSING_NOT;
+}
+
+bool imap_is_trouble(const struct imap_result *result)
+{
+    if (result->error != IMAP_ERROR_NO || !is_bare(result->code) || result->text == NULL)
+        return false;
+    g_autofree char *lower = g_ascii_strdown(result->text, -1);
+    for (size_t i = 0; i < G_N_ELEMENTS(TROUBLES); i++)
+        if (strstr(lower, TROUBLES[i]) != NULL)
+            return true;
+    return false;
 }

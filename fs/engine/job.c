@@ -275,9 +275,10 @@ enum engine_error job_error_of(const struct imap_result *result)
 
 enum engine_error job_examine_error(const struct imap_result *result)
 {
-    if (result->error == IMAP_ERROR_NO && result->code == NULL)
-        return ENGINE_GONE;
-    return job_error_of(result);
+    bool bare = result->error == IMAP_ERROR_NO && result->code == NULL;
+    if (imap_is_trouble(result))
+        return ENGINE_BROKEN;
+    return bare && !job_is_passing(result) ? ENGINE_GONE : job_error_of(result);
 }
 
 bool job_is_passing(const struct imap_result *result)

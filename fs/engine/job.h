@@ -138,7 +138,8 @@ void line_leave_old(struct line *current);
 
 /* What an answer other than OK means to a wish. */
 enum engine_error job_error_of(const struct imap_result *result);
-/* The same of an EXAMINE: lack of rights has a code, a mailbox that is gone often has none. */
+/* The same of an EXAMINE or SELECT: lack of rights has a code, a mailbox that is gone often has
+ * none. But one is not gone because the server has trouble with it. */
 enum engine_error job_examine_error(const struct imap_result *result);
 /* The handlers that a line's session calls. */
 extern const struct imap_events JOB_EVENTS;

@@ -7,8 +7,6 @@
 /* So many, or so many bytes, are on their way at once. */
 #define APPEND_MOST 32
 #define APPEND_BYTES (4u << 20)
-/* So often a message is tried again that the server had trouble of its own to store. */
-#define TROUBLES_MOST 5
 
 /* The rest of the batch comes afterwards. */
 static void append_bound(struct push *push)
@@ -31,29 +29,12 @@ static bool is_above_limit(const struct imap_result *result)
     return result->code != NULL && strcmp(result->code, "LIMIT") == 0;
 }
 
-/* A NO without a code that is about the server, not the message: Cyrus says so of a mailbox that is
- * just being renamed. It may also be so for good. */
-static bool is_trouble(const struct imap_result *result)
-{
-    static const char *const WORDS[] = {"i/o error", "internal error", "internal server error",
-                                        "temporar"};
-    if (result->error != IMAP_ERROR_NO || result->code != NULL)
-        return false;
-    g_autofree char *text = g_ascii_strdown(result->text, -1);
-    for (size_t i = 0; i < G_N_ELEMENTS(WORDS); i++)
-        if (strstr(text, WORDS[i]) != NULL)
-            return true;
-    return false;
-}
-
 /* Whether it is tried again, later; push_put_off() counts. */
 static bool append_may_pass(struct push *push, guint index, const struct imap_result *result)
 {
     if (job_is_passing(result))
         return !is_above_limit(result);
-    uint64_t id = push_entry(push, index)->id;
-    gpointer tries = g_hash_table_lookup(push->job.engine->push->tries, &id);
-    return is_trouble(result) && GPOINTER_TO_UINT(tries) < TROUBLES_MOST;
+    return imap_is_trouble(result) && push_may_retry(push, index);
 }
 
 /* "BAD" to a message is about the message: the command is right. */

@@ -87,9 +87,10 @@ static void push_select_heard(struct push *push, unsigned step, const struct ima
         g_clear_pointer(&push->selected, g_free);
     if (result->error == IMAP_ERROR_BAD)
         push->refusal.passing = true; /* Exchange, when it has lost its own store */
-    /* lack of rights has a code; a mailbox that is gone often has none */
+    if (imap_is_trouble(result) && push_may_retry(push, 0))
+        push->refusal.passing = true;
     if (result->error == IMAP_ERROR_NO && result->code == NULL)
-        push->refusal.error = ENGINE_GONE;
+        push->refusal.error = job_examine_error(result);
 }
 
 void push_select(struct push *push, const char *mailbox, push_then then)

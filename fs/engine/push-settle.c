@@ -3,6 +3,8 @@
 
 #include "fs/engine/push.h"
 
+/* So often what met trouble of the server's own is tried again. */
+#define TROUBLES_MOST 5
 #define ROUNDS_MAX 3
 #define SETTLE_AGAIN_US (5 * G_USEC_PER_SEC)
 #define PLACED_MOST 2000
@@ -30,6 +32,13 @@ unsigned push_count_try(struct engine *engine, uint64_t id)
     unsigned count = GPOINTER_TO_UINT(g_hash_table_lookup(tries, &id)) + 1;
     g_hash_table_insert(tries, g_memdup2(&id, sizeof id), GUINT_TO_POINTER(count));
     return count;
+}
+
+bool push_may_retry(const struct push *push, guint index)
+{
+    uint64_t id = push_entry(push, index)->id;
+    gpointer tries = g_hash_table_lookup(push->job.engine->push->tries, &id);
+    return GPOINTER_TO_UINT(tries) < TROUBLES_MOST;
 }
 
 static void push_forget(struct engine *engine, const GPtrArray *entries)

@@ -254,6 +254,9 @@ bool push_is_claimed(const struct engine *engine, const char *target, uint32_t u
                      uint32_t uid);
 /* How often an entry was tried, counting this time. */
 unsigned push_count_try(struct engine *engine, uint64_t id);
+/* Whether an entry of the batch that met trouble of the server (imap_is_trouble()), which may last
+ * for good, was not yet put off too often. */
+bool push_may_retry(const struct push *push, guint index);
 
 /* ---- push-moved.c: content that moves along ---------------------------------------------------
  */

@@ -470,6 +470,32 @@ static void test_gone_without_code(struct fixture *fixture, gconstpointer data)
         g_usleep(1000);
 }
 
+/* Trouble of the server's own is not told as a mailbox that is gone. */
+static void test_not_gone(struct fixture *fixture, gconstpointer data)
+{
+    static const struct {
+        const char *words;
+        enum engine_error error;
+    } CASES[] = {
+        {"NO System I/O error", ENGINE_BROKEN},
+        {"NO Internal error occurred. Refer to server log", ENGINE_BROKEN},
+        {"NO Temporary failure", ENGINE_BROKEN},
+        {"NO Cannot open mailbox", ENGINE_BROKEN},
+        {"NO [NOPERM] not yours", ENGINE_REFUSED},
+        {"NO Unable to open this mailbox.", ENGINE_GONE},
+    };
+    imapd_add_box(fixture->imapd, "Old", "");
+    fixture_start(fixture);
+    for (size_t i = 0; i < G_N_ELEMENTS(CASES); i++) {
+        g_mutex_lock(&fixture->imapd->lock);
+        fixture->imapd->flaw_on = "EXAMINE Old";
+        fixture->imapd->flaw_words = CASES[i].words;
+        g_mutex_unlock(&fixture->imapd->lock);
+        fixture_pass(2);
+        g_assert_cmpint(fixture_list(fixture, "Old"), ==, CASES[i].error);
+    }
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -491,5 +517,6 @@ int main(int argc, char **argv)
     ADD("/engine/list/cut", test_cut);
     ADD("/engine/list/gone-mailbox", test_gone_mailbox);
     ADD("/engine/list/gone-without-code", test_gone_without_code);
+    ADD("/engine/list/not-gone", test_not_gone);
     return g_test_run();
 }

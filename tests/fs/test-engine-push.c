@@ -632,6 +632,43 @@ static void test_append_trouble(struct fixture *fixture, gconstpointer data)
     }
 }
 
+/* Where the server has trouble to open a mailbox that is not gone: a change of it is tried again.
+ */
+static void test_select_trouble(struct fixture *fixture, gconstpointer data)
+{
+    static const struct {
+        const char *words;
+        unsigned times, sent;
+        enum engine_error error;
+    } TROUBLES[] = {
+        {"NO System I/O error", 2, 3, ENGINE_OK},
+        {"NO System I/O error", 0, 6, ENGINE_BROKEN},
+        {"NO Mailbox does not exist", 0, 1, ENGINE_GONE},
+    };
+    start_listed(fixture, 3);
+    for (size_t i = 0; i < G_N_ELEMENTS(TROUBLES); i++) {
+        const struct journal_entry flags = {
+            .kind = JOURNAL_FLAGS,
+            .message = {"INBOX", fixture_inbox(fixture)->uidvalidity, (uint32_t)i + 1},
+            .add = "\\Flagged",
+        };
+        g_mutex_lock(&fixture->imapd->lock);
+        fixture->imapd->flaw_on = "SELECT INBOX";
+        fixture->imapd->flaw_words = TROUBLES[i].words;
+        fixture->imapd->flaw_times = TROUBLES[i].times;
+        g_mutex_unlock(&fixture->imapd->lock);
+        imapd_forget_counts(fixture->imapd);
+        uint64_t id = fixture_add(fixture, &flags);
+        engine_push(fixture->engine);
+        while (!journal_is_empty(fixture)) {
+            fixture_pass(1);
+            g_usleep(10000);
+        }
+        g_assert_cmpint(fixture_pushed(fixture, id), ==, TROUBLES[i].error);
+        g_assert_cmpuint(imapd_count_lines(fixture->imapd, "SELECT INBOX"), ==, TROUBLES[i].sent);
+    }
+}
+
 static void test_append_refused(struct fixture *fixture, gconstpointer data)
 {
     start_listed(fixture, 1);
@@ -898,6 +935,7 @@ int main(int argc, char **argv)
     ADD("/engine/push/append-silent", test_append_silent);
     ADD("/engine/push/append-refused", test_append_refused);
     ADD("/engine/push/append-trouble", test_append_trouble);
+    ADD("/engine/push/select-trouble", test_select_trouble);
     ADD("/engine/push/append-failed", test_append_failed);
     ADD("/engine/push/append-too-big", test_append_too_big);
     ADD("/engine/push/append-passing", test_append_passing);

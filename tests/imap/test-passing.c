@@ -55,6 +55,41 @@ static const struct {
      IMAP_PASSING_QUOTA, 0},
 };
 
+static const struct {
+    enum imap_error error;
+    const char *code, *text;
+    bool trouble;
+} TROUBLES[] = {
+    {IMAP_ERROR_NO, NULL, "System I/O error", true},
+    {IMAP_ERROR_NO, NULL, "EXAMINE failed: Input/output error", true},
+    {IMAP_ERROR_NO, NULL, "Internal error occurred. Refer to server log", true},
+    {IMAP_ERROR_NO, NULL, "INTERNAL SERVER ERROR", true},
+    {IMAP_ERROR_NO, NULL, "Temporary failure", true},
+    {IMAP_ERROR_NO, NULL, "mailbox is temporarily unavailable", true},
+    {IMAP_ERROR_NO, NULL, "Cannot open mailbox", true},
+    {IMAP_ERROR_NO, "ALERT", "internal error", true},
+    /* about what was asked */
+    {IMAP_ERROR_NO, NULL, "Mailbox does not exist", false},
+    {IMAP_ERROR_NO, NULL, "Unable to open this mailbox.", false}, /* Courier: it is not there */
+    {IMAP_ERROR_NO, NULL, "", false},
+    {IMAP_ERROR_NO, NULL, NULL, false},
+    /* with a code, or no NO */
+    {IMAP_ERROR_NO, "TRYCREATE", "internal error", false},
+    {IMAP_ERROR_NONEXISTENT, "NONEXISTENT", "cannot open", false},
+    {IMAP_ERROR_BAD, NULL, "internal error", false},
+    {IMAP_ERROR_LOST, NULL, "input/output error", false},
+    {IMAP_OK, NULL, "internal error", false},
+};
+
+static void test_trouble(void)
+{
+    for (size_t i = 0; i < G_N_ELEMENTS(TROUBLES); i++) {
+        const struct imap_result result = {
+            .error = TROUBLES[i].error, .code = TROUBLES[i].code, .text = TROUBLES[i].text};
+        g_assert_true(imap_is_trouble(&result) == TROUBLES[i].trouble);
+    }
+}
+
 static void test_cases(void)
 {
     for (size_t i = 0; i < G_N_ELEMENTS(CASES); i++) {
@@ -71,5 +106,6 @@ int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/imap/passing/cases", test_cases);
+    g_test_add_func("/imap/passing/trouble", test_trouble);
     return g_test_run();
 }
