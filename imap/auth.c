@@ -253,6 +253,10 @@ static const struct refusal {
     {NULL, "login attempt", IMAP_ERROR_LOGIN},
     {NULL, "login failures", IMAP_ERROR_LOGIN},
     {NULL, "authentication failures", IMAP_ERROR_LOGIN},
+    {NULL, "mailbox is locked", IMAP_ERROR_UNAVAILABLE}, /* by another program */
+    {NULL, "mailbox locked", IMAP_ERROR_UNAVAILABLE},
+    {NULL, "inbox is locked", IMAP_ERROR_UNAVAILABLE},
+    {NULL, "inbox locked", IMAP_ERROR_UNAVAILABLE},
     {NULL, "locked", IMAP_ERROR_LOGIN}, /* "blocked" too */
     {NULL, "lockout", IMAP_ERROR_LOGIN},
     {NULL, "wrong password", IMAP_ERROR_LOGIN},

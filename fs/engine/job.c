@@ -61,6 +61,7 @@ static struct job *job_new(struct engine *engine, const struct job_class *class,
                            const struct engine_wish *what)
 {
     struct job *job = g_malloc0(class->size);
+    job->made_us = engine_now(engine);
     job->class = class;
     job->engine = engine;
     job->references = 1;
@@ -310,7 +311,9 @@ static void job_again(struct job *job, bool blameless)
         job_end(job, ENGINE_INTERRUPTED);
         return;
     }
-    if (!blameless && ++job->attempts >= ATTEMPTS_MAX) {
+    /* those that were there before may have been dead for long, one like the other */
+    bool fresh = job->line != NULL && job->line->opened_us >= job->made_us;
+    if (fresh && !blameless && ++job->attempts >= ATTEMPTS_MAX) {
         job_end(job, ENGINE_BROKEN);
         return;
     }
@@ -330,8 +333,9 @@ static void job_folders_listed(enum engine_error error, void *data)
 {
 }
 
-/* A mailbox could not be selected: that is the answer to all who stand behind this EXAMINE, whose
- * commands the server can only refuse as out of place. And the list of mailboxes may be old. */
+/* A mailbox could not be selected: that is the answer to all who stand behind this EXAMINE, whoever
+ * sent it: their commands the server can only refuse as out of place. And the list of mailboxes may
+ * be old. */
 static void job_examine_refused(struct line *line, enum engine_error error)
 {
     g_autoptr(GPtrArray) behind = g_ptr_array_new_with_free_func((GDestroyNotify)job_unref);
@@ -368,7 +372,7 @@ static void job_examined(struct job *job, unsigned step, const struct imap_resul
         line_examined(line, job);
     else if (line->examining == 0)
         line->folder = line->uidvalidity = 0;
-    if (result->error != IMAP_OK && step == JOB_STEP_SELECT && !job->lost)
+    if (result->error != IMAP_OK && !job->lost)
         job_examine_refused(line, job_examine_error(result));
 }
 

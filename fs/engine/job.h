@@ -71,10 +71,11 @@ struct job {
     /* running */
     struct line *line; /* NULL unless running, or draining on a line that lives */
     unsigned in_flight;
-    uint64_t cost; /* bytes that it will ask for next, for the window */
-    uint64_t owed; /* bytes asked for on the line and not answered */
-    unsigned attempts;
-    bool lost; /* a command was answered by the end of the connection */
+    uint64_t cost;     /* bytes that it will ask for next, for the window */
+    uint64_t owed;     /* bytes asked for on the line and not answered */
+    gint64 made_us;    /* monotonic */
+    unsigned attempts; /* ended with a connection that was made for it, or since */
+    bool lost;         /* a command was answered by the end of the connection */
     /* the server wants a pause */
     unsigned pauses;   /* so often it said so to this job */
     gint64 refused_us; /* since when it gives nothing but such words, 0: it does */

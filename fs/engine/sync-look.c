@@ -142,11 +142,13 @@ void sync_look_next(struct sync *sync)
         if (sync_reconcile(sync) == ENGINE_OK)
             sync_batch_send(sync);
     }
-    if (mirror_flush(sync->mirror) != ENGINE_OK || look_yields(sync))
+    bool more = memory->look_next <= sync->look_last && memory->look_next > 0;
+    bool yields = (more || sync->job.in_flight > 0) && look_yields(sync);
+    if (mirror_flush(sync->mirror) != ENGINE_OK || yields)
         job_end(&sync->job, ENGINE_OK);
     else if (sync->job.in_flight > 0)
         return;
-    else if (memory->look_next <= sync->look_last && memory->look_next > 0)
+    else if (more)
         look_send(sync);
     else
         look_end(sync);

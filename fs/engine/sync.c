@@ -461,7 +461,8 @@ static void sync_disbelieve(struct sync *sync)
 {
     sync_tier_lower(sync, "what QRESYNC told does not make the list that there is");
     sync->tier = SYNC_CONDSTORE;
-    sync_ask_flags(sync);
+    if (sync->last > 0)
+        sync_ask_flags(sync);
 }
 
 /* The count says that something went or is missing. For tiers 2 and 3 that is how they learn that

@@ -396,6 +396,7 @@ static const struct refusal_case {
     {NULL, "Too many login attempts, please try again later", IMAP_ERROR_LOGIN},
     {NULL, "Account temporarily locked: wrong password", IMAP_ERROR_LOGIN},
     {NULL, "Your IP is temporarily blocked", IMAP_ERROR_LOGIN},
+    {NULL, "Mailbox is locked by another session", IMAP_ERROR_UNAVAILABLE},
     {NULL, "Temporary authentication failure.", IMAP_ERROR_UNAVAILABLE},
     {NULL, "Simultaneous logins exceeded", IMAP_ERROR_UNAVAILABLE},
     {"ALERT", "TOO MANY simultaneous connections", IMAP_ERROR_UNAVAILABLE},
