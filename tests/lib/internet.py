@@ -7,11 +7,12 @@
 
 world: {"dns": {"NAME TYPE": answers}, "https": {"HOST/PATH": page}, "imap": {port: options}}. TYPE
 is A or AAAA (addresses), MX ([preference, host]) or SRV ([priority, weight, port, target]); a
-name that is in none is unknown, the answer "fails" is SERVFAIL and "silent" none at all. A page has status, body, location, chunked,
-bytewise (every byte in a record of TLS) or raw (all that is sent); without the path's page the status is 404. The options of an IMAP server:
-tls ("implicit", "starttls"), password, host (the
-address that it is at, 127.0.0.1). "proxy": {port: the one that it leads to}, in SOCKS5. Every host has a certificate of its own by the authority,
-but those of "certificates": {host: another host} that one's. Run by itself, this is what serves.
+name that is in none is unknown, the answer "fails" is SERVFAIL and "silent" none at all. A page
+has status, body, location, chunked, bytewise (every byte in a record of TLS) or raw (all that is
+sent); without the path's page the status is 404. The options of an IMAP server: tls ("implicit",
+"starttls"), password, host (the address that it is at, 127.0.0.1). "proxy": {port: the one that it
+leads to}, in SOCKS5. Every host has a certificate of its own by the authority, but those of
+"certificates": {host: another host} that one's. Run by itself, this is what serves.
 """
 import json
 import os
@@ -26,6 +27,7 @@ from pathlib import Path
 
 if __package__:
     from . import proxies, scripted
+    from .mount import APART
 else:
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
     from lib import proxies, scripted  # noqa: E402
@@ -73,7 +75,7 @@ class Internet:
             script = "mount --bind %s %s && %s" % (own, file, script)
         self.process = subprocess.Popen(
             ["unshare", "-n", "-m", *(["-U", "-r"] if self.ordinary else []), "--propagation",
-             "private", "sh", "-c", script], stdin=subprocess.DEVNULL)
+             "private", "sh", "-c", APART + script], stdin=subprocess.DEVNULL)
         deadline = time.monotonic() + 60
         while not (self.folder / "ready").exists():
             assert self.process.poll() is None and time.monotonic() < deadline, "it does not start"

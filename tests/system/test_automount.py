@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from lib import scripted
-from lib.mount import BINARY
+from lib.mount import APART, BINARY
 
 NOBODY = 65534
 
@@ -60,8 +60,9 @@ def mount(home, server, script):
     os.chown(config, NOBODY, -1)
     point = home / "below/Mail"
     done = subprocess.run(
-        ["unshare", "-m", "--propagation", "private", sys.executable, "-c", AUTOFS, str(point),
-         "sh", "-c", STEPS % {"binary": BINARY, "point": point, "home": home, "top": home.parent}],
+        ["unshare", "-m", "--propagation", "private", "sh", "-c", APART + 'exec "$0" "$@"',
+         sys.executable, "-c", AUTOFS, str(point), "sh", "-c",
+         STEPS % {"binary": BINARY, "point": point, "home": home, "top": home.parent}],
         capture_output=True, text=True, stdin=subprocess.DEVNULL)
     return done.stdout + done.stderr
 

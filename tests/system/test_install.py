@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from lib.mount import BINARY, SLOW, TOP, wait_for
+from lib.mount import APART, BINARY, SLOW, TOP, wait_for
 
 PAGES = ("man1/mailmount.1", "man5/mailmount.conf.5", "man7/mailmount-tree.7")
 HELPERS = ("mount.mailmount", "mount.fuse.mailmount")
@@ -116,7 +116,7 @@ class System:
 
     def run(self, script, **environment):
         done = subprocess.run(["unshare", "-m", "--propagation", "private", "sh", "-c",
-                               NAMESPACE + script], stdin=subprocess.DEVNULL, capture_output=True,
+                               APART + NAMESPACE + script], stdin=subprocess.DEVNULL, capture_output=True,
                               env={**self.environment, "OPTIONS": self.options, **environment},
                               timeout=SLOW)
         assert wait_for(lambda: not self.mount.processes()), self.mount.processes()

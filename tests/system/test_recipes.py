@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from lib import scripted
-from lib.mount import SLOW
+from lib.mount import APART, SLOW
 
 MANUAL = Path(__file__).parents[2] / "man" / "mailmount.conf.5"
 PASSWORD = "correct horse battery staple 7319"
@@ -117,7 +117,8 @@ def test_an_encrypted_credential(person, letters):
               "systemd-creds decrypt --name=work %s/work.encrypted %s/work"
               % (person.home, person.home, folder))
     assert "systemd-creds encrypt --name=work" in re.sub(r"\\-", "-", MANUAL.read_text())
-    person.run("unshare", "-m", "--propagation", "private", "sh", "-c", script, words=PASSWORD)
+    person.run("unshare", "-m", "--propagation", "private", "sh", "-c", APART + script,
+               words=PASSWORD)
     person.mount.environment["CREDENTIALS_DIRECTORY"] = str(folder)
     person.configure(letters)
     person.mounts()

@@ -9,7 +9,6 @@ import subprocess
 import time
 import zipfile
 from email.utils import parsedate_to_datetime
-from pathlib import Path
 
 import pytest
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from lib import servers
-from lib.mount import BINARY
+from lib.mount import APART, BINARY
 
 TOP = Path(__file__).resolve().parents[2]
 
@@ -43,7 +43,8 @@ def as_nobody(folder):
     def run(*command, conf=""):
         environment = {**os.environ, "FOLDER": str(folder), "TOP": str(TOP), "FUSE_CONF": conf,
                        "SERVERS": str(servers.ROOT), "BINARY": str(BINARY)}
-        return subprocess.run(["unshare", "-m", "--propagation", "private", "sh", "-c", NAMESPACE,
+        return subprocess.run(["unshare", "-m", "--propagation", "private", "sh", "-c",
+                               APART + NAMESPACE,
                                "sh", *command], env=environment, stdin=subprocess.DEVNULL,
                               capture_output=True, text=True)
     return run
