@@ -524,7 +524,8 @@ enum mount_error mount_run(const struct mount_config *of, GError **error)
     end_stopper(thread);
     if (session != NULL)
         session_free(atomic_exchange(&session, NULL));
-    inotify_stop();
+    inotify_stop(); /* its thread may have told something until now */
+    notify_free();
     parsed_clear();
     draft_clear();
     trace_clear();

@@ -18,6 +18,7 @@ struct notice {
 };
 
 static GAsyncQueue *queue; /* atomic: engines tell before there is a mount */
+static GAsyncQueue *ended; /* the same after notify_stop(): somebody may just be at it */
 static GThread *thread;
 static struct fuse_session *session;
 static struct notice last; /* its address ends the thread */
@@ -180,6 +181,12 @@ void notify_stop(void)
         return;
     g_async_queue_push_front(queue, &last);
     g_thread_join(g_steal_pointer(&thread));
-    g_clear_pointer(&queue, g_async_queue_unref);
+    ended = queue;
+    g_atomic_pointer_set(&queue, NULL);
+}
+
+void notify_free(void)
+{
+    g_clear_pointer(&ended, g_async_queue_unref);
     g_clear_pointer(&late, g_hash_table_unref);
 }

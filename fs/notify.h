@@ -23,5 +23,8 @@ void notify_attributes_now(uint64_t inode);
 /* Waits until what was told before is done, at most so long; false: it is not. Never in a handler
  * or an engine. */
 bool notify_wait(int64_t wait_us);
-/* Drops what is queued and waits for the thread; every request must be answered before. */
+/* Ends the thread, which tells no more of what is queued; every request must be answered before.
+ * Whoever still tells something then does so in vain. */
 void notify_stop(void);
+/* Frees what notify_stop() left, when no other thread tells anything any more. */
+void notify_free(void);
