@@ -288,7 +288,7 @@ bool job_is_passing(const struct imap_result *result)
     return passing != IMAP_PASSING_NOT && passing != IMAP_PASSING_QUOTA;
 }
 
-static bool job_is_loss(enum imap_error error)
+bool job_is_loss(enum imap_error error)
 {
     return error == IMAP_ERROR_LOST || error == IMAP_ERROR_TIMEOUT ||
            error == IMAP_ERROR_PROTOCOL || error == IMAP_ERROR_CANCELLED;

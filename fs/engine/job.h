@@ -145,6 +145,8 @@ enum engine_error job_examine_error(const struct imap_result *result);
 /* The handlers that a line's session calls. */
 extern const struct imap_events JOB_EVENTS;
 
+/* Whether it is no answer of the server, but the end of the connection. */
+bool job_is_loss(enum imap_error error);
 /* Whether the server says: not now (RFC 5530, throttling), so that it may be asked again. */
 bool job_is_passing(const struct imap_result *result);
 /* An attempt to connect has ended: answers who waits for it (ENGINE_CONNECT). */

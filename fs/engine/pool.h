@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "fs/engine/engine.h"
+#include "fs/engine/rest.h"
 #include "fs/engine/signin.h"
 #include "imap/imap.h"
 
@@ -44,7 +45,7 @@ struct line {
     /* hearing of changes */
     bool notifies; /* NOTIFY was asked for here, since: */
     gint64 notify_us;
-    bool idle_refused;      /* the server offers IDLE and refuses it */
+    struct rest idle_rest;  /* the server offers IDLE and refuses it */
     gint64 idle_us;         /* when IDLE was last given */
     gint64 done_us;         /* since when DONE is not answered, 0: it is */
     uint32_t missed;        /* a mailbox that changed while something else ran here, 0: none */
@@ -88,7 +89,7 @@ bool pool_may_open(const struct engine *engine);
 /* Another attempt now, if none is under way. */
 void pool_try(struct engine *engine);
 /* The same whatever the back-off says and whatever was refused; connections that do not answer are
- * given up first. */
+ * given up first, and a pause ends. */
 void pool_retry(struct engine *engine);
 /* A new wish while out of reach: an attempt is made if the last was a second ago, or when it was.
  * Not where the server refused it for the time being: it may count attempts. */

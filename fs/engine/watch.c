@@ -40,7 +40,7 @@ struct watch {
     gint64 polled_us;    /* when all were asked, 0: not since there was no connection */
     gint64 asked_us;     /* when that was last tried */
     bool polling, folders_again;
-    gint64 no_notify_until_us;
+    struct rest notify_rest;
     gint64 looked_us; /* when it was last asked what waits for a look */
     uint32_t turn;    /* the folder whose flags a poll looked at last, of those in turn */
 };
@@ -298,12 +298,15 @@ static void watch_notified(struct imap_session *session, const struct imap_resul
                            void *data)
 {
     struct line *line = data;
-    if (result->error == IMAP_OK)
+    struct rest *rest = &line->engine->watch->notify_rest;
+    if (result->error == IMAP_OK) {
+        rest->length_us = 0;
         return;
+    }
     line->notifies = false;
     pause_wanted(line->engine, result);
-    if (result->error == IMAP_ERROR_NO || result->error == IMAP_ERROR_BAD)
-        line->engine->watch->no_notify_until_us = engine_now(line->engine) + NOTIFY_AGAIN_US;
+    if (!job_is_loss(result->error))
+        rest_refused(rest, line->engine);
 }
 
 static void watch_notify(struct line *line)
@@ -312,7 +315,7 @@ static void watch_notify(struct line *line)
     const unsigned needed = IMAP_CAP_NOTIFY | IMAP_CAP_IDLE;
     static const struct imap_notify ALL = {.delayed = true};
     if ((imap_session_capabilities(line->session) & needed) != needed ||
-        watch_notifier(engine) != NULL || engine_now(engine) < engine->watch->no_notify_until_us)
+        watch_notifier(engine) != NULL || rest_lasts(&engine->watch->notify_rest, engine))
         return;
     line->notifies = true;
     line->notify_us = engine_now(engine);
@@ -325,7 +328,7 @@ void watch_overflow(struct imap_session *session, const char *text, void *data)
     struct engine *engine = line->engine;
     g_info("the server notifies no more: %s", text);
     line->notifies = false;
-    engine->watch->no_notify_until_us = engine_now(engine) + NOTIFY_AGAIN_US;
+    engine->watch->notify_rest.until_us = engine_now(engine) + NOTIFY_AGAIN_US;
     engine->watch->polled_us = engine->watch->asked_us = 0;
     engine_hurry(engine);
 }
@@ -341,22 +344,36 @@ void watch_opened(struct line *line)
 /* ---- IDLE -------------------------------------------------------------------------------------
  */
 
+static bool line_may_idle(const struct line *line)
+{
+    return (imap_session_capabilities(line->session) & IMAP_CAP_IDLE) != 0 &&
+           !rest_lasts(&line->idle_rest, line->engine);
+}
+
 bool watch_needs(const struct line *line)
 {
-    bool idles =
-        (imap_session_capabilities(line->session) & IMAP_CAP_IDLE) != 0 && !line->idle_refused;
     bool stays = line == line->engine->pool.lines->pdata[0] && line->folder != 0;
-    return idles && (line->notifies || stays || watch_in_use(line->engine, line->folder));
+    return line_may_idle(line) &&
+           (line->notifies || stays || watch_in_use(line->engine, line->folder));
+}
+
+/* Whether IDLE was answered at once although nothing else is to be done there. */
+static bool idle_was_short(const struct line *line)
+{
+    return g_queue_is_empty((GQueue *)&line->jobs) && imap_session_in_flight(line->session) == 0 &&
+           engine_now(line->engine) - line->idle_us < REST_US;
 }
 
 static void line_idled(struct imap_session *session, const struct imap_result *result, void *data)
 {
     struct line *line = data;
-    pause_wanted(line->engine, result);
-    if (result->error != IMAP_OK)
+    if (result->error != IMAP_OK || idle_was_short(line)) {
         line->used_us = engine_now(line->engine);
-    if (result->error == IMAP_ERROR_NO || result->error == IMAP_ERROR_BAD)
-        line->idle_refused = true;
+        rest_refused(&line->idle_rest, line->engine);
+    } else {
+        line->idle_rest.length_us = 0;
+    }
+    pause_wanted(line->engine, result);
 }
 
 static void line_idle(struct line *line, gint64 now)
@@ -453,8 +470,7 @@ static bool watch_wants_lines(const struct engine *engine)
     const struct pool *pool = &engine->pool;
     if (pool->lines->len == 0 || pool->failing || watch_notifier(engine) != NULL)
         return false;
-    const struct line *line = pool->lines->pdata[0];
-    return (imap_session_capabilities(line->session) & IMAP_CAP_IDLE) != 0 && !line->idle_refused;
+    return line_may_idle(pool->lines->pdata[0]);
 }
 
 /* The mailboxes opened last get a line each, one short of the cap. */

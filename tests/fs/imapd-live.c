@@ -19,9 +19,13 @@ bool talk_idle(struct talk *talk, const char *line)
     if (!begins && strcmp(line, "DONE") != 0)
         return false;
     g_mutex_lock(&imapd->lock);
-    if (begins && !imapd->stall) {
-        imapd->idles++;
+    if (begins)
         g_ptr_array_add(imapd->lines, g_strdup("IDLE"));
+    const char *refusal = begins ? talk_flaw(talk, "IDLE", false) : NULL;
+    if (refusal != NULL) {
+        g_string_append_printf(talk->out, "%.*s %s\r\n", (int)(space - line), line, refusal);
+    } else if (begins && !imapd->stall) {
+        imapd->idles++;
         talk->idle = g_strndup(line, (gsize)(space - line));
         g_string_append(talk->out, "+ idling\r\n");
     } else if (talk->idle != NULL && !imapd->stall) {
