@@ -258,7 +258,7 @@ typedef void (*imap_done)(struct imap_session *session, const struct imap_result
 enum imap_passing {
     IMAP_PASSING_NOT,     /* it stays so */
     IMAP_PASSING_TROUBLE, /* the server's own trouble, perhaps with this message alone */
-    IMAP_PASSING_LATER,   /* "try again later": of everything, or again of this message alone */
+    IMAP_PASSING_LATER,   /* "try again later", perhaps of this mailbox or message alone */
     IMAP_PASSING_PAUSE,   /* the server wants less: nothing should be asked for a while */
     IMAP_PASSING_QUOTA,   /* the same of what was to be fetched; of a change: the account is full */
 };

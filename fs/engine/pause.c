@@ -12,8 +12,6 @@
 #define PAUSE_APART (60 * SECOND)
 /* So many pauses of a job that gets on between them; then it gets no further time by that. */
 #define PAUSES_MOST 10
-/* So many where the words may be about one message only, which is not to hold up everything. */
-#define DOUBTS_MOST 3
 
 bool pause_lasts(const struct engine *engine)
 {
@@ -55,13 +53,12 @@ static bool pause_repeats(const struct job *job)
     return !job->class->exclusive && !job->class->bulk;
 }
 
+/* What may be said of one mailbox or message alone holds up nothing else. What changes mail is told
+ * of a quota when the account is full. */
 static bool pause_is_wanted(const struct job *job, enum imap_passing passing)
 {
-    if (passing < IMAP_PASSING_LATER)
-        return false;
-    if (job->class->exclusive)
-        return passing == IMAP_PASSING_PAUSE;
-    return passing != IMAP_PASSING_LATER || job->pauses < DOUBTS_MOST;
+    return passing == IMAP_PASSING_PAUSE ||
+           (passing == IMAP_PASSING_QUOTA && !job->class->exclusive);
 }
 
 bool pause_heard(struct job *job, const struct imap_result *result)
@@ -81,7 +78,7 @@ bool pause_heard(struct job *job, const struct imap_result *result)
 void pause_wanted(struct engine *engine, const struct imap_result *result)
 {
     uint64_t told_ms = 0;
-    if (imap_passing_of(result, &told_ms) >= IMAP_PASSING_LATER)
+    if (imap_passing_of(result, &told_ms) == IMAP_PASSING_PAUSE)
         pause_begin(engine, (gint64)told_ms * 1000, result->text);
 }
 
@@ -89,6 +86,14 @@ void pause_eased(struct job *job)
 {
     if (job->pauses <= PAUSES_MOST)
         job->refused_us = 0;
+}
+
+void pause_cease(struct engine *engine)
+{
+    struct pause *pause = &engine->pause;
+    pause->until_us = MIN(pause->until_us, engine_now(engine));
+    pause->due = false;
+    job_schedule(engine);
 }
 
 void pause_tick(struct engine *engine, gint64 now)

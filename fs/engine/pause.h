@@ -1,5 +1,7 @@
-/* Pauses that the server asks for: it answers, but wants less. Until a pause is over no job is
- * placed; what is in the cache is served as ever, and who waits waits until his deadline.
+/* Pauses that the server asks for: it answers, but wants less of everything. "Try again later" is
+ * no such wish, since it may be about one mailbox or message; whoever asked for that hears it as an
+ * error. Until a pause is over no job is placed; what is in the cache is served as ever, and who
+ * waits waits until his deadline.
  *
  * A pause is as long as the server says, but never shorter than a minimum that doubles from one
  * pause to the next while they follow each other closely, and a little longer by chance, so that
@@ -32,5 +34,7 @@ bool pause_lasts(const struct engine *engine);
 gint64 pause_end(const struct engine *engine);
 /* The job got something of what it asked for. */
 void pause_eased(struct job *job);
+/* Ends the pause that lasts, if one does; should another follow soon, it is longer all the same. */
+void pause_cease(struct engine *engine);
 /* Ends a pause whose time has come. */
 void pause_tick(struct engine *engine, gint64 now);

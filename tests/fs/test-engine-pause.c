@@ -133,38 +133,30 @@ static void test_examine(struct fixture *fixture, gconstpointer data)
     g_assert_cmpint(fixture_wait(behind), ==, ENGINE_OK);
 }
 
-/* Words that ask for a pause, and whether who waits is answered otherwise after a few. */
-static const struct {
-    const char *words;
-    bool doubtful;
-} WORDS[] = {
-    {"NO [THROTTLED] too much, try later", false},
-    {"NO [OVERQUOTA] Account exceeded command or bandwidth limits", false},
-    {"NO [LIMIT] FETCH Rate limit hit.", false},
-    {"BAD Request is throttled. Backoff time=500", false},
-    {"NO Try again later", true},
-    {"NO [LIMIT] too long", true},
+static const char *const PAUSES[] = {
+    "NO [THROTTLED] too much, try later",
+    "NO [OVERQUOTA] Account exceeded command or bandwidth limits",
+    "NO [LIMIT] FETCH Rate limit hit.",
+    "BAD Request is throttled. Backoff time=500",
 };
 
 static void test_words(struct fixture *fixture, gconstpointer data)
 {
     list_some(fixture);
-    for (size_t i = 0; i < G_N_ELEMENTS(WORDS); i++) {
-        g_test_message("%s", WORDS[i].words);
+    for (size_t i = 0; i < G_N_ELEMENTS(PAUSES); i++) {
+        g_test_message("%s", PAUSES[i]);
         imapd_forget_counts(fixture->imapd);
-        refuse(fixture, "UID FETCH", WORDS[i].words);
+        refuse(fixture, "UID FETCH", PAUSES[i]);
         struct pending *pending = begin_bytes(fixture, (uint32_t)i + 1);
         wait_fetches(fixture, 1);
         g_usleep(200000);
         g_assert_cmpuint(count_fetches(fixture), ==, 1);
-        for (unsigned pass = 2; pass < (WORDS[i].doubtful ? 6 : 4); pass++) {
-            fixture_pass(WORDS[i].doubtful ? 6 : 4); /* 1, 2, and 4 s, each and a quarter */
+        for (unsigned pass = 2; pass < 4; pass++) {
+            fixture_pass(4); /* 1 and 2 s, each and a quarter */
             g_usleep(600000);
         }
-        if (!WORDS[i].doubtful)
-            fixture_pass(30);
-        enum engine_error error = fixture_wait(pending);
-        g_assert_cmpint(error, ==, WORDS[i].doubtful ? ENGINE_BROKEN : ENGINE_TIMEOUT);
+        fixture_pass(30);
+        g_assert_cmpint(fixture_wait(pending), ==, ENGINE_TIMEOUT);
         g_assert_cmpuint(count_fetches(fixture), >, 1);
         g_assert_cmpuint(count_fetches(fixture), <, 7);
         refuse(fixture, NULL, NULL);
@@ -173,18 +165,104 @@ static void test_words(struct fixture *fixture, gconstpointer data)
     }
 }
 
-/* One message of which the server says so, always: the others can be read. */
-static void test_one(struct fixture *fixture, gconstpointer data)
+/* Words that may be about one mailbox or message: whoever asked for that hears them. */
+static const char *const LATER[] = {
+    "NO Try again later",
+    "NO [LIMIT] too long",
+    "NO Internal trouble, retry after 300 seconds",
+    "NO [UNAVAILABLE] try again later",
+};
+
+/* No time passes: what is answered here waits for no pause. */
+static void test_later(struct fixture *fixture, gconstpointer data)
 {
     list_some(fixture);
-    refuse(fixture, "UID FETCH 2 ", "NO Internal trouble, try again later");
-    struct pending *pending = begin_bytes(fixture, 2);
-    wait_fetches(fixture, 1);
-    for (unsigned pass = 0; pass < 3; pass++) {
-        g_usleep(600000);
-        fixture_pass(6);
+    for (size_t i = 0; i < G_N_ELEMENTS(LATER); i++) {
+        g_test_message("%s", LATER[i]);
+        imapd_forget_counts(fixture->imapd);
+        refuse(fixture, "UID FETCH 12 ", LATER[i]);
+        g_assert_cmpint(fixture_wait(begin_bytes(fixture, 12)), ==, ENGINE_BROKEN);
+        g_assert_cmpint(status_of(fixture).pause_until_us, ==, 0);
+        g_assert_cmpuint(count_fetches(fixture), <=, 2);
+        g_assert_cmpint(fixture_bytes(fixture, "INBOX", (uint32_t)i + 1, "", 0, 10), ==, ENGINE_OK);
     }
-    g_assert_cmpint(fixture_wait(pending), ==, ENGINE_BROKEN);
+}
+
+/* It says so of a mailbox: the others are read. */
+static void test_later_mailbox(struct fixture *fixture, gconstpointer data)
+{
+    imapd_add(imapd_add_box(fixture->imapd, "Bad", ""), 300);
+    list_some(fixture);
+    for (size_t i = 0; i < G_N_ELEMENTS(LATER); i++) {
+        g_test_message("%s", LATER[i]);
+        refuse(fixture, "EXAMINE Bad", LATER[i]);
+        imapd_forget_counts(fixture->imapd);
+        g_assert_cmpint(fixture_list(fixture, "Bad"), ==, ENGINE_BROKEN);
+        g_assert_cmpuint(imapd_count_lines(fixture->imapd, "EXAMINE Bad"), ==, 1);
+        g_assert_cmpint(status_of(fixture).pause_until_us, ==, 0);
+        g_assert_cmpint(fixture_bytes(fixture, "INBOX", (uint32_t)i + 1, "", 0, 10), ==, ENGINE_OK);
+    }
+    refuse(fixture, NULL, NULL);
+    g_assert_cmpint(fixture_list(fixture, "Bad"), ==, ENGINE_OK);
+}
+
+/* Who asks for a connection ends a pause. */
+static void test_retry(struct fixture *fixture, gconstpointer data)
+{
+    const struct engine_wish connect = {.want = ENGINE_CONNECT};
+    list_some(fixture);
+    refuse(fixture, "UID FETCH", "NO Suggested Backoff Time: 20000 milliseconds");
+    struct pending *pending = begin_bytes(fixture, 1);
+    while (status_of(fixture).pause_until_us == 0)
+        g_usleep(2000);
+    refuse(fixture, NULL, NULL);
+    g_assert_cmpint(fixture_ask(fixture, &connect), ==, ENGINE_OK);
+    g_assert_cmpint(fixture_wait(pending), ==, ENGINE_OK);
+    while (status_of(fixture).pause_until_us != 0)
+        g_usleep(2000);
+}
+
+/* A refused IDLE or NOTIFY holds up nothing, and is given again after a minute, two, and so on. */
+static const struct listen_case {
+    const char *name, *capabilities, *command, *words;
+} LISTENS[] = {
+    {"idle/unavailable", "IDLE", "IDLE", "NO [UNAVAILABLE] not now"},
+    {"idle/limit", "IDLE", "IDLE", "NO [LIMIT] too many"},
+    {"idle/later", "IDLE", "IDLE", "NO Try again later"},
+    {"idle/bad", "IDLE", "IDLE", "BAD what?"},
+    {"idle/short", "IDLE", "IDLE", "OK done"},
+    {"idle/noperm", "IDLE", "IDLE", "NO [NOPERM] no"},
+    {"notify/unavailable", "IDLE NOTIFY", "NOTIFY", "NO [UNAVAILABLE] not now"},
+    {"notify/limit", "IDLE NOTIFY", "NOTIFY", "NO [LIMIT] too many"},
+    {"notify/later", "IDLE NOTIFY", "NOTIFY", "NO Try again later"},
+    {"notify/bad", "IDLE NOTIFY", "NOTIFY", "BAD what?"},
+};
+
+static void wait_lines(struct fixture *fixture, const char *command, unsigned count)
+{
+    while (imapd_count_lines(fixture->imapd, command) < count)
+        g_usleep(2000);
+}
+
+static void test_listen(struct fixture *fixture, gconstpointer data)
+{
+    const struct listen_case *listen = data;
+    fixture->imapd->capabilities = listen->capabilities;
+    refuse(fixture, listen->command, listen->words);
+    imapd_add(fixture_inbox(fixture), 3000);
+    fixture_start(fixture);
+    g_assert_cmpint(fixture_list(fixture, "INBOX"), ==, ENGINE_OK);
+    for (unsigned i = 1; i < 4; i++) {
+        wait_lines(fixture, listen->command, i);
+        g_usleep(100000);
+        g_assert_cmpint(status_of(fixture).pause_until_us, ==, 0);
+        g_assert_cmpint(fixture_list(fixture, "INBOX"), ==, ENGINE_OK);
+        fixture_pass((30 << i) - 5); /* of 60, 120, 240 */
+        g_assert_cmpint(fixture_list(fixture, "INBOX"), ==, ENGINE_OK);
+        g_usleep(1500000);
+        g_assert_cmpuint(imapd_count_lines(fixture->imapd, listen->command), ==, i);
+        fixture_pass(10);
+    }
     g_assert_cmpint(fixture_bytes(fixture, "INBOX", 1, "", 0, 10), ==, ENGINE_OK);
 }
 
@@ -229,7 +307,13 @@ int main(int argc, char **argv)
     ADD("/engine/pause/together", test_together);
     ADD("/engine/pause/examine", test_examine);
     ADD("/engine/pause/words", test_words);
-    ADD("/engine/pause/one", test_one);
+    ADD("/engine/pause/later", test_later);
+    ADD("/engine/pause/later-mailbox", test_later_mailbox);
+    ADD("/engine/pause/retry", test_retry);
     ADD("/engine/pause/cached", test_cached);
+    for (size_t i = 0; i < G_N_ELEMENTS(LISTENS); i++) {
+        g_autofree char *path = g_strconcat("/engine/pause/", LISTENS[i].name, NULL);
+        g_test_add(path, struct fixture, &LISTENS[i], fixture_setup, test_listen, fixture_teardown);
+    }
     return g_test_run();
 }

@@ -150,6 +150,30 @@ def test_a_reader_of_many(wanting, words):
     assert len(server.commands) - before < 20
 
 
+@pytest.mark.parametrize("words", ["NO Mailbox is being rebuilt, try again later",
+                                   "NO [LIMIT] Too many messages"])
+def test_a_mailbox_that_asks_to_come_later(wanting, monkeypatch, words):
+    """Who lists it hears an error; what is read elsewhere waits for nothing."""
+    server, mount = wanting(lambda session: None, Bad=LETTERS)
+    session = scripted.Session
+
+    def refuse(self, arguments, tag):
+        if "Bad" not in arguments:
+            return session.__mro__[1].do_examine(self, arguments, tag)
+        self.selected = None
+        return words
+
+    monkeypatch.setattr(session, "do_examine", refuse, raising=False)
+    for path in mount.messages[:4]:
+        with pytest.raises(OSError) as problem:
+            list((mount.path / "Bad").iterdir())
+        assert problem.value.errno == errno.EIO
+        assert Later(path).wait() in LETTERS
+        status = json.loads((mount.path / ".mailmount/status.json").read_text())
+        assert status["accounts"][0]["paused_until"] is None
+    assert len([line for line in server.commands if "EXAMINE Bad" in line]) < 12
+
+
 def test_what_is_cached(wanting):
     """No command is sent for it, nothing waits, and the status tells why the rest does."""
     words = "NO Request is throttled. Suggested Backoff Time: 60000 milliseconds"
