@@ -4,9 +4,11 @@
 
 #define CONNECT_KEY "C"
 
+/* A pause that the server wants is to be ended. */
 static bool connect_satisfied(struct job *job)
 {
-    return job->engine->pool.lines->len > 0 && engine_hears(job->engine);
+    return !pause_lasts(job->engine) && job->engine->pool.lines->len > 0 &&
+           engine_hears(job->engine);
 }
 
 static bool connect_alone(const struct job *job)
@@ -17,7 +19,9 @@ static bool connect_alone(const struct job *job)
 static void connect_start(struct job *job)
 {
     pool_retry(job->engine);
-    if (job->engine->pool.openings->len == 0)
+    if (job->engine->pool.lines->len > 0)
+        job_end(job, ENGINE_OK);
+    else if (job->engine->pool.openings->len == 0)
         job_end(job, ENGINE_OFFLINE);
 }
 

@@ -305,6 +305,7 @@ void pool_try(struct engine *engine)
 void pool_retry(struct engine *engine)
 {
     struct pool *pool = &engine->pool;
+    pause_cease(engine);
     pool->backoff_us = 0;
     pool->next_us = pool->barred_us = 0;
     while (!engine_hears(engine) && pool->lines->len > 0)
