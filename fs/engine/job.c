@@ -352,12 +352,14 @@ static void job_examine_refused(struct line *line, enum engine_error error)
         engine_ask_inside(line->engine, &folders, job_folders_listed, NULL);
 }
 
-/* The mailbox is not selected, but may be after a pause: what stands behind is sent again then. */
+/* The mailbox is not selected, but may be after a pause: what stands behind is sent again then. Not
+ * what no wish asks for: that hears the refusal of its own command, and tries again by itself. */
 static void job_examine_paused(struct line *line)
 {
     for (GList *at = line->jobs.head; at != NULL; at = at->next) {
         struct job *job = at->data;
-        if (job->state == JOB_RUNNING && !job->class->mailless && job->in_flight > 0)
+        if (job->state == JOB_RUNNING && !job->class->mailless && !job->class->bulk &&
+            job->in_flight > 0)
             job->lost = true;
     }
 }
