@@ -106,6 +106,14 @@ static bool list_is_good(const struct place *place)
     return strcmp(original, place->mailbox.wire) != 0;
 }
 
+/* Whether the account's mailboxes were listed once; INBOX is always among them. What was never seen
+ * is not empty: who mirrors it would empty the mirror. */
+static bool account_is_seen(const struct place *place)
+{
+    struct cache_mailbox any;
+    return place->kind == PLACE_ACCOUNT && cache_mailbox_next(place->txn, 0, 0, &any) == CACHE_OK;
+}
+
 int tree_open(const struct mounted *mounted, uint64_t inode, struct need *need)
 {
     g_auto(place) place = {0};
@@ -128,6 +136,6 @@ int tree_open(const struct mounted *mounted, uint64_t inode, struct need *need)
         wish = (struct engine_wish){.want = ENGINE_MAILBOX, .folder = place.mailbox.slot};
     else if (place.kind != PLACE_ACCOUNT)
         return 0;
-    need->optional = place.kind == PLACE_ACCOUNT || list_is_good(&place);
+    need->optional = account_is_seen(&place) || list_is_good(&place);
     return need_add(need, place.account->engine, &wish);
 }
