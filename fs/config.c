@@ -349,6 +349,29 @@ static GPtrArray *accounts_named(const struct config *config, const char *source
     return accounts_left(config, accounts, faults, error) ? g_steal_pointer(&accounts) : NULL;
 }
 
+/* The first line that gives a group, or a key in its group, for the second time; 0: none. GLib
+ * takes the last, and what was copied and not renamed would get the other's password. */
+static unsigned line_repeated(const char *text, size_t length)
+{
+    g_autofree char *copy = g_strndup(text, length);
+    g_auto(GStrv) lines = g_strsplit(copy, "\n", -1);
+    g_autoptr(GHashTable) seen = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    const char *group = "";
+
+    for (unsigned i = 0; lines[i] != NULL; i++) {
+        const char *line = g_strstrip(lines[i]);
+        const char *end = strchr(line, '=');
+        char *name = NULL;
+        if (line[0] == '[')
+            name = g_strdup(group = line);
+        else if (line[0] != '#' && end != NULL)
+            name = g_strdup_printf("%s %.*s", group, (int)strcspn(line, " \t="), line);
+        if (name != NULL && !g_hash_table_add(seen, name))
+            return i + 1;
+    }
+    return 0;
+}
+
 GPtrArray *config_accounts_of_text(const char *source, const char *file, const char *text,
                                    size_t length, const GPtrArray *settings, bool *several,
                                    GPtrArray *faults, GError **error)
@@ -359,6 +382,11 @@ GPtrArray *config_accounts_of_text(const char *source, const char *file, const c
     if (length > CONFIG_MAX || memchr(text, '\0', length) != NULL ||
         (length > 0 && !g_key_file_load_from_data(keys, text, length, G_KEY_FILE_NONE, NULL))) {
         config_refuse(error, "%s: not made of [NAME], key = value and # comment lines", file);
+        return NULL;
+    }
+    unsigned repeated = line_repeated(text, length);
+    if (repeated != 0) {
+        config_refuse(error, "%s: line %u says again what was said before", file, repeated);
         return NULL;
     }
     if (!config_check(&config, error))

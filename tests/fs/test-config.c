@@ -229,6 +229,8 @@ static void test_bad(void)
         {"all", "", "names no account"},
         {"all", "# nothing\n", "names no account"},
         {"a", "hunter2\n", "FILE: not made of"},
+        {"a", "[a]\npoll = 5\n\n[b]\npoll=5\n[a]\npoll = 6\n", "FILE: line 6 says again"},
+        {"a", "[a]\npoll = 5\n# poll = 7\n poll=6\n", "FILE: line 4 says again"},
         {"a", "key = hunter2\n", "FILE: not made of"},
         {"a", "[a]\nsource = imaps://u@h\npassword = hunter2\n",
          "FILE: [a] password: there is no such key"},
