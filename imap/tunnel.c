@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/pidfd.h>
@@ -21,6 +22,7 @@ enum {
     LINE_MAX_BYTES = 400, /* of its standard error, the rest is left out */
     LINES_MAX = 100,      /* that are logged */
     GRACE_S = 2,          /* between SIGTERM and SIGKILL */
+    EXIT_GRACE_MS = 500,  /* the same where the program ends */
 };
 
 struct imap_tunnel {
@@ -170,6 +172,44 @@ static void group_signal(struct imap_tunnel *tunnel, int signal)
     g_mutex_unlock(&tunnel->lock);
 }
 
+/* Those that run. Who would kill what does not heed SIGTERM is a thread, which ends with the
+ * program; so that is done then, after a moment. */
+static GMutex living_lock;
+static GPtrArray *living;
+
+static bool living_is_empty(void)
+{
+    g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&living_lock);
+    return living->len == 0;
+}
+
+static void living_end(void)
+{
+    gint64 until = g_get_monotonic_time() + EXIT_GRACE_MS * G_TIME_SPAN_MILLISECOND;
+
+    while (!living_is_empty() && g_get_monotonic_time() < until)
+        g_usleep(5000);
+    g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&living_lock);
+    for (guint i = 0; i < living->len; i++)
+        group_signal(living->pdata[i], SIGKILL);
+}
+
+static void living_add(struct imap_tunnel *tunnel)
+{
+    g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&living_lock);
+    if (living == NULL) {
+        living = g_ptr_array_new();
+        atexit(living_end);
+    }
+    g_ptr_array_add(living, tunnel);
+}
+
+static void living_remove(struct imap_tunnel *tunnel)
+{
+    g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&living_lock);
+    g_ptr_array_remove_fast(living, tunnel);
+}
+
 /* Waits for the end of the command, or kills it when its time is over. Returns whether it ended by
  * itself. */
 static bool tunnel_watch(struct imap_tunnel *tunnel)
@@ -221,6 +261,7 @@ static gpointer tunnel_run(gpointer data)
 {
     struct imap_tunnel *tunnel = data;
 
+    living_add(tunnel); /* before anybody hears that it runs */
     tunnel_spawn(tunnel);
     if (tunnel->pid > 0) {
         bool itself = tunnel_watch(tunnel);
@@ -229,6 +270,7 @@ static gpointer tunnel_run(gpointer data)
         g_log(G_LOG_DOMAIN, itself ? G_LOG_LEVEL_INFO : G_LOG_LEVEL_DEBUG, "tunnel_command %s",
               how);
     }
+    living_remove(tunnel);
     tunnel_unref(tunnel);
     return NULL;
 }

@@ -169,6 +169,24 @@ def test_it_ends_with_a_worker_that_is_killed(dovecot, user, mounts, tunnel):
     assert wait_for(lambda: not made.running()), made.running()
 
 
+def test_it_ends_though_it_heeds_nothing(mounts, tunnel):
+    """Neither SIGTERM nor the end of its connection, nor does what it has started."""
+    made = tunnel("trap '' TERM HUP PIPE; sleep 1000")
+    mount = mounts(start=False, options=["timeout=2", made.option], source="imap://alice@mail",
+                   tls="none")
+    assert mount.run().returncode == NETWORK
+    for group in made.pids():
+        assert wait_for(lambda: not group_lives(group)), group
+
+
+def group_lives(group):
+    try:
+        os.killpg(group, 0)
+        return True
+    except ProcessLookupError:
+        return False
+
+
 @pytest.mark.parametrize("command,words", [
     ("echo 'no route to mars' >&2; exit 7", "tunnel_command ended with status 7: no route to mars"),
     ("exec sleep 1000", "does not answer"),
