@@ -376,13 +376,12 @@ def echoes(line, form):
               "* OK " + words[:-3] + "...", tag + " " + form % words)
 
 
-@pytest.mark.parametrize("secret", [SECRET, 'Kx7 "of" \\9', "p4ss"])
-@pytest.mark.parametrize("mechanism, offered", ECHOED)
+@pytest.mark.parametrize("mechanism, offered, secret", [
+    (mechanism, offered, secret) for mechanism, offered in ECHOED
+    for secret in ([SECRET] if "auth" in mechanism else [SECRET, 'Kx7 "of" \\9', "p4ss"])])
 def test_the_secret_is_not_shown_where_it_is_repeated(mounts, authority, certificate, mechanism,
                                                       offered, secret):
     token = "auth" in mechanism
-    if token and secret != SECRET:
-        pytest.skip("no token is like that")
 
     def serve(line):
         line.greet("IMAP4rev1 " + offered)
