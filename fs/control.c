@@ -38,6 +38,14 @@ static void status_refused(const struct engine_status *status, GString *text)
                                status->refusals - shown);
 }
 
+/* Of an account that was never seen nobody knows what is marked as trash. */
+static bool folders_are_known(const struct mounted_account *mine)
+{
+    g_autoptr(cache_txn) txn = cache_txn_read(mine->cache);
+    struct cache_mailbox any;
+    return cache_mailbox_next(txn, 0, 0, &any) == CACHE_OK;
+}
+
 /* What the server has not got yet, and never will. */
 static void status_changes(const struct mounted_account *mine, const struct engine_status *status,
                            GString *text)
@@ -56,7 +64,7 @@ static void status_changes(const struct mounted_account *mine, const struct engi
                                "single messages: %u\n",
                                counts.marked);
     status_refused(status, text);
-    if (!change_has_trash((struct mounted_account *)mine))
+    if (folders_are_known(mine) && !change_has_trash((struct mounted_account *)mine))
         g_string_append(text, "deleting: refused, as no folder is marked as trash; set trash= or "
                               "delete=expunge\n");
     g_string_append_printf(text, "messages that could not be sent: %u\n", counts.failed);

@@ -468,6 +468,7 @@ def test_one_of_several_that_cannot_be_reached(two):
     with pytest.raises(OSError) as problem:
         os.listdir(mount.path / "two")
     assert problem.value.errno == errno.ENETUNREACH
+    assert "deleting: refused" not in (mount.path / ".mailmount/status").read_text()
     mount.unmount()
 
 
