@@ -311,9 +311,7 @@ static void job_again(struct job *job, bool blameless)
         job_end(job, ENGINE_INTERRUPTED);
         return;
     }
-    /* those that were there before may have been dead for long, one like the other */
-    bool fresh = job->line != NULL && job->line->opened_us >= job->made_us;
-    if (fresh && !blameless && ++job->attempts >= ATTEMPTS_MAX) {
+    if (!blameless && ++job->attempts >= ATTEMPTS_MAX) {
         job_end(job, ENGINE_BROKEN);
         return;
     }

@@ -255,7 +255,8 @@ void job_line_lost(struct line *line, bool blameless)
     struct job *job;
     while ((job = g_queue_pop_tail(&jobs)) != NULL) {
         job->line = NULL;
-        job_lost(job, blameless);
+        /* those that were there before may have been dead for long, one like the other */
+        job_lost(job, blameless || line->opened_us < job->made_us);
     }
 }
 
