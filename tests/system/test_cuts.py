@@ -168,7 +168,7 @@ class Remove(Change):
     takes, folders, shown = 0, (), ()
 
     def prepare(self, trial):
-        trial.folders = [{"E%d" % n for n in range(1, 161)}]
+        trial.folders = [{"E%d" % n for n in range(1, 401)}]
         for name in trial.folders[0]:
             trial.other.create(name)
 
