@@ -35,10 +35,11 @@ struct mirror {
     char *wire;
     bool outgoing; /* \Sent or \Drafts */
     bool quiet, whole, unasked;
-    uint64_t changed;  /* changes that were none before */
-    GArray *changes;   /* struct change */
-    GByteArray *bytes; /* texts of the changes */
-    GSource *soon;     /* a flush is due */
+    uint64_t highestmodseq; /* up to which the list is known */
+    uint64_t changed;       /* changes that were none before */
+    GArray *changes;        /* struct change */
+    GByteArray *bytes;      /* texts of the changes */
+    GSource *soon;          /* a flush is due */
     bool named;
     int64_t newest;
     enum engine_error error;
@@ -302,14 +303,38 @@ static int change_add(const struct mirror *mirror, struct cache_txn *txn, struct
     return rc;
 }
 
+/* A slow connection may tell flags when another has told newer ones (RFC 7162, 3.1): these would
+ * stay, since the list is known up to HIGHESTMODSEQ. A sequence above that proves nothing: it may
+ * be of before they went back. */
+static bool change_is_late(const struct mirror *mirror, const struct change *change,
+                           const struct cache_message *known)
+{
+    return change->has_modseq && change->message.modseq < known->modseq &&
+           known->modseq <= mirror->highestmodseq;
+}
+
+/* The same flags are newly known: no change for anybody, and written only if something else is. */
+static int change_same_flags(const struct mirror *mirror, struct cache_txn *txn,
+                             const struct change *change, struct cache_message *message)
+{
+    if (!change->has_modseq || change->message.modseq == message->modseq)
+        return CACHE_OK;
+    g_autofree char *name = g_strdup(message->name);
+    message->name = name;
+    message->keywords = (const char *)mirror->bytes->data + change->keywords;
+    message->modseq = change->message.modseq;
+    return cache_message_put(txn, mirror->messages, message);
+}
+
 static int change_set_flags(struct mirror *mirror, struct cache_txn *txn, struct change *change)
 {
     struct cache_message message;
     const char *keywords = (const char *)mirror->bytes->data + change->keywords;
-    if (cache_message_get(txn, mirror->messages, change->message.uid, &message) != CACHE_OK)
+    if (cache_message_get(txn, mirror->messages, change->message.uid, &message) != CACHE_OK ||
+        change_is_late(mirror, change, &message))
         return CACHE_OK;
     if (message.flags == change->message.flags && strcmp(message.keywords, keywords) == 0)
-        return CACHE_OK;
+        return change_same_flags(mirror, txn, change, &message);
     g_autofree char *name = g_strdup(message.name);
     change->name = mirror_text(mirror, name, strlen(name));
     change->old_flags = message.flags;
@@ -424,13 +449,14 @@ static void mirror_tell(const struct mirror *mirror, bool named)
 static bool mirror_is_kept(struct mirror *mirror, struct cache_txn *txn)
 {
     struct cache_mailbox mailbox;
+    bool there = cache_mailbox_get(txn, mirror->folder, &mailbox) == CACHE_OK &&
+                 mailbox.messages == mirror->messages;
+    mirror->highestmodseq = there ? mailbox.highestmodseq : 0;
     if (!mirror->unasked)
         return true;
-    if (cache_mailbox_get(txn, mirror->folder, &mailbox) != CACHE_OK ||
-        mailbox.messages != mirror->messages)
-        return false;
-    mirror->quiet = (mailbox.flags & CACHE_MAILBOX_COMPLETE) == 0;
-    return true;
+    if (there)
+        mirror->quiet = (mailbox.flags & CACHE_MAILBOX_COMPLETE) == 0;
+    return there;
 }
 
 static void mirror_clear(struct mirror *mirror)

@@ -83,6 +83,61 @@ static void test_told_full(struct fixture *fixture, gconstpointer data)
     g_assert_cmpuint(flags(fixture, 2), ==, CACHE_FLAG_FLAGGED);
 }
 
+/* Gives a message other flags, and both it and its mailbox a new modification sequence. */
+static uint64_t change_flags(struct fixture *fixture, uint32_t uid, const char *to)
+{
+    set_flags(fixture, uid, to);
+    g_mutex_lock(&fixture->imapd->lock);
+    uint64_t modseq = ++fixture_inbox(fixture)->modseq;
+    imapd_message(fixture_inbox(fixture), uid)->modseq = modseq;
+    g_mutex_unlock(&fixture->imapd->lock);
+    return modseq;
+}
+
+static void tell_flags(struct fixture *fixture, uint32_t uid, const char *to, uint64_t modseq)
+{
+    g_autofree char *text = g_strdup_printf(
+        "* %u FETCH (UID %u FLAGS (%s) MODSEQ (%" G_GUINT64_FORMAT "))\r\n", uid, uid, to, modseq);
+    tell(fixture, text);
+}
+
+static void wait_flags(struct fixture *fixture, uint32_t uid, uint32_t wanted)
+{
+    while (flags(fixture, uid) != wanted)
+        g_usleep(1000);
+}
+
+static void list_anew(struct fixture *fixture)
+{
+    const struct engine_wish wish = {
+        .want = ENGINE_MAILBOX, .folder = fixture_mailbox(fixture, "INBOX").slot, .anew = true};
+    g_assert_cmpint(fixture_ask(fixture, &wish), ==, ENGINE_OK);
+}
+
+#define MODSEQ "ENABLE CONDSTORE QRESYNC ESEARCH UIDPLUS IDLE"
+
+/* A slow connection tells what another has told newer flags of since: nothing would correct it, as
+ * the list is known up to HIGHESTMODSEQ. What is new there counts, and so does what is told where
+ * modification sequences went back. */
+static void test_told_late(struct fixture *fixture, gconstpointer data)
+{
+    start_listed(fixture, MODSEQ);
+    uint64_t before = change_flags(fixture, 2, "\\Flagged");
+    change_flags(fixture, 2, ""); /* as the list has it already */
+    list_anew(fixture);
+    tell_flags(fixture, 2, "\\Flagged", before);
+    tell_flags(fixture, 3, "\\Seen", change_flags(fixture, 3, "\\Seen"));
+    wait_flags(fixture, 3, CACHE_FLAG_SEEN);
+    g_assert_cmpuint(flags(fixture, 2), ==, 0);
+
+    g_mutex_lock(&fixture->imapd->lock);
+    fixture_inbox(fixture)->modseq = 3;
+    g_mutex_unlock(&fixture->imapd->lock);
+    list_anew(fixture);
+    tell_flags(fixture, 2, "\\Flagged", change_flags(fixture, 2, "\\Flagged"));
+    wait_flags(fixture, 2, CACHE_FLAG_FLAGGED);
+}
+
 /* What is told live needs no sync, but once a day all is compared all the same. */
 static void test_look(struct fixture *fixture, gconstpointer data)
 {
@@ -188,6 +243,7 @@ int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     ADD("/engine/untold/full", test_told_full);
+    ADD("/engine/untold/told-late", test_told_late);
     ADD("/engine/untold/look", test_look);
     ADD("/engine/untold/poll", test_poll);
     ADD("/engine/untold/poll-many", test_poll_many);
