@@ -47,6 +47,27 @@ static bool settings_apply(const GPtrArray *settings, struct account *account, G
     return true;
 }
 
+static bool option_is_secret_source(const struct option *option)
+{
+    static const char *const SOURCES[] = {"password_command", "token_command", "password_file",
+                                          "netrc", NULL};
+
+    return g_strv_contains(SOURCES, option->name);
+}
+
+/* Where the secret comes from is one setting in several spellings, of which one counts: one on the
+ * command line overrules all of the file's. */
+static void secret_overrule(const GPtrArray *settings, struct account *account)
+{
+    bool said = false;
+
+    for (guint i = 0; settings != NULL && i < settings->len; i++)
+        said |= option_is_secret_source(((const struct setting *)settings->pdata[i])->option);
+    for (const struct option *option = OPTIONS; said && option->name != NULL; option++)
+        if (option_is_secret_source(option))
+            g_clear_pointer(&G_STRUCT_MEMBER(char *, account, option->field), g_free);
+}
+
 /* Where it is will be found out. */
 static void account_take_address(struct account *account, const char *address)
 {
@@ -228,7 +249,10 @@ static struct account *account_of_group(const struct config *config, const char 
 
     if (!group_check(config, group, error) || !group_source(config, group, account, &source, error))
         return NULL;
-    if (!keys_apply(config, group, account, error) || !settings_apply(settings, account, error))
+    if (!keys_apply(config, group, account, error))
+        return NULL;
+    secret_overrule(settings, account);
+    if (!settings_apply(settings, account, error))
         return NULL;
     const char *wrong = account_complete(account, &source);
     if (wrong == NULL)

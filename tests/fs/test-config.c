@@ -216,6 +216,44 @@ static void test_settings_overrule(void)
     g_assert_cmpuint(url->port, ==, 143);
 }
 
+/* A source of the secret that is named on the command line beats all of the file's. */
+static void test_secret_overrules(void)
+{
+    static const char *const SOURCES[] = {"password_command", "token_command", "password_file",
+                                          "netrc"};
+    for (size_t file = 0; file < G_N_ELEMENTS(SOURCES); file++)
+        for (size_t said = 0; said < G_N_ELEMENTS(SOURCES); said++) {
+            struct setting source = {option_find(SOURCES[said], true), (char *)"/said"};
+            g_autoptr(GPtrArray) settings = g_ptr_array_new();
+            g_autofree char *text = g_strdup_printf("[a]\nsource = imaps://u@h\n%s = /file\n"
+                                                    "[b]\nsource = imaps://u@h\n",
+                                                    SOURCES[file]);
+            bool several;
+            g_ptr_array_add(settings, &source);
+            g_autoptr(GPtrArray) named = load("a", text, settings, &several, NULL);
+            const struct account *a = named->pdata[0];
+            const char *const found[] = {a->password_command, a->token_command, a->password_file,
+                                         a->netrc};
+            for (size_t i = 0; i < G_N_ELEMENTS(SOURCES); i++)
+                g_assert_cmpstr(found[i], ==, i == said ? "/said" : NULL);
+        }
+}
+
+/* Both on the command line: there is nothing to choose by. */
+static void test_secrets_said_twice(void)
+{
+    struct setting password = {option_find("password_command", true), (char *)"x"};
+    struct setting token = {option_find("token_command", true), (char *)"y"};
+    g_autoptr(GPtrArray) settings = g_ptr_array_new();
+    g_autoptr(GError) error = NULL;
+    bool several;
+
+    g_ptr_array_add(settings, &password);
+    g_ptr_array_add(settings, &token);
+    g_assert_null(load("a", "[a]\nsource = imaps://u@h\n", settings, &several, &error));
+    g_assert_nonnull(strstr(error->message, "exclude each other"));
+}
+
 static void test_bad(void)
 {
     static const struct {
@@ -376,6 +414,8 @@ int main(int argc, char *argv[])
     g_test_add_func("/config/selection", test_selection);
     g_test_add_func("/config/addresses", test_addresses);
     g_test_add_func("/config/settings-overrule", test_settings_overrule);
+    g_test_add_func("/config/secret-overrules", test_secret_overrules);
+    g_test_add_func("/config/secrets-said-twice", test_secrets_said_twice);
     g_test_add_func("/config/bad", test_bad);
     g_test_add_func("/config/url-bad", test_url_bad);
     g_test_add_func("/config/too-many", test_too_many);

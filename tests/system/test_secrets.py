@@ -102,6 +102,17 @@ def test_two_commands(mounts, letters):
     assert done.stderr.count("\n") == 1 and letters.commands == []
 
 
+@pytest.mark.parametrize("said", ["password_command=cat '%s'", "password_file=%s"])
+def test_the_command_line_beats_the_file(mounts, letters, folder, said):
+    file = put(folder / "mailmount.conf", "[a]\nsource = imap://alice@localhost:%d\ntls = none\n"
+               "password_command = echo wrong\n" % letters.port)
+    mount = mounts(start=False, source="a")
+    mount.arguments = ["-o", "config=%s" % file, "-o", said % put(folder / "pw", PASSWORD + "\n")]
+    with mount:
+        assert outcome(mount.message("number 1.")) == letter(1)
+    assert attempts(letters) > 0
+
+
 # ---- the prompt
 
 @pytest.mark.parametrize("arguments", [[], ["-f"]], ids=["background", "foreground"])
