@@ -2,16 +2,16 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "fs/config.h"
 #include "fs/log.h"
 #include "fs/mountpoint.h"
+#include "fs/running-account.h"
 #include "fs/running.h"
 #include "fs/source.h"
 
-#define ANSWER_US (2 * G_USEC_PER_SEC) /* that a mount may take to say how it is */
-#define STATUS_MAX (64 * 1024)         /* bytes of it that are read */
+#define IDLE "not mounted"
+#define SILENT "does not answer; see mailmount(1) for unmounting it"
 
 enum column { NAME, SERVER, USER, MOUNTED, STATE, COLUMNS };
 static const char *const TITLES[COLUMNS] = {"ACCOUNT", "SERVER", "USER", "MOUNTED", "STATE"};
@@ -60,7 +60,7 @@ static struct row *row_new(const char *name, const char *url)
     for (int i = 0; i < COLUMNS; i++)
         cell_set(row, (enum column)i, NULL);
     cell_set(row, NAME, name);
-    cell_set(row, STATE, "not mounted");
+    cell_set(row, STATE, IDLE);
     if (url != NULL)
         row_locate(row, url);
     row->source = g_strdup(url);
@@ -111,48 +111,12 @@ static bool rows_of_file(const struct command *command, GPtrArray *rows, GError 
     return accounts != NULL;
 }
 
+static bool source_is_several(const char *source)
+{
+    return !source_is_url(source) && (g_str_equal(source, "all") || strchr(source, ',') != NULL);
+}
+
 /* ---- one mount ------------------------------------------------------------------------------- */
-
-static gpointer status_read(gpointer data)
-{
-    g_autofree char *path = ((gpointer *)data)[0];
-    GAsyncQueue *answers = ((gpointer *)data)[1];
-    g_autofree char *text = g_new0(char, STATUS_MAX + 1);
-    FILE *file = fopen(path, "re");
-
-    if (file != NULL) {
-        text[fread(text, 1, STATUS_MAX, file)] = '\0';
-        fclose(file);
-    }
-    g_free(data);
-    g_async_queue_push(answers, g_steal_pointer(&text));
-    g_async_queue_unref(answers);
-    return NULL;
-}
-
-/* What a mount says of itself; NULL: it does not answer. A hanging one holds up its own thread. */
-static char *mount_status(const char *path)
-{
-    GAsyncQueue *answers = g_async_queue_new_full(g_free);
-    gpointer *look = g_new(gpointer, 2);
-
-    look[0] = g_build_filename(path, ".mailmount", "status", NULL);
-    look[1] = g_async_queue_ref(answers);
-    g_thread_unref(g_thread_new("status", status_read, look));
-    char *text = g_async_queue_timeout_pop(answers, ANSWER_US);
-    g_async_queue_unref(answers);
-    return text;
-}
-
-/* The value of "KEY: value", NULL: it is another line. Borrowed. */
-static const char *line_value(const char *line, const char *key)
-{
-    size_t length = strlen(key);
-
-    return strncmp(line, key, length) == 0 && g_str_has_prefix(line + length, ": ")
-               ? line + length + 2
-               : NULL;
-}
 
 /* One not yet found mounted, or a new one behind the others. */
 static struct row *row_find(GPtrArray *rows, const char *name, const char *source)
@@ -178,54 +142,95 @@ static void row_mounted(struct row *row, const char *path, const char *below, co
 }
 
 /* Takes what a mount says of its accounts; `several`: each is a directory in it. */
-static void status_take(const char *text, const char *path, bool several, GPtrArray *rows)
+static void status_take(char *text, const char *path, bool several, GPtrArray *rows)
 {
-    g_auto(GStrv) lines = g_strsplit(text, "\n", -1);
-    const char *name = NULL, *source = NULL;
+    g_autoptr(GArray) accounts = running_accounts(text);
 
-    for (char **line = lines; *line != NULL; line++) {
-        const char *value;
-        if ((value = line_value(*line, "account")) != NULL)
-            name = value;
-        else if ((value = line_value(*line, "source")) != NULL)
-            source = value;
-        else if ((value = line_value(*line, "state")) != NULL && name != NULL && source != NULL)
-            row_mounted(row_find(rows, name, source), path, several ? name : NULL, value);
+    for (guint i = 0; i < accounts->len; i++) {
+        const struct running_account *account = &g_array_index(accounts, struct running_account, i);
+        row_mounted(row_find(rows, account->name, account->source), path,
+                    several ? account->name : NULL, account->state);
     }
 }
 
-/* False: it does not answer. */
-static bool mount_take(const char *path, const char *source, GPtrArray *rows)
-{
-    bool several = g_str_equal(source, "all") || strchr(source, ',') != NULL;
-    g_autofree char *text = mount_status(path);
+/* ---- mounts that do not answer --------------------------------------------------------------- */
 
-    if (text != NULL && *text != '\0') {
-        status_take(text, path, several && !source_is_url(source), rows);
-        return true;
+static bool row_is_idle(const struct row *row)
+{
+    return g_str_equal(row->cells[STATE], IDLE) && g_str_equal(row->cells[MOUNTED], "-");
+}
+
+/* One of the configuration's, known by its group; or a new one. */
+static struct row *row_named(GPtrArray *rows, const char *name)
+{
+    g_autofree char *shown = log_escape(name);
+
+    for (guint i = 0; i < rows->len; i++) {
+        struct row *row = rows->pdata[i];
+        if (row_is_idle(row) && g_str_equal(row->cells[NAME], shown))
+            return row;
     }
-    struct row *row = row_new(source, source_is_url(source) ? source : NULL);
-    row_mounted(row, path, NULL, "does not answer; see mailmount(1) for unmounting it");
+    struct row *row = row_new(name, NULL);
     g_ptr_array_add(rows, row);
-    return text != NULL;
+    return row;
+}
+
+/* All that the configuration has and no other mount shows. */
+static void silent_all(const char *path, GPtrArray *rows)
+{
+    bool any = false;
+
+    for (guint i = 0; i < rows->len; i++) {
+        struct row *row = rows->pdata[i];
+        if (!row_is_idle(row))
+            continue;
+        g_autofree char *name = g_strdup(row->cells[NAME]);
+        row_mounted(row, path, name, SILENT);
+        any = true;
+    }
+    if (!any)
+        row_mounted(row_named(rows, "all"), path, NULL, SILENT);
+}
+
+/* What it shows is only known from what it was asked for, which mountinfo tells. */
+static void silent_take(const char *path, const char *source, GPtrArray *rows)
+{
+    g_auto(GStrv) names = g_strsplit(source, ",", -1);
+
+    if (source_is_url(source))
+        row_mounted(row_find(rows, source, source), path, NULL, SILENT);
+    else if (g_str_equal(source, "all"))
+        silent_all(path, rows);
+    else
+        for (char **name = names; *name != NULL; name++)
+            row_mounted(row_named(rows, *name), path, names[1] != NULL ? *name : NULL, SILENT);
 }
 
 /* ---- all of them ----------------------------------------------------------------------------- */
 
-/* False: one of them hangs, and a thread of ours with it. */
-static bool rows_of_mounts(GPtrArray *rows)
+/* Those that do not answer come last: they get what is left. */
+static void rows_of_mounts(GPtrArray *rows)
 {
     g_auto(GStrv) paths = running_mine();
-    g_autofree char *text = NULL;
-    bool all = true;
+    g_autofree char *mountinfo = NULL;
+    g_autoptr(GPtrArray) silent = g_ptr_array_new();
 
-    g_file_get_contents("/proc/self/mountinfo", &text, NULL, NULL);
-    for (char **path = paths; text != NULL && *path != NULL; path++) {
+    g_file_get_contents("/proc/self/mountinfo", &mountinfo, NULL, NULL);
+    for (char **path = paths; mountinfo != NULL && *path != NULL; path++) {
         g_auto(mount_row) row = {0};
-        if (mount_row_find(text, *path, &row))
-            all &= mount_take(*path, row.source, rows);
+        if (!mount_row_find(mountinfo, *path, &row))
+            continue;
+        g_autofree char *text = running_status(*path);
+        if (text != NULL && *text != '\0')
+            status_take(text, *path, source_is_several(row.source), rows);
+        else
+            g_ptr_array_add(silent, *path);
     }
-    return all;
+    for (guint i = 0; i < silent->len; i++) {
+        g_auto(mount_row) row = {0};
+        if (mount_row_find(mountinfo, silent->pdata[i], &row))
+            silent_take(silent->pdata[i], row.source, rows);
+    }
 }
 
 static void rows_write(const GPtrArray *rows)
@@ -255,9 +260,7 @@ bool list_command(const struct command *command)
         fprintf(stderr, "mailmount: %s\n", line);
         return false;
     }
-    bool all = rows_of_mounts(rows);
+    rows_of_mounts(rows);
     rows_write(rows);
-    if (!all && fflush(stdout) == 0)
-        _exit(0); /* what runs at the end of a process might wait for the thread that hangs */
     return true;
 }

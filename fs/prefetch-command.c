@@ -82,6 +82,8 @@ static enum prefetch_result request_failed(const struct asking *asking, const ch
     if (error == EROFS)
         fail(why, "%s is mounted with ro, and takes no requests; mount it with prefetch=",
              asking->mountpoint);
+    else if (error == RUNNING_SILENT)
+        fail(why, "%s does not answer; see mailmount(1) for unmounting it", asking->mountpoint);
     else
         fail(why, "%s does not take requests: %s", asking->mountpoint, g_strerror(error));
     return PREFETCH_NO_MOUNT;

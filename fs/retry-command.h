@@ -7,13 +7,9 @@ enum retry_result {
     RETRY_OK,
     RETRY_NO_SERVER, /* it cannot be reached, or trusted */
     RETRY_REFUSED,   /* it lets us not sign in */
-    RETRY_NO_MOUNT,  /* nothing is mounted there, or it takes no requests */
+    RETRY_NO_MOUNT,  /* nothing is mounted there, or it takes no requests, or does not answer */
 };
 /* Asks the mount at command->mountpoint, else all mounts of the user, one after the other, and says
- * of each how it went. Returns the worst of what came, with `error` set, one line, unless all is
- * well. */
+ * of each how it went, and of each account that failed why. Returns the worst of what came, with
+ * `error` set, one line, unless all is well. */
 enum retry_result retry_command(const struct command *command, GError **error);
-
-/* For tests: what a mount says of why it cannot sign in, from its status; the caller's, NULL if it
- * says nothing. */
-char *retry_reason(const char *status);

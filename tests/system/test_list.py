@@ -3,6 +3,8 @@ import os
 import signal
 import subprocess
 
+import pytest
+
 from lib import servers
 from lib.mount import BINARY, SLOW, wait_for
 
@@ -69,6 +71,36 @@ def test_a_mount_that_hangs(dovecot, mounts):
         os.kill(worker, signal.SIGCONT)
     assert [row[3].split(";")[0] for row in found.values()] == ["does not answer"]
     assert wait_for(lambda: listed(mount)[0]["alice@localhost"][3] == "online")
+
+
+@pytest.mark.parametrize("source", ["all", "gr\u00fcn,off", "gr\u00fcn"])
+def test_accounts_of_a_mount_that_hangs(dovecot, mounts, folder, source):
+    """It cannot be asked which it shows: what it was mounted with tells."""
+    file = folder / "mailmount.conf"
+    file.write_text("[gr\u00fcn]\nsource = imaps://alice@localhost:%d\ntls_ca = %s\n"
+                    "password_command = echo secret\n"
+                    "[off]\nsource = imaps://x@localhost:%d\npassword_command = echo secret\n"
+                    "[bad]\nsource = imaps://b@h\nview = sideways\n"
+                    % (dovecot.imaps_port, dovecot.ca, servers.free_port()))
+    file.chmod(0o600)
+    mount = mounts(start=False, source=source)
+    mount.arguments = ["-o", "config=%s" % file]
+    mount.run()  # not with status 0, where one of them is bad
+    worker = mount.worker()
+    os.kill(worker, signal.SIGSTOP)
+    try:
+        found, _ = listed(mount, *mount.arguments)
+    finally:
+        os.kill(worker, signal.SIGCONT)
+    mount.unmount()
+    alone = source == "gr\u00fcn"
+    where = {name: row[2:] for name, row in found.items()}
+    silent = "does not answer; see mailmount(1) for unmounting it"
+    one, other = ("", "") if alone else ("/gr\u00fcn", "/off")
+    assert where["gr\u00fcn"] == (str(mount.path) + one, silent)
+    assert where["off"] == (("-", "not mounted") if alone else (str(mount.path) + other, silent))
+    assert where["bad"][0] == "-" and "[bad]" in where["bad"][1]
+    assert len(found) == 3
 
 
 def test_a_bad_configuration(mounts, folder):

@@ -1,4 +1,5 @@
 """Where passwords and tokens come from, when they are asked for, and where they are not left."""
+import contextlib
 import errno
 import os
 import re
@@ -213,6 +214,74 @@ def test_retry_of_all_mine(mounts, letters):
              BINARY], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=SLOW)
         assert done.stdout == "".join("%s: signed in\n" % m.path for m in made), done.stderr
         assert done.returncode == 0
+
+
+@pytest.mark.parametrize("where", [".", "INBOX"])
+def test_retry_of_a_mount_that_hangs(mounts, letters, where):
+    mount = mounts(letters, options=IDLE, password=PASSWORD)
+    worker = mount.worker()
+    os.kill(worker, signal.SIGSTOP)
+    try:
+        done = run_retry(mount.path / where)
+    finally:
+        os.kill(worker, signal.SIGCONT)
+    assert (done.returncode, done.stdout, done.stderr) == (
+        5, "", "mailmount: %s: the mount does not answer; see mailmount(1) for unmounting it\n"
+        % mount.path)
+    assert run_retry(mount.path / where).returncode == 0
+
+
+def test_retry_of_a_mount_that_stops_meanwhile(mounts, letters, folder):
+    """Not even SIGKILL ends the one who asked it."""
+    flag, mark = folder / "hang", folder / "asked"
+    mount = mounts(letters, password=None, options=[*IDLE, "password_command=" + (
+        "cat %s; if [ -e %s ]; then touch %s; sleep 1000; fi"
+        % (put(folder / "pw", PASSWORD + "\n"), flag, mark))])
+    flag.touch()
+    letters.password = "other"
+    letters.cut()
+    assert wait_for(mark.exists)
+    command = subprocess.Popen([BINARY, "--retry", mount.path], stdin=subprocess.DEVNULL,
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    worker = mount.worker()
+    try:
+        assert wait_for(lambda: re.search("^waiting: [1-9]", status(mount), re.M))
+        os.kill(worker, signal.SIGSTOP)
+        out, said = command.communicate(timeout=SLOW)
+        assert command.returncode == 5 and "the mount does not answer" in said, (out, said)
+    finally:
+        os.kill(worker, signal.SIGCONT)
+        flag.unlink()
+
+
+def test_retry_of_several(mounts, folder):
+    """Each that fails says why; each that does not says so."""
+    text, third = "", contextlib.ExitStack()
+    with third, scripted.Scripted({"INBOX": []}, password=PASSWORD) as first, \
+            scripted.Scripted({"INBOX": []}, password=PASSWORD) as second:
+        gone = third.enter_context(scripted.Scripted({"INBOX": []}, password=PASSWORD))
+        for name, server in (("one", first), ("two", second), ("three", gone)):
+            text += "[%s]\nsource = imap://alice@localhost:%d\n%s\npoll = 3600\n" % (
+                name, server.port, "tls = none\npassword_file = %s"
+                % put(folder / name, PASSWORD + "\n"))
+        mount = mounts(start=False, source="all")
+        mount.arguments = ["-o", "config=%s" % put(folder / "mailmount.conf", text)]
+        with mount:
+            assert run_retry(mount.path).stdout == "%s: signed in\n" % mount.path
+            first.password = "other"
+            first.cut()
+            third.close()
+            gone.cut()
+            assert wait_for(lambda: "sign-in refused: " in status(mount)
+                            and status(mount).count("state: offline") == 2)
+            done = run_retry(mount.path)
+            lines = sorted(done.stderr.splitlines())
+            assert (done.returncode, len(lines)) == (4, 2), done.stderr
+            assert done.stdout == "%s/two: signed in\n" % mount.path
+            assert lines[0].startswith("mailmount: %s/one: signing in failed: " % mount.path)
+            assert "wrong user or password" in lines[0]
+            assert lines[1].startswith("mailmount: %s/three: the server cannot be reached: "
+                                       % mount.path)
 
 
 def test_typed_password_is_refused(mounts, letters):
