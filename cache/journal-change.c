@@ -20,6 +20,8 @@ void journal_entry_learn(struct journal_entry *entry, const struct journal_entry
         entry->message_id = news->message_id;
     if (news->message.uid != 0 && entry->source == 0)
         entry->message = news->message;
+    if (entry->kind == JOURNAL_APPEND && news->target != NULL && news->target[0] != '\0')
+        entry->target = news->target;
 }
 
 /* What is kept is with nobody, so that it is sent on when it is no longer kept. */

@@ -185,7 +185,8 @@ struct journal_entry *journal_next(struct journal *journal, uint64_t after);
 GPtrArray *journal_take(struct journal *journal, unsigned most);
 /* Gives entries back as they are; they will be taken again. */
 void journal_give_back(struct journal *journal, const GPtrArray *entries);
-/* Writes down how far an entry is: step, message and target facts. In one transaction for all; on
+/* Writes down how far an entry is: step, message and target facts; of an APPEND its target, too,
+ * which another client may have renamed. In one transaction for all; on
  * the disk before it returns. What is `kept` counts as given back; a later update may undo that. */
 int journal_update(struct journal *journal, const GPtrArray *entries);
 /* Removes entries, whose fields say how they ended. With `done` those that have them as `source`

@@ -268,6 +268,8 @@ enum imap_passing imap_passing_of(const struct imap_result *result, uint64_t *wa
 /* Whether a NO without a code is, by its words, about the server ("internal error") and not about
  * what was asked: it neither says that something is not there, nor that it stays so. */
 bool imap_is_trouble(const struct imap_result *result);
+/* Whether a refusal is, by its code or its words, that a mailbox is not there, or not any more. */
+bool imap_is_mailbox_gone(const struct imap_result *result);
 
 /* One body section of a FETCH reply (RFC 9051, 7.5.2: BODY[section]<origin>). */
 struct imap_body {

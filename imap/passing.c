@@ -47,6 +47,15 @@ static const char *const TROUBLES[] = {
     "temporar",  "cannot open",
 };
 
+/* Of a mailbox that is not there, in lower case. */
+static const char *const GONE[] = {
+    "deleted under us",       /* Dovecot, while it is written to */
+    "mailbox does not exist", /* Cyrus */
+    "mailbox doesn't exist",  /* Dovecot */
+    "mailbox has been deleted", "no such mailbox", "unknown mailbox", "folder does not exist",
+    "folder doesn't exist",     "no such folder",  "unknown folder",
+};
+
 /* What stands before the time to wait, and the unit of a number that has none. */
 static const struct spelling {
     const char *words;
@@ -135,13 +144,26 @@ enum imap_passing imap_passing_of(const struct imap_result *result, uint64_t *wa
     return result->error == IMAP_ERROR_UNAVAILABLE ? IMAP_PASSING_TROUBLE : IMAP_PASSING_NOT;
 }
 
-bool imap_is_trouble(const struct imap_result *result)
+static bool has_words(const char *text, const char *const *words, size_t count)
 {
-    if (result->error != IMAP_ERROR_NO || !is_bare(result->code) || result->text == NULL)
-        return false;
-    g_autofree char *lower = g_ascii_strdown(result->text, -1);
-    for (size_t i = 0; i < G_N_ELEMENTS(TROUBLES); i++)
-        if (strstr(lower, TROUBLES[i]) != NULL)
+    g_autofree char *lower = g_ascii_strdown(text, -1);
+    for (size_t i = 0; i < count; i++)
+        if (strstr(lower, words[i]) != NULL)
             return true;
     return false;
+}
+
+bool imap_is_trouble(const struct imap_result *result)
+{
+    return result->error == IMAP_ERROR_NO && is_bare(result->code) && result->text != NULL &&
+           has_words(result->text, TROUBLES, G_N_ELEMENTS(TROUBLES));
+}
+
+bool imap_is_mailbox_gone(const struct imap_result *result)
+{
+    bool vague = result->error == IMAP_ERROR_NO || result->error == IMAP_ERROR_CANNOT ||
+                 result->error == IMAP_ERROR_UNAVAILABLE;
+    if (result->error == IMAP_ERROR_NONEXISTENT)
+        return true;
+    return vague && result->text != NULL && has_words(result->text, GONE, G_N_ELEMENTS(GONE));
 }

@@ -83,7 +83,12 @@ static void append_heard(struct push *push, unsigned step, const struct imap_res
     guint index = step - PUSH_CHANGE;
     struct journal_entry *entry = push_entry(push, index);
     const struct imap_copied *copied = result->copied;
-    if (append_may_pass(push, index, result)) {
+    bool gone = imap_is_mailbox_gone(result);
+    if (gone && push_look_anew(push, index, result->text))
+        return;
+    if (gone) {
+        append_refuse_one(push, index, ENGINE_GONE, result->text);
+    } else if (append_may_pass(push, index, result)) {
         append_not_now(push, index);
     } else if (result->error != IMAP_OK) {
         append_refuse_one(push, index, append_error(result), result->text);

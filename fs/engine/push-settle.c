@@ -44,6 +44,7 @@ bool push_may_retry(const struct push *push, guint index)
 static void push_forget(struct engine *engine, const GPtrArray *entries)
 {
     push_forget_objects(engine, entries);
+    push_gone_forget(engine, entries);
     for (guint i = 0; i < entries->len; i++) {
         const struct journal_entry *entry = entries->pdata[i];
         g_hash_table_remove(engine->push->tries, &entry->id);

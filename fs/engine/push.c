@@ -564,6 +564,7 @@ void push_init(struct engine *engine)
     pusher->moved = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, g_free);
     pusher->claims = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     pusher->tries = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL);
+    pusher->gone = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL);
     pusher->refusals = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL);
 }
 
@@ -573,7 +574,8 @@ void push_free(struct engine *engine)
     push_return_later(engine, G_MAXINT64);
     push_drop_placed(engine);
     GHashTable *const tables[] = {pusher->hierarchy, pusher->objects, pusher->moved,
-                                  pusher->claims,    pusher->tries,   pusher->refusals};
+                                  pusher->claims,    pusher->tries,   pusher->gone,
+                                  pusher->refusals};
     for (size_t i = 0; i < G_N_ELEMENTS(tables); i++)
         g_hash_table_unref(tables[i]);
     g_queue_clear_full(&pusher->refused, g_free);

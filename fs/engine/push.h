@@ -129,6 +129,7 @@ struct pusher {
     GHashTable *moved;         /* messages slot and UID in the target -> object */
     GHashTable *claims;        /* "UIDVALIDITY/UID/target": stands for an entry by now */
     GHashTable *tries;         /* entry -> how often it was put off or looked for */
+    GHashTable *gone;          /* entries whose target was looked for anew */
     GHashTable *refusals;      /* entry -> enum engine_error, of the last ones refused */
     GQueue refused;            /* their ids, oldest first */
     gint64 quota_us;           /* when the quota was asked for */
@@ -257,6 +258,14 @@ unsigned push_count_try(struct engine *engine, uint64_t id);
 /* Whether an entry of the batch that met trouble of the server (imap_is_trouble()), which may last
  * for good, was not yet put off too often. */
 bool push_may_retry(const struct push *push, guint index);
+
+/* ---- push-gone.c: a target that is not there any more -----------------------------------------
+ */
+
+/* Takes an entry that was refused so out of the batch, and sends it again once the list of
+ * mailboxes is new, if need be to another name. False: that was done before. */
+bool push_look_anew(struct push *push, guint index, const char *words);
+void push_gone_forget(struct engine *engine, const GPtrArray *entries);
 
 /* ---- push-moved.c: content that moves along ---------------------------------------------------
  */

@@ -79,6 +79,37 @@ static void test_fields(Scratch *scratch, gconstpointer data)
     close(fd);
 }
 
+/* Where another client has renamed the target of an APPEND; nothing else changes its target. */
+static void test_target(Scratch *scratch, gconstpointer data)
+{
+    (void)data;
+    uint64_t append, move;
+    struct journal_entry entry = entry_about(JOURNAL_APPEND, NULL, 0, "Sent");
+    entry.staged = stage(scratch->journal, "Subject: a\r\n\r\n");
+    g_assert_cmpint(journal_add(scratch->journal, &entry, true, &append), ==, CACHE_OK);
+    entry = entry_about(JOURNAL_MOVE, "A", 1, "Sent");
+    g_assert_cmpint(journal_add(scratch->journal, &entry, false, &move), ==, CACHE_OK);
+    for (uint64_t after = 0; after < move; after++) {
+        g_autoptr(journal_entry) found = journal_next(scratch->journal, after);
+        g_autoptr(GPtrArray) news = g_ptr_array_new();
+        struct journal_entry moved = *found;
+        moved.target = "Older";
+        g_ptr_array_add(news, &moved);
+        g_assert_cmpint(journal_update(scratch->journal, news), ==, CACHE_OK);
+    }
+    for (int i = 0; i < 2; i++) {
+        g_autoptr(journal_entry) first = journal_next(scratch->journal, 0);
+        g_autoptr(journal_entry) second = journal_next(scratch->journal, append);
+        g_autoptr(journal_entry) there = journal_arrival(scratch->journal, "Older", 0);
+        g_autoptr(journal_entry) here = journal_arrival(scratch->journal, "Sent", 0);
+        g_assert_cmpstr(first->target, ==, "Older");
+        g_assert_cmpstr(second->target, ==, "Sent");
+        g_assert_cmpuint(there->id, ==, append);
+        g_assert_cmpuint(here->id, ==, move);
+        reopen(scratch);
+    }
+}
+
 static void test_refused(Scratch *scratch, gconstpointer data)
 {
     (void)data;
@@ -252,10 +283,15 @@ int main(int argc, char **argv)
         const char *path;
         void (*test)(Scratch *scratch, gconstpointer data);
     } TESTS[] = {
-        {"/journal/fields", test_fields},       {"/journal/refused", test_refused},
-        {"/journal/locked", test_locked},       {"/journal/move", test_move},
-        {"/journal/merge", test_merge},         {"/journal/merge/expunge", test_merge_expunge},
-        {"/journal/merge/not", test_merge_not}, {"/journal/late", test_late},
+        {"/journal/fields", test_fields},
+        {"/journal/target", test_target},
+        {"/journal/refused", test_refused},
+        {"/journal/locked", test_locked},
+        {"/journal/move", test_move},
+        {"/journal/merge", test_merge},
+        {"/journal/merge/expunge", test_merge_expunge},
+        {"/journal/merge/not", test_merge_not},
+        {"/journal/late", test_late},
     };
     g_test_init(&argc, &argv, NULL);
     for (size_t i = 0; i < G_N_ELEMENTS(TESTS); i++)

@@ -110,5 +110,7 @@ void talk_put_status(struct talk *talk, const struct imapd_box *box)
                            box->name, box->messages->len, box->uidnext, box->uidvalidity);
     if (talk_can(talk, "CONDSTORE"))
         g_string_append_printf(talk->out, " HIGHESTMODSEQ %" G_GUINT64_FORMAT, box->modseq);
+    if (talk_can(talk, "OBJECTID"))
+        g_string_append_printf(talk->out, " MAILBOXID (F%u)", box->uidvalidity);
     g_string_append(talk->out, ")\r\n");
 }

@@ -590,9 +590,11 @@ struct refusal_case {
     enum engine_error error;
 };
 static const struct refusal_case REFUSALS[] = {
-    {"NO [OVERQUOTA] the account is full", ENGINE_QUOTA},  {"NO [TOOBIG] too big", ENGINE_TOO_BIG},
-    {"NO [TRYCREATE] no such mailbox", ENGINE_GONE},       {"NO [NOPERM] not here", ENGINE_REFUSED},
-    {"NO Message contains bare newlines", ENGINE_INVALID}, {"BAD invalid message", ENGINE_INVALID},
+    {"NO [OVERQUOTA] the account is full", ENGINE_QUOTA},
+    {"NO [TOOBIG] too big", ENGINE_TOO_BIG},
+    {"NO [NOPERM] not here", ENGINE_REFUSED},
+    {"NO Message contains bare newlines", ENGINE_INVALID},
+    {"BAD invalid message", ENGINE_INVALID},
 };
 
 /* The server has trouble of its own: it is tried again, later and later, and not for ever. */

@@ -81,6 +81,40 @@ static const struct {
     {IMAP_OK, NULL, "internal error", false},
 };
 
+static const struct {
+    enum imap_error error;
+    const char *code, *text;
+    bool gone;
+} GONE[] = {
+    {IMAP_ERROR_NO, NULL, "Mailbox was deleted under us", true},
+    {IMAP_ERROR_UNAVAILABLE, "SERVERBUG", "Mailbox was deleted under us (0.1 secs).", true},
+    {IMAP_ERROR_CANNOT, "CANNOT", "Mailbox was deleted under us", true},
+    {IMAP_ERROR_NO, NULL, "Mailbox does not exist", true},
+    {IMAP_ERROR_NO, "ALERT", "MAILBOX DOESN'T EXIST: Archive", true},
+    {IMAP_ERROR_NONEXISTENT, "TRYCREATE", "Mailbox does not exist", true},
+    {IMAP_ERROR_NONEXISTENT, "NONEXISTENT", NULL, true},
+    {IMAP_ERROR_NO, NULL, "no such mailbox", true},
+    /* about something else */
+    {IMAP_ERROR_NO, NULL, "Message was deleted", false},
+    {IMAP_ERROR_NO, NULL, "User does not exist", false},
+    {IMAP_ERROR_NO, NULL, "", false},
+    {IMAP_ERROR_NO, NULL, NULL, false},
+    {IMAP_ERROR_NOPERM, "NOPERM", "Mailbox does not exist", false},
+    {IMAP_ERROR_OVERQUOTA, "OVERQUOTA", "no such mailbox", false},
+    {IMAP_ERROR_BAD, NULL, "no such mailbox", false},
+    {IMAP_ERROR_LOST, NULL, "Mailbox does not exist", false},
+    {IMAP_OK, NULL, "Mailbox does not exist", false},
+};
+
+static void test_gone(void)
+{
+    for (size_t i = 0; i < G_N_ELEMENTS(GONE); i++) {
+        const struct imap_result result = {
+            .error = GONE[i].error, .code = GONE[i].code, .text = GONE[i].text};
+        g_assert_true(imap_is_mailbox_gone(&result) == GONE[i].gone);
+    }
+}
+
 static void test_trouble(void)
 {
     for (size_t i = 0; i < G_N_ELEMENTS(TROUBLES); i++) {
@@ -107,5 +141,6 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/imap/passing/cases", test_cases);
     g_test_add_func("/imap/passing/trouble", test_trouble);
+    g_test_add_func("/imap/passing/gone", test_gone);
     return g_test_run();
 }
