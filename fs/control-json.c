@@ -33,6 +33,22 @@ static void json_refused(const struct engine_status *status, GString *out)
     json_close(out, ']');
 }
 
+static void json_put_off(const struct mounted_account *mine, GString *out)
+{
+    unsigned all;
+    g_autoptr(GPtrArray) shown = engine_put_offs_read(mine->engine, ENGINE_REFUSED_SHOWN, &all);
+    json_open(out, "put_off", '[');
+    for (guint i = 0; i < shown->len; i++) {
+        const struct engine_put_off *put_off = shown->pdata[i];
+        json_open(out, NULL, '{');
+        json_string(out, "change", put_off->what);
+        json_string(out, "why", text_or_null(put_off->why));
+        json_number(out, "since", put_off->since_us / G_USEC_PER_SEC);
+        json_close(out, '}');
+    }
+    json_close(out, ']');
+}
+
 static void json_changes(const struct mounted_account *mine, const struct engine_status *status,
                          GString *out)
 {
@@ -48,6 +64,7 @@ static void json_changes(const struct mounted_account *mine, const struct engine
         json_number(out, "waiting_since", (int64_t)(counts.oldest_us / G_USEC_PER_SEC));
     else
         json_null(out, "waiting_since");
+    json_put_off(mine, out);
     json_number(out, "marked_deleted", counts.marked);
     json_string(out, "last_refusal", text_or_null(status->refused[0]));
     json_refused(status, out);

@@ -38,6 +38,21 @@ static void status_refused(const struct engine_status *status, GString *text)
                                status->refusals - shown);
 }
 
+/* Changes that are tried again, since the server's words do not sound as if they were for good. */
+static void status_put_off(const struct mounted_account *mine, GString *text)
+{
+    unsigned all;
+    g_autoptr(GPtrArray) shown = engine_put_offs_read(mine->engine, ENGINE_REFUSED_SHOWN, &all);
+    for (guint i = 0; i < shown->len; i++) {
+        const struct engine_put_off *put_off = shown->pdata[i];
+        g_autofree char *since = time_text((uint64_t)put_off->since_us);
+        g_string_append_printf(text, "put off: %s, since %s: %s\n", put_off->what, since,
+                               put_off->why);
+    }
+    if (all > shown->len)
+        g_string_append_printf(text, "put off: %u more\n", all - shown->len);
+}
+
 /* Of an account that was never seen nobody knows what is marked as trash. */
 static bool folders_are_known(const struct mounted_account *mine)
 {
@@ -58,6 +73,7 @@ static void status_changes(const struct mounted_account *mine, const struct engi
         g_string_append_printf(text, ", since %s", since);
     }
     g_string_append_c(text, '\n');
+    status_put_off(mine, text);
     if (counts.marked > 0)
         g_string_append_printf(text,
                                "hidden and marked as deleted, since the server cannot remove "

@@ -221,6 +221,18 @@ struct engine_listing {
 /* All of them (struct engine_listing), the caller's. Any thread. */
 GArray *engine_listings_read(struct engine *engine);
 
+/* A change that the server refused with words that do not sound as if it stays so: it is tried
+ * again, for as long as that lasts. */
+struct engine_put_off {
+    uint64_t entry;
+    char *what;       /* "move INBOX/NAME to Archive" */
+    char *why;        /* the server's words, "" if none */
+    int64_t since_us; /* wall clock: when the user asked for it */
+};
+/* At most the first `most` (struct engine_put_off), in the order in which they were asked for; the
+ * caller's, frees what is in it. `all` gets how many there are. Any thread. */
+GPtrArray *engine_put_offs_read(struct engine *engine, unsigned most, unsigned *all);
+
 /* A snapshot for .mailmount/status. */
 enum engine_live {
     ENGINE_LIVE_POLL,   /* changes are looked for every account.poll_s seconds only */

@@ -66,7 +66,7 @@ static void append_refuse_one(struct push *push, guint index, enum engine_error 
     push_refuse(push->job.engine, one, error, text);
 }
 
-static void append_not_now(struct push *push, guint index)
+static void append_not_now(struct push *push, guint index, const char *words)
 {
     struct engine *engine = push->job.engine;
     GPtrArray *one = push_entries_new();
@@ -75,7 +75,7 @@ static void append_not_now(struct push *push, guint index)
     push_entry_undone(entry);
     g_ptr_array_add(one, entry);
     journal_update(engine->journal, one);
-    push_put_off(engine, one, 0);
+    push_put_off(engine, one, 0, words);
 }
 
 static void append_heard(struct push *push, unsigned step, const struct imap_result *result)
@@ -89,7 +89,7 @@ static void append_heard(struct push *push, unsigned step, const struct imap_res
     if (gone) {
         append_refuse_one(push, index, ENGINE_GONE, result->text);
     } else if (append_may_pass(push, index, result)) {
-        append_not_now(push, index);
+        append_not_now(push, index, result->text);
     } else if (result->error != IMAP_OK) {
         append_refuse_one(push, index, append_error(result), result->text);
     } else {

@@ -105,7 +105,7 @@ static void find_none(struct push *push)
         return;
     }
     if (push_count_try(engine, entry->id) <= 1) {
-        push_put_off(engine, g_steal_pointer(&push->batch), LOOK_AGAIN_US);
+        push_put_off(engine, g_steal_pointer(&push->batch), LOOK_AGAIN_US, NULL);
     } else {
         entry->step = JOURNAL_QUEUED;
         journal_update(engine->journal, push->batch);
@@ -202,7 +202,7 @@ static int looked_order(const void *a, const void *b)
 static void find_looked(struct push *push)
 {
     if (push->refusal.imap != IMAP_OK) {
-        push_put_off(push->job.engine, g_steal_pointer(&push->batch), 0);
+        push_put_off(push->job.engine, g_steal_pointer(&push->batch), 0, push->refusal.text);
         push_next(push);
         return;
     }
@@ -223,7 +223,7 @@ static void find_selected(struct push *push)
     } else if (entry->step == JOURNAL_PLACED) {
         find_settle(push, NULL);
     } else if (push->refusal.passing) {
-        push_put_off(engine, g_steal_pointer(&push->batch), 0);
+        push_put_off(engine, g_steal_pointer(&push->batch), 0, push->refusal.text);
         push_next(push);
     } else {
         push_refuse(engine, g_steal_pointer(&push->batch), push->refusal.error, push->refusal.text);

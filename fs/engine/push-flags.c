@@ -63,7 +63,7 @@ static void flags_refused(struct push *push)
 {
     struct engine *engine = push->job.engine;
     if (push->refusal.passing) {
-        push_put_off(engine, g_steal_pointer(&push->batch), 0);
+        push_put_off(engine, g_steal_pointer(&push->batch), 0, push->refusal.text);
     } else if (push_may_split(push)) { /* one by one: the others may go through */
         while (push->batch->len > 1) {
             GPtrArray *one = push_entries_new();

@@ -42,7 +42,7 @@ static void mailbox_not_now(struct push *push)
     if (push->round == 0) /* else it may be done by what was sent before */
         push_entry(push, 0)->step = JOURNAL_QUEUED;
     journal_update(engine->journal, push->batch);
-    push_put_off(engine, g_steal_pointer(&push->batch), 0);
+    push_put_off(engine, g_steal_pointer(&push->batch), 0, push->refusal.text);
     push_next(push);
 }
 

@@ -91,7 +91,7 @@ static void move_refused(struct push *push)
         for (guint i = 0; i < push->batch->len; i++)
             push_entry_undone(push_entry(push, i));
         journal_update(engine->journal, push->batch);
-        push_put_off(engine, g_steal_pointer(&push->batch), 0);
+        push_put_off(engine, g_steal_pointer(&push->batch), 0, push->refusal.text);
         push_next(push);
     } else if (odd && move_by_move(push)) {
         push->round = 1; /* perhaps it is MOVE itself that it does not want */
@@ -109,7 +109,7 @@ static void move_checked(struct push *push)
 {
     struct engine *engine = push->job.engine;
     if (push->refusal.imap != IMAP_OK) { /* nothing is known of them: they stay SENT */
-        push_put_off(engine, g_steal_pointer(&push->batch), 0);
+        push_put_off(engine, g_steal_pointer(&push->batch), 0, push->refusal.text);
         push_next(push);
         return;
     }

@@ -114,7 +114,7 @@ static void open_done(struct push *push)
     const struct imap_mailbox_state *state = imap_session_state(push->job.line->session);
     bool selects = first->message.uid != 0;
     if (push->refusal.imap != IMAP_OK && push->refusal.passing) {
-        push_put_off(push->job.engine, g_steal_pointer(&push->batch), 0);
+        push_put_off(push->job.engine, g_steal_pointer(&push->batch), 0, push->refusal.text);
         push_next(push);
     } else if (push->refusal.imap != IMAP_OK) {
         open_failed(push, push->refusal.error, push->refusal.text);

@@ -84,7 +84,7 @@ static void recover_book(struct push *push)
     if (queued->len > 0 && !recover_is_sure(push)) {
         for (guint i = 0; i < queued->len; i++)
             push_entry(push, i)->step = JOURNAL_SENT;
-        push_put_off(engine, g_steal_pointer(&push->batch), LOOK_AGAIN_US);
+        push_put_off(engine, g_steal_pointer(&push->batch), LOOK_AGAIN_US, NULL);
     } else {
         journal_update(engine->journal, queued);
         push_add_work(push, g_steal_pointer(&push->batch));
@@ -94,7 +94,7 @@ static void recover_book(struct push *push)
 
 static void recover_not_now(struct push *push)
 {
-    push_put_off(push->job.engine, g_steal_pointer(&push->batch), 0);
+    push_put_off(push->job.engine, g_steal_pointer(&push->batch), 0, push->refusal.text);
     push_next(push);
 }
 

@@ -1,4 +1,4 @@
-/* What the status says of changes that the server refused. */
+/* What the status says of changes that the server refused, for good or for now. */
 #include <string.h>
 
 #include "fs/engine/push.h"
@@ -71,4 +71,100 @@ void push_note_refusal(struct engine *engine, const struct journal_entry *entry,
     line_copy(status->refused[0], sizeof status->refused[0], what);
     status->refusals++;
     g_mutex_unlock(&engine->lock);
+}
+
+/* ---- for now --------------------------------------------------------------------------------- */
+
+/* So many are remembered; of more there is no telling but their number. */
+#define PUT_OFF_MOST 1000
+#define WORDS_MOST 512
+
+static void put_off_free(void *data)
+{
+    struct engine_put_off *put_off = data;
+    g_free(put_off->what);
+    g_free(put_off->why);
+    g_free(put_off);
+}
+
+static int ids_compare(const void *a, const void *b, void *data)
+{
+    const uint64_t *one = a, *other = b;
+    return (*one > *other) - (*one < *other);
+}
+
+GTree *push_put_offs_new(void)
+{
+    return g_tree_new_full(ids_compare, NULL, NULL, put_off_free);
+}
+
+static char *line_new(const char *text)
+{
+    char line[WORDS_MOST];
+    line_copy(line, sizeof line, text);
+    return g_strdup(line);
+}
+
+static void entry_put_off(struct engine *engine, const struct journal_entry *entry, const char *why)
+{
+    GTree *tree = engine->push->put_off;
+    const struct engine_put_off *known = g_tree_lookup(tree, &entry->id);
+    if (known == NULL && g_tree_nnodes(tree) >= PUT_OFF_MOST)
+        return;
+    struct engine_put_off *put_off = g_new0(struct engine_put_off, 1);
+    g_autofree char *what = known == NULL ? change_shown(engine, entry) : NULL;
+    put_off->entry = entry->id;
+    put_off->what = known == NULL ? line_new(what) : g_strdup(known->what);
+    put_off->why = line_new(why);
+    put_off->since_us = entry->asked_us;
+    if (known == NULL)
+        g_message("put off: %s: %s", put_off->what, put_off->why);
+    g_mutex_lock(&engine->lock);
+    g_tree_replace(tree, &put_off->entry, put_off);
+    g_mutex_unlock(&engine->lock);
+}
+
+void push_note_put_off(struct engine *engine, const GPtrArray *entries, const char *why)
+{
+    for (guint i = 0; why != NULL && i < entries->len; i++)
+        entry_put_off(engine, entries->pdata[i], why);
+}
+
+void push_forget_put_off(struct engine *engine, const GPtrArray *entries)
+{
+    g_mutex_lock(&engine->lock);
+    for (guint i = 0; i < entries->len; i++)
+        g_tree_remove(engine->push->put_off, &((struct journal_entry *)entries->pdata[i])->id);
+    g_mutex_unlock(&engine->lock);
+}
+
+static gboolean put_off_collect(gpointer key, gpointer value, gpointer data)
+{
+    const struct engine_put_off *put_off = value;
+    struct engine_put_off *copy = g_memdup2(put_off, sizeof *put_off);
+    copy->what = g_strdup(put_off->what);
+    copy->why = g_strdup(put_off->why);
+    g_ptr_array_add(data, copy);
+    return FALSE;
+}
+
+/* What the user has taken back, or what another change has replaced, is not in the journal. */
+static bool put_off_waits(struct engine *engine, const struct engine_put_off *put_off)
+{
+    g_autoptr(journal_entry) entry = journal_next(engine->journal, put_off->entry - 1);
+    return entry != NULL && entry->id == put_off->entry;
+}
+
+GPtrArray *engine_put_offs_read(struct engine *engine, unsigned most, unsigned *all)
+{
+    GPtrArray *list = g_ptr_array_new_with_free_func(put_off_free);
+    g_mutex_lock(&engine->lock);
+    g_tree_foreach(engine->push->put_off, put_off_collect, list);
+    g_mutex_unlock(&engine->lock);
+    for (guint i = list->len; i-- > 0;)
+        if (!put_off_waits(engine, list->pdata[i]))
+            g_ptr_array_remove_index(list, i);
+    *all = list->len;
+    g_ptr_array_set_size(list, (int)MIN(list->len, most));
+    return list;
 }

@@ -27,7 +27,7 @@ static void undo_done(struct push *push)
 {
     struct engine *engine = push->job.engine;
     if (push->refusal.passing)
-        push_put_off(engine, g_steal_pointer(&push->batch), 0);
+        push_put_off(engine, g_steal_pointer(&push->batch), 0, push->refusal.text);
     else
         push_refuse(engine, g_steal_pointer(&push->batch), push->undone_error, push->undone_text);
     g_clear_pointer(&push->undone_text, g_free);
@@ -69,7 +69,7 @@ static void undo_looked(struct push *push)
 {
     struct engine *engine = push->job.engine;
     if (push->refusal.imap != IMAP_OK) {
-        push_put_off(engine, g_steal_pointer(&push->batch), 0);
+        push_put_off(engine, g_steal_pointer(&push->batch), 0, push->refusal.text);
         push_next(push);
         return;
     }
@@ -82,7 +82,7 @@ static void undo_looked(struct push *push)
     if (push->batch->len == 0) {
         push_next(push);
     } else if (journal_update(engine->journal, push->batch) != CACHE_OK) {
-        push_put_off(engine, g_steal_pointer(&push->batch), 0);
+        push_put_off(engine, g_steal_pointer(&push->batch), 0, "the journal cannot be written");
         push_next(push);
     } else {
         push_select(push, push_entry(push, 0)->target, undo_selected);
@@ -116,7 +116,7 @@ static void remove_refused(struct push *push)
 {
     struct engine *engine = push->job.engine;
     if (push->refusal.passing) {
-        push_put_off(engine, g_steal_pointer(&push->batch), 0);
+        push_put_off(engine, g_steal_pointer(&push->batch), 0, push->refusal.text);
     } else if (push_may_split(push)) {
         GPtrArray *second = push_entries_new();
         guint half = push->batch->len / 2;

@@ -45,6 +45,7 @@ static void push_forget(struct engine *engine, const GPtrArray *entries)
 {
     push_forget_objects(engine, entries);
     push_gone_forget(engine, entries);
+    push_forget_put_off(engine, entries);
     for (guint i = 0; i < entries->len; i++) {
         const struct journal_entry *entry = entries->pdata[i];
         g_hash_table_remove(engine->push->tries, &entry->id);
@@ -198,7 +199,7 @@ static void push_keep_bytes(struct engine *engine, GPtrArray *entries, const cha
         g_warning("a message that was refused cannot be kept, and is tried again: %s", why);
         g_ptr_array_insert(unkept, 0, g_ptr_array_steal_index(entries, i));
     }
-    push_put_off(engine, unkept, 0);
+    push_put_off(engine, unkept, 0, "what the server refused cannot be kept here");
 }
 
 void push_refuse(struct engine *engine, GPtrArray *taken, enum engine_error error, const char *text)
@@ -218,7 +219,7 @@ void push_refuse(struct engine *engine, GPtrArray *taken, enum engine_error erro
     }
     if (journal_settle(engine->journal, entries, false, dropped) != CACHE_OK) {
         g_warning("the journal cannot be written; what was refused is tried again");
-        push_put_off(engine, g_ptr_array_ref(entries), 0);
+        push_put_off(engine, g_ptr_array_ref(entries), 0, "the journal cannot be written");
         return;
     }
     push_forget(engine, entries);
@@ -257,6 +258,7 @@ void push_keep(struct engine *engine, GPtrArray *taken)
     g_autoptr(GPtrArray) entries = taken;
     journal_update(engine->journal, entries);
     journal_give_back(engine->journal, entries);
+    push_forget_put_off(engine, entries);
     push_claim(engine, entries);
     push_refuse_followers(engine, entries);
     engine->push->losses = 0;
@@ -345,6 +347,7 @@ void push_place(struct engine *engine, GPtrArray *entries)
     }
     if (journal_update(engine->journal, entries) != CACHE_OK)
         g_warning("the journal cannot be written; what is done may be looked up again");
+    push_forget_put_off(engine, entries);
     push_claim(engine, entries);
     const char *target = placed_target(engine, entries->pdata[0]);
     if (target == NULL)

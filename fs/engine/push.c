@@ -157,7 +157,8 @@ bool push_mark_sent(struct push *push)
     g_warning("the journal cannot be written; changes wait");
     for (guint i = 0; i < push->batch->len; i++)
         push_entry(push, i)->step = JOURNAL_QUEUED;
-    push_put_off(push->job.engine, g_steal_pointer(&push->batch), 10 * G_USEC_PER_SEC);
+    push_put_off(push->job.engine, g_steal_pointer(&push->batch), 10 * G_USEC_PER_SEC,
+                 "the journal cannot be written");
     push_next(push);
     return false;
 }
@@ -514,13 +515,14 @@ void push_settle_later(struct engine *engine, GPtrArray *entries)
     engine_hurry(engine);
 }
 
-void push_put_off(struct engine *engine, GPtrArray *entries, gint64 delay_us)
+void push_put_off(struct engine *engine, GPtrArray *entries, gint64 delay_us, const char *why)
 {
     if (entries->len == 0) {
         g_ptr_array_unref(entries);
         return;
     }
     const struct journal_entry *first = entries->pdata[0];
+    push_note_put_off(engine, entries, why);
     if (delay_us == 0) {
         unsigned tries = push_count_try(engine, first->id);
         delay_us = MIN(G_USEC_PER_SEC << MIN(tries, 8), REST_MOST_US);
@@ -565,6 +567,7 @@ void push_init(struct engine *engine)
     pusher->claims = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
     pusher->tries = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL);
     pusher->gone = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL);
+    pusher->put_off = push_put_offs_new();
     pusher->refusals = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, NULL);
 }
 
@@ -579,5 +582,6 @@ void push_free(struct engine *engine)
     for (size_t i = 0; i < G_N_ELEMENTS(tables); i++)
         g_hash_table_unref(tables[i]);
     g_queue_clear_full(&pusher->refused, g_free);
+    g_tree_unref(pusher->put_off);
     g_free(pusher);
 }

@@ -130,6 +130,7 @@ struct pusher {
     GHashTable *claims;        /* "UIDVALIDITY/UID/target": stands for an entry by now */
     GHashTable *tries;         /* entry -> how often it was put off or looked for */
     GHashTable *gone;          /* entries whose target was looked for anew */
+    GTree *put_off;            /* struct engine_put_off by the entry; under the engine's lock */
     GHashTable *refusals;      /* entry -> enum engine_error, of the last ones refused */
     GQueue refused;            /* their ids, oldest first */
     gint64 quota_us;           /* when the quota was asked for */
@@ -139,6 +140,10 @@ struct pusher {
 
 /* The server refused it for good, in these words. */
 void push_note_refusal(struct engine *engine, const struct journal_entry *entry, const char *text);
+/* They are put off for what is not said to last; NULL: for nothing. Until they are forgotten. */
+void push_note_put_off(struct engine *engine, const GPtrArray *entries, const char *why);
+void push_forget_put_off(struct engine *engine, const GPtrArray *entries);
+GTree *push_put_offs_new(void);
 
 /* ---- push-bars.c: mailboxes that are about to be --------------------------------------------- */
 
@@ -242,8 +247,9 @@ void push_refuse(struct engine *engine, GPtrArray *taken, enum engine_error erro
                  const char *text);
 /* push_settle() once more after a while: the journal could not be written. Takes the array. */
 void push_settle_later(struct engine *engine, GPtrArray *entries);
-/* Not now: given back to the journal after `delay_us`, or, 0, after a time that grows. */
-void push_put_off(struct engine *engine, GPtrArray *entries, gint64 delay_us);
+/* Not now: given back to the journal after `delay_us`, or, 0, after a time that grows. The status
+ * says `why`; NULL: nothing is wrong. */
+void push_put_off(struct engine *engine, GPtrArray *entries, gint64 delay_us, const char *why);
 /* Brings the lists of targets up to date, so that what was placed there is settled. */
 void push_settle_placed(struct engine *engine);
 /* What was placed and not settled when the process ended. */

@@ -18,6 +18,12 @@ GArray *engine_listings_read(struct engine *engine)
     return g_array_new(FALSE, FALSE, sizeof(struct engine_listing));
 }
 
+GPtrArray *engine_put_offs_read(struct engine *engine, unsigned most, unsigned *all)
+{
+    *all = 0;
+    return g_ptr_array_new();
+}
+
 GArray *engine_prefetch_read(struct engine *engine)
 {
     return g_array_new(FALSE, FALSE, sizeof(struct engine_prefetch));

@@ -140,6 +140,99 @@ static void test_renamed(struct fixture *fixture, gconstpointer data)
     g_assert_true(journal_is_empty(fixture));
 }
 
+/* ---- what is put off ------------------------------------------------------------------------- */
+
+static GPtrArray *put_offs(struct fixture *fixture)
+{
+    unsigned all;
+    GPtrArray *list = engine_put_offs_read(fixture->engine, 3, &all);
+    g_assert_cmpuint(MIN(all, 3), ==, list->len);
+    return list;
+}
+
+static void wait_put_offs(struct fixture *fixture, unsigned count)
+{
+    for (;;) {
+        g_autoptr(GPtrArray) list = put_offs(fixture);
+        if (list->len == count)
+            return;
+        fixture_pass(1);
+        g_usleep(10000);
+    }
+}
+
+static uint64_t add_move(struct fixture *fixture, uint32_t uid)
+{
+    const struct journal_entry entry = {
+        .kind = JOURNAL_MOVE,
+        .message = {"INBOX", fixture_inbox(fixture)->uidvalidity, uid},
+        .target = "Archive",
+        .size = 240};
+    return fixture_add(fixture, &entry);
+}
+
+/* It is told for as long as it lasts, and not when it is over. */
+static void test_put_off(struct fixture *fixture, gconstpointer data)
+{
+    static const struct {
+        const char *command, *words, *why;
+        bool stored; /* else moved */
+    } CASES[] = {
+        {"UID MOVE", "NO Try again later", "Try again later", false},
+        {"UID MOVE", "NO [INUSE] somebody else has it", "somebody else has it", false},
+        {"SELECT INBOX", "NO [UNAVAILABLE] not today", "not today", false},
+        {"APPEND", "NO Try again later, \xe2\x98", "Try again later, ", true},
+    };
+    for (unsigned i = 0; i < G_N_ELEMENTS(CASES); i++)
+        imapd_add(fixture_inbox(fixture), 200);
+    start_listed(fixture);
+    for (unsigned i = 0; i < G_N_ELEMENTS(CASES); i++) {
+        refuse(fixture, CASES[i].command, CASES[i].words, 0);
+        gint64 before = g_get_real_time();
+        uint64_t id =
+            CASES[i].stored ? add_append(fixture, "Archive", "x.eml") : add_move(fixture, i + 1);
+        engine_push(fixture->engine);
+        wait_put_offs(fixture, 1);
+        g_autoptr(GPtrArray) list = put_offs(fixture);
+        const struct engine_put_off *put_off = list->pdata[0];
+        g_assert_cmpuint(put_off->entry, ==, id);
+        g_assert_true(g_str_has_prefix(put_off->why, CASES[i].why));
+        g_assert_true(g_utf8_validate(put_off->why, -1, NULL));
+        g_assert_true(g_str_has_prefix(put_off->what,
+                                       CASES[i].stored ? "store Archive/x" : "move INBOX/2026-"));
+        g_assert_cmpint(put_off->since_us, >=, before);
+        g_assert_cmpint(g_atomic_int_get(&fixture->refused), ==, 0);
+        refuse(fixture, NULL, NULL, 0);
+        wait_put_offs(fixture, 0);
+        g_assert_cmpint(fixture_pushed(fixture, id), ==, ENGINE_OK);
+    }
+}
+
+/* Many, of which a few are shown; and some that the user takes back. */
+static void test_put_off_many(struct fixture *fixture, gconstpointer data)
+{
+    uint64_t ids[5];
+    unsigned all;
+    start_listed(fixture);
+    refuse(fixture, "APPEND", "NO Try again later", 0);
+    for (unsigned i = 0; i < G_N_ELEMENTS(ids); i++)
+        ids[i] = add_append(fixture, "Archive", "x.eml");
+    engine_push(fixture->engine);
+    do {
+        g_usleep(10000);
+        g_ptr_array_unref(engine_put_offs_read(fixture->engine, 3, &all));
+    } while (all < G_N_ELEMENTS(ids));
+    g_autoptr(GPtrArray) list = put_offs(fixture);
+    for (unsigned i = 0; i < list->len; i++)
+        g_assert_cmpuint(((struct engine_put_off *)list->pdata[i])->entry, ==, ids[i]);
+    while (journal_cancel(fixture->journal, ids[1]) != CACHE_OK) { /* between two attempts */
+        fixture_pass(1);
+        g_usleep(1000);
+    }
+    g_ptr_array_unref(engine_put_offs_read(fixture->engine, 3, &all));
+    g_assert_cmpuint(all, ==, G_N_ELEMENTS(ids) - 1);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -147,5 +240,7 @@ int main(int argc, char **argv)
     ADD("/engine/push/again/refused", test_refused_again);
     ADD("/engine/push/again/deleted", test_deleted);
     ADD("/engine/push/again/renamed", test_renamed);
+    ADD("/engine/push/again/put-off", test_put_off);
+    ADD("/engine/push/again/put-off-many", test_put_off_many);
     return g_test_run();
 }

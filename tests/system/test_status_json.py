@@ -4,6 +4,7 @@ import json
 import os
 import re
 import subprocess
+import time
 
 import pytest
 
@@ -49,7 +50,7 @@ def test_facts(dovecot_sample, mounts):
     assert account["sizes"] in ("unproved", "right") and account["cache_bytes_most"] == 1 << 30
     assert account["listings"] == account["prefetch"] == []
     assert account["changes"] == {
-        "waiting": 0, "waiting_since": None, "marked_deleted": 0, "last_refusal": None,
+        "waiting": 0, "waiting_since": None, "put_off": [], "marked_deleted": 0, "last_refusal": None,
         "refusals": 0, "refused": [], "can_delete": True, "failed": []}
 
 
@@ -96,6 +97,28 @@ def test_a_long_listing(mounts):
         assert wait_for(lambda: try_list(mount) == 10000)
         assert facts(mount)["accounts"][0]["listings"] == []
         mount.unmount()
+
+
+def test_a_change_that_is_put_off(mounts):
+    """Refused in words that do not sound as if it stayed so: named for as long as it waits."""
+    boxes = {"INBOX": [b"From: a@example.org\r\nSubject: one\r\n\r\nx\r\n"], "Other": []}
+    with plainserver.PlainServer(boxes, plainserver.USUAL) as server:
+        mount = mounts(server, writes=True)
+        name, = (n for n in os.listdir(mount.path / "INBOX") if n.endswith(".eml"))
+        before = int(time.time())
+        server.fault("^UID (MOVE|COPY)", answer="NO Try again later, \u201cplease\u201d")
+        os.rename(mount.path / "INBOX" / name, mount.path / "Other" / name)
+        shown, = wait_for(lambda: facts(mount)["accounts"][0]["changes"]["put_off"])
+        assert shown["change"].startswith("move INBOX/") and shown["change"].endswith(" to Other")
+        assert shown["why"].startswith("Try again later")
+        assert before <= shown["since"] <= time.time()
+        line = lines(mount)["put off"]
+        assert re.fullmatch(re.escape(shown["change"]) + r", since [-0-9]+ [:0-9]+: Try again .*",
+                            line)
+        server.faults.clear()
+        assert wait_for(lambda: not facts(mount)["accounts"][0]["changes"]["put_off"])
+        assert "put off" not in lines(mount)
+        assert wait_for(lambda: facts(mount)["accounts"][0]["changes"]["waiting"] == 0)
 
 
 def try_list(mount):
