@@ -12,9 +12,6 @@
 /* Key of the list itself among the fresh mailboxes: no slot is that high. */
 #define FRESH_KEY GUINT_TO_POINTER(UINT32_MAX)
 
-/* STATUS of so many mailboxes in one poll, where they must be asked one by one. */
-#define STATUS_MOST 1000
-
 enum { STEP_LIST, STEP_QUOTA, STEP_STATUS, STEP_MISSING };
 
 struct folders {
@@ -75,31 +72,10 @@ static void folders_ask_quota(struct folders *folders)
     imap_send_quota(session, "INBOX", job_done, job_ticket(&folders->job, STEP_QUOTA, 0));
 }
 
-/* Of the mailboxes below `parent` that are kept; the others are put into `todo`. */
-static void folders_collect(struct cache_txn *txn, uint32_t parent, GArray *todo, GPtrArray *wires,
-                            uint32_t selected)
-{
-    struct cache_mailbox child = {0};
-    while (cache_mailbox_next(txn, parent, child.slot, &child) == CACHE_OK) {
-        g_array_append_val(todo, child.slot);
-        bool kept = (child.flags & CACHE_MAILBOX_COMPLETE) != 0;
-        /* of the one that is selected no STATUS may be asked (RFC 9051, 6.3.11) */
-        if (kept && child.slot != selected && wires->len < STATUS_MOST)
-            g_ptr_array_add(wires, g_strdup(child.wire));
-    }
-}
-
 static void folders_ask_status(struct folders *folders)
 {
     struct job *job = &folders->job;
-    g_autoptr(GPtrArray) wires = g_ptr_array_new_with_free_func(g_free);
-    g_autoptr(GArray) todo = g_array_new(FALSE, FALSE, sizeof(uint32_t));
-    uint32_t root = 0;
-    g_array_append_val(todo, root);
-    struct cache_txn *txn = cache_txn_read(job->engine->cache);
-    for (guint i = 0; i < todo->len; i++)
-        folders_collect(txn, g_array_index(todo, uint32_t, i), todo, wires, job->line->folder);
-    cache_txn_end(txn);
+    g_autoptr(GPtrArray) wires = folders_to_ask(job->engine, job->line->folder);
     watch_sync(job->engine, job->line->folder); /* instead */
     for (guint i = 0; i < wires->len; i++)
         imap_send_status(job->line->session, wires->pdata[i], job_done,

@@ -56,6 +56,12 @@ bool folders_note_ids(struct cache_txn *txn, GHashTable *ids);
  * ENGINE_FULL, ENGINE_CACHE: nothing was kept. */
 enum engine_error folders_store(struct engine *engine, GPtrArray *entries, GHashTable *ids);
 
+/* ---- folders-status.c ---- */
+
+/* The wire names of mailboxes whose STATUS is to be asked in this poll, one by one, but for the one
+ * that is `selected`; free with g_ptr_array_unref(). Of very many each gets its turn. */
+GPtrArray *folders_to_ask(struct engine *engine, uint32_t selected);
+
 /* ---- folders-apart.c ---- */
 
 /* Tells a session which namespaces LIST "*" left out the last time, before it is asked to LIST. */

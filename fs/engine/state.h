@@ -68,6 +68,7 @@ struct engine {
     GHashTable *proofs;        /* objects whose RFC822.SIZE was right */
     GHashTable *misfits;       /* and was wrong: some of the first ones of each */
     GQueue remade;             /* struct remade */
+    uint32_t status_turn;      /* the last folder that came by turn: folders_to_ask() */
     GHashTable *unlisted;      /* wire names that STATUS knew and the last LIST did not */
     GQueue ledger;             /* facts of bodies read, written together: see reader.c */
     GThreadPool *parsers;      /* take whole messages apart; made when first needed */

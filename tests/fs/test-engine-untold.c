@@ -221,6 +221,80 @@ static void test_poll_many(struct fixture *fixture, gconstpointer data)
     g_assert_cmpuint(count_examined(fixture, BOXES, 1), ==, BOXES - LAST);
 }
 
+/* As if each mailbox had been listed, empty. */
+static void keep_all(struct fixture *fixture, unsigned boxes)
+{
+    struct cache_txn *txn = cache_txn_write(fixture->cache);
+    for (unsigned i = 0; i < boxes; i++) {
+        struct cache_mailbox mailbox;
+        g_autofree char *wire = g_strdup_printf("b%04u", i);
+        g_assert_cmpint(cache_mailbox_by_wire(txn, wire, &mailbox) == CACHE_OK, ==, true);
+        g_autofree char *name = g_strdup(mailbox.name);
+        mailbox.wire = wire;
+        mailbox.name = name;
+        mailbox.rights = "";
+        mailbox.flags |= CACHE_MAILBOX_COMPLETE;
+        mailbox.uidvalidity = 1001 + i;
+        mailbox.uidnext = 1;
+        mailbox.highestmodseq = 1;
+        g_assert_cmpint(cache_mailbox_put(txn, &mailbox), ==, CACHE_OK);
+    }
+    g_assert_cmpint(cache_txn_commit(txn), ==, CACHE_OK);
+}
+
+/* How many mailboxes STATUS was asked for; adds their names. */
+static unsigned status_asked(struct fixture *fixture, GHashTable *names)
+{
+    unsigned asked = 0;
+    g_mutex_lock(&fixture->imapd->lock);
+    for (guint i = 0; i < fixture->imapd->lines->len; i++) {
+        const char *line = fixture->imapd->lines->pdata[i];
+        if (!g_str_has_prefix(line, "STATUS "))
+            continue;
+        asked++;
+        g_hash_table_add(names, g_strndup(line + 7, strcspn(line + 7, " ")));
+    }
+    g_mutex_unlock(&fixture->imapd->lock);
+    return asked;
+}
+
+/* Where each mailbox must be asked for by itself, each of very many has its turn; the one in use is
+ * asked for each time. */
+static void test_poll_very_many(struct fixture *fixture, gconstpointer data)
+{
+    enum { BOXES = 2500, MOST = 1000, POLLS = 3 };
+    const struct engine_wish poll = {.want = ENGINE_FOLDERS, .anew = true};
+    g_autoptr(GHashTable) all = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    fixture->account.poll_s = 3600;
+    fixture->account.connections = 1;
+    fixture->imapd->capabilities = "CONDSTORE ESEARCH UIDPLUS";
+    for (unsigned i = 0; i < BOXES; i++) {
+        g_autofree char *name = g_strdup_printf("b%04u", i);
+        imapd_add_box(fixture->imapd, name, "");
+    }
+    fixture_start(fixture);
+    g_assert_cmpint(fixture_list(fixture, "b0007"), ==, ENGINE_OK);
+    g_assert_cmpint(fixture_list(fixture, "INBOX"), ==, ENGINE_OK); /* is selected then */
+    keep_all(fixture, BOXES);
+    g_mutex_lock(&fixture->imapd->lock);
+    imapd_add(imapd_box(fixture->imapd, "b2400"), 200);
+    g_mutex_unlock(&fixture->imapd->lock);
+    imapd_forget_counts(fixture->imapd);
+    unsigned asked = 0, used = 0;
+    while (g_hash_table_size(all) < BOXES) { /* one may join a poll that is not over */
+        fixture_pass(2);
+        g_assert_cmpint(fixture_ask(fixture, &poll), ==, ENGINE_OK);
+        g_usleep(10000);
+        used = imapd_count_lines(fixture->imapd, "STATUS b0007 ");
+        asked = status_asked(fixture, all);
+        g_assert_cmpuint(asked, <=, (used + 1) * MOST);
+    }
+    g_assert_cmpuint(used, >=, POLLS);
+    g_assert_cmpuint(used, >=, asked / MOST);
+    while (fixture_mailbox(fixture, "b2400").count == 0)
+        g_usleep(1000);
+}
+
 /* The mailbox opened last is listened to however long ago that was. */
 static void test_long_ago(struct fixture *fixture, gconstpointer data)
 {
@@ -247,6 +321,7 @@ int main(int argc, char **argv)
     ADD("/engine/untold/look", test_look);
     ADD("/engine/untold/poll", test_poll);
     ADD("/engine/untold/poll-many", test_poll_many);
+    ADD("/engine/untold/poll-very-many", test_poll_very_many);
     ADD("/engine/untold/long-ago", test_long_ago);
     return g_test_run();
 }
