@@ -168,9 +168,11 @@ static enum engine_error folders_take(struct folders *folders)
 {
     struct job *job = &folders->job;
     unlisted_keep(job->engine, &folders->unlisted, folders->entries);
-    enum engine_error error = folders_store(job->engine, folders->entries, folders->ids);
+    bool changed = false;
+    enum engine_error error = folders_store(job->engine, folders->entries, folders->ids, &changed);
     if (error != ENGINE_OK)
         return error;
+    relist_taken(job->line, changed);
     folders_note_apart(job->engine, job->line->session);
     gint64 now = engine_now(job->engine);
     g_hash_table_insert(job->engine->fresh, FRESH_KEY, g_memdup2(&now, sizeof now));
@@ -277,4 +279,5 @@ const struct job_class FOLDERS_CLASS = {
     .offline = folders_offline,
     .clear = folders_clear,
     .mailless = true,
+    .newest = true,
 };

@@ -265,7 +265,8 @@ static void folders_merge(struct engine *engine, GPtrArray *entries)
     }
 }
 
-enum engine_error folders_store(struct engine *engine, GPtrArray *entries, GHashTable *ids)
+enum engine_error folders_store(struct engine *engine, GPtrArray *entries, GHashTable *ids,
+                                bool *changed)
 {
     identity_flush(engine);
     g_autoptr(GHashTable) kept = g_hash_table_new(NULL, NULL);
@@ -300,5 +301,6 @@ enum engine_error folders_store(struct engine *engine, GPtrArray *entries, GHash
     if (store.rc != CACHE_OK)
         return engine_error_of_cache(store.rc);
     store_tell(&store);
+    *changed = store.changed && store.changes != NULL;
     return ENGINE_OK;
 }

@@ -53,8 +53,10 @@ bool folders_note_ids(struct cache_txn *txn, GHashTable *ids);
 /* Brings the cache in line with LIST's entries (struct folder_entry, changed on the way) and `ids`,
  * wire -> MAILBOXID, and tells what came of it. The journal is asked within the transaction, so
  * that what others put into the cache for a change of theirs is either seen there or comes after.
- * ENGINE_FULL, ENGINE_CACHE: nothing was kept. */
-enum engine_error folders_store(struct engine *engine, GPtrArray *entries, GHashTable *ids);
+ * ENGINE_FULL, ENGINE_CACHE: nothing was kept. `changed` becomes true if there was a list before,
+ * and it was another. */
+enum engine_error folders_store(struct engine *engine, GPtrArray *entries, GHashTable *ids,
+                                bool *changed);
 
 /* ---- folders-status.c ---- */
 

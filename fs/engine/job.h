@@ -51,6 +51,7 @@ struct job_class {
     bool examines;  /* sends its own EXAMINE */
     bool mailless;  /* belongs to no mailbox */
     bool exclusive; /* needs a line for itself, and selects there what it likes */
+    bool newest;    /* of lines that fit the same the one opened last is chosen */
     bool bulk;      /* goes on for long, and nobody waits for it nor behind it */
 };
 

@@ -75,8 +75,10 @@ static enum fit job_fit(const struct job *job, const struct line *line)
 
 /* Of lines that fit the same: what is asked for there already, then whose mailbox was not opened
  * for the longest time. */
-static bool line_is_better(const struct line *line, const struct line *than)
+static bool line_is_better(const struct job *job, const struct line *line, const struct line *than)
 {
+    if (job->class->newest)
+        return line->opened_us > than->opened_us;
     if (line->owed != than->owed)
         return line->owed < than->owed;
     return watch_used_us(line->engine, line->folder) < watch_used_us(than->engine, than->folder);
@@ -108,7 +110,8 @@ static struct line *job_choose(const struct job *job)
         enum fit fit = job_fit(job, line);
         if (fit == FIT_NOT || (job->ahead && !job_ahead_may(job, line)))
             continue;
-        if (best == NULL || fit < best_fit || (fit == best_fit && line_is_better(line, best))) {
+        if (best == NULL || fit < best_fit ||
+            (fit == best_fit && line_is_better(job, line, best))) {
             best = line;
             best_fit = fit;
         }

@@ -67,6 +67,7 @@ void remade_note(struct engine *engine, const struct journal_entry *entry)
     remade->when_us = engine_now(engine);
     remade_forget(engine, remade);
     g_queue_push_tail(&engine->remade, remade);
+    relist_changed(engine);
 }
 
 /* A level of names counts as there if something lies below, and as gone if it is only that. */

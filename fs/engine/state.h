@@ -9,6 +9,7 @@
 #include "fs/engine/engine.h"
 #include "fs/engine/pause.h"
 #include "fs/engine/pool.h"
+#include "fs/engine/relist.h"
 
 /* A wish while it is not answered; the engine thread's own. */
 struct wish {
@@ -69,6 +70,7 @@ struct engine {
     GHashTable *misfits;       /* and was wrong: some of the first ones of each */
     GQueue remade;             /* struct remade */
     uint32_t status_turn;      /* the last folder that came by turn: folders_to_ask() */
+    struct relist relist;
     GHashTable *unlisted;      /* wire names that STATUS knew and the last LIST did not */
     GQueue ledger;             /* facts of bodies read, written together: see reader.c */
     GThreadPool *parsers;      /* take whole messages apart; made when first needed */

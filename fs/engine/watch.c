@@ -225,8 +225,6 @@ void watch_status_news(struct imap_session *session, const struct imap_status *s
 /* ---- the list of mailboxes --------------------------------------------------------------------
  */
 
-static void watch_list(struct engine *engine);
-
 static void watch_listed(enum engine_error error, void *data)
 {
     struct engine *engine = data;
@@ -236,7 +234,7 @@ static void watch_listed(enum engine_error error, void *data)
         watch_list(engine);
 }
 
-static void watch_list(struct engine *engine)
+void watch_list(struct engine *engine)
 {
     struct watch *watch = engine->watch;
     const struct engine_wish folders = {.want = ENGINE_FOLDERS, .ahead = true};
@@ -570,6 +568,7 @@ void watch_tick(struct engine *engine, gint64 now)
         watch_notify(first);
     watch_spread(engine, now);
     watch_look(engine, now);
+    relist_tick(engine, now);
     if (watch_polls(engine) && (watch->asked_us == 0 || now - watch->asked_us >= ASK_AGAIN_US))
         watch_list(engine);
 }

@@ -41,6 +41,8 @@ bool watch_fits(const struct imap_status *status, const struct cache_mailbox *ma
  * modification sequences, the ten opened last and five of the others, in turn, are synced, unless
  * they are already. */
 void watch_sync_flags(struct engine *engine);
+/* Asks for the list of mailboxes now, or once more if that is under way. */
+void watch_list(struct engine *engine);
 /* All mailboxes were asked for what they hold. */
 void watch_polled(struct engine *engine);
 /* The next list of mailboxes is a poll. */

@@ -52,6 +52,14 @@ unsigned imapd_tell(struct imapd *imapd, const char *mailbox, const char *text)
     return told;
 }
 
+void imapd_freeze_lists(struct imapd *imapd)
+{
+    g_mutex_lock(&imapd->lock);
+    for (guint i = 0; i < imapd->talks->len; i++)
+        ((struct talk *)imapd->talks->pdata[i])->frozen = imapd->boxes->len;
+    g_mutex_unlock(&imapd->lock);
+}
+
 static void put_enabled(struct talk *talk, const char *what)
 {
     bool agreed = strstr(what, "QRESYNC") != NULL && talk_can(talk, "QRESYNC");

@@ -13,6 +13,7 @@ struct talk {
     GString *literal; /* the last of the line; NULL: none */
     bool over;
     bool blind;     /* LIST tells it of INBOX alone */
+    guint frozen;   /* LIST tells it of so many mailboxes at most, 0: of all */
     bool mute;      /* reads and says nothing more */
     char *idle;     /* the tag of the IDLE that it is in; NULL: in none */
     uint64_t known; /* QRESYNC: changes since this modification sequence are told */

@@ -334,7 +334,8 @@ static const char *talk_list(struct talk *talk, bool status)
     }
     for (guint i = 0; i < imapd->boxes->len; i++) {
         const struct imapd_box *box = imapd->boxes->pdata[i];
-        if (talk->blind && strcmp(box->name, "INBOX") != 0)
+        if ((talk->blind && strcmp(box->name, "INBOX") != 0) ||
+            (talk->frozen > 0 && i >= talk->frozen))
             continue;
         g_string_append_printf(talk->out, "* LIST (%s) \"/\" \"%s\"\r\n", box->list_flags,
                                box->name);
@@ -498,7 +499,7 @@ static void talk_run(struct talk *talk)
     GInputStream *stream = g_io_stream_get_input_stream(G_IO_STREAM(talk->connection));
     char buffer[65536];
     gssize got;
-    g_string_append(talk->out, "* OK ready.\r\n");
+    g_string_append_printf(talk->out, "* OK %s\r\n", talk->imapd->greeting);
     talk_flush(talk);
     while (!talk->over &&
            (got = g_input_stream_read(stream, buffer, sizeof buffer, NULL, NULL)) > 0) {
@@ -598,6 +599,7 @@ struct imapd *imapd_start(void)
     imapd->talks = g_ptr_array_new();
     imapd->capabilities = "CONDSTORE ESEARCH UIDPLUS SPECIAL-USE";
     imapd->password = "secret";
+    imapd->greeting = "ready.";
     imapd->refusal = "NO [AUTHENTICATIONFAILED] wrong password";
     imapd->cut_after = imapd->cut_literal = -1;
     imapd->lines = g_ptr_array_new_with_free_func(g_free);

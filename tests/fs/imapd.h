@@ -62,6 +62,7 @@ struct imapd {
     bool flaw_twice;     /* the APPEND that is cut is done twice */
     bool flaw_late;      /* the UID MOVE that is cut before it is done is done when STATUS comes */
     unsigned list_blind; /* so many sessions are told by LIST of INBOX alone, from now on */
+    const char *greeting;
     const char *flaw_arrival; /* a message that another stores in its mailbox when it is cut */
     int64_t cut_literal;      /* the next literal is cut off after so many octets; -1: none */
     const char *read_box;     /* SELECTed READ-ONLY */
@@ -92,6 +93,8 @@ unsigned imapd_tell(struct imapd *imapd, const char *mailbox, const char *text);
 /* How many commands so far began so. */
 unsigned imapd_count_lines(struct imapd *imapd, const char *prefix);
 void imapd_forget_counts(struct imapd *imapd);
+/* Sessions that are open now are told of no mailbox that comes from now on. */
+void imapd_freeze_lists(struct imapd *imapd);
 /* What a counter says now. */
 uint64_t imapd_count(struct imapd *imapd, const uint64_t *counter);
 

@@ -313,6 +313,74 @@ static void test_long_ago(struct fixture *fixture, gconstpointer data)
     g_assert_cmpuint(count(fixture, &fixture->imapd->noops), ==, 0);
 }
 
+static const struct relist_case {
+    const char *name, *greeting;
+    unsigned connections;
+    bool again; /* it is asked in another session */
+} RELISTS[] = {
+    {"dovecot", "Dovecot ready.", 4, true},
+    {"one-connection", "Dovecot ready.", 1, true},
+    {"another", "ready.", 4, false},
+};
+
+static bool has_box(struct fixture *fixture, const char *name)
+{
+    g_autoptr(cache_txn) txn = cache_txn_read(fixture->cache);
+    struct cache_mailbox mailbox;
+    return cache_mailbox_by_wire(txn, name, &mailbox) == CACHE_OK;
+}
+
+static void add_box(struct fixture *fixture, const char *name)
+{
+    g_mutex_lock(&fixture->imapd->lock);
+    imapd_add_box(fixture->imapd, name, "");
+    g_mutex_unlock(&fixture->imapd->lock);
+}
+
+static void ask_folders(struct fixture *fixture)
+{
+    const struct engine_wish folders = {.want = ENGINE_FOLDERS, .anew = true};
+    g_assert_cmpint(fixture_ask(fixture, &folders), ==, ENGINE_OK);
+}
+
+/* Minutes go by, in which all that is due is done. */
+static void pass_minutes(struct fixture *fixture, unsigned minutes)
+{
+    for (unsigned i = 0; i < minutes; i++) {
+        fixture_pass(60);
+        ask_folders(fixture);
+        g_usleep(300000); /* the timer has run */
+    }
+}
+
+/* A session that goes on to tell the mailboxes that there were when it began, after some came. */
+static void test_relist(struct fixture *fixture, gconstpointer data)
+{
+    const struct relist_case *relist = data;
+    fixture->account.connections = relist->connections;
+    fixture->imapd->capabilities = "ESEARCH UIDPLUS";
+    fixture->imapd->greeting = relist->greeting;
+    fixture_start(fixture);
+    ask_folders(fixture);
+    add_box(fixture, "first");
+    ask_folders(fixture);
+    g_assert_true(has_box(fixture, "first"));
+    imapd_freeze_lists(fixture->imapd);
+    add_box(fixture, "second");
+    ask_folders(fixture);
+    g_assert_false(has_box(fixture, "second"));
+    fixture_pass(6);
+    while (relist->again && !has_box(fixture, "second"))
+        g_usleep(1000);
+    pass_minutes(fixture, 3);
+    g_assert_cmpint(has_box(fixture, "second"), ==, relist->again);
+    /* it was asked once more, as that was news, and then never again */
+    uint64_t signed_in = count(fixture, &fixture->imapd->signed_in);
+    g_assert_cmpuint(signed_in, <=, relist->again ? 3 : 1);
+    pass_minutes(fixture, 3);
+    g_assert_cmpuint(count(fixture, &fixture->imapd->signed_in), ==, signed_in);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -323,5 +391,9 @@ int main(int argc, char **argv)
     ADD("/engine/untold/poll-many", test_poll_many);
     ADD("/engine/untold/poll-very-many", test_poll_very_many);
     ADD("/engine/untold/long-ago", test_long_ago);
+    for (size_t i = 0; i < G_N_ELEMENTS(RELISTS); i++) {
+        g_autofree char *path = g_strdup_printf("/engine/untold/relist/%s", RELISTS[i].name);
+        g_test_add(path, struct fixture, &RELISTS[i], fixture_setup, test_relist, fixture_teardown);
+    }
     return g_test_run();
 }
