@@ -120,7 +120,7 @@ static void send_question(struct imap_session *session, unsigned needs, const ch
                           const char *mailbox, imap_done done, void *data)
 {
     if (session->capabilities.flags & needs)
-        send_mailbox(session, text, mailbox, NULL, done, data)->blame = needs;
+        imap_session_blame(session, send_mailbox(session, text, mailbox, NULL, done, data), needs);
     else
         imap_request_refuse(imap_session_request(session, done, data), IMAP_ERROR_CANNOT,
                             "the server does not offer this");

@@ -138,9 +138,9 @@ bool imap_queue_writable(const struct imap_queue *queue)
 {
     if (!queue->unsent || queue->awaits_continue)
         return false;
-    if (queue->serial && queue->unsent != queue->commands.head)
+    const struct imap_command *command = queue->unsent->data, *oldest = imap_queue_oldest(queue);
+    if ((queue->serial || command->tested || oldest->tested) && command != oldest)
         return false;
-    const struct imap_command *command = queue->unsent->data;
     if (command->kind->idles)
         return idle_writable(queue);
     return !command->kind->waits || !selects_in_flight(queue);

@@ -57,6 +57,7 @@ struct imap_command {
     bool behind;            /* when it was written, another was not answered */
     bool crowded;           /* so it was, or another was written behind it */
     unsigned blame;         /* enum imap_capability: left out if the server ends of it; 0: none */
+    unsigned tested;        /* connections had ended at its blame, so it is given alone; 0: none */
     enum imap_error doomed; /* its EXAMINE failed: answered with this; else IMAP_OK */
     char *doomed_text;
     char *mailbox;              /* EXAMINE, SELECT: the wire name */

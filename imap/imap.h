@@ -188,13 +188,20 @@ enum imap_flaw {
     IMAP_FLAW_PIPELINING = 1 << 30,      /* a command must wait for the answer to the one before */
 };
 struct imap_flaws;
-/* `known`: from an earlier imap_flaws_known(), or 0. */
-struct imap_flaws *imap_flaws_new(unsigned known);
+/* `known`: from an earlier imap_flaws_known(), or 0. `now`: a clock that only goes forward, in
+ * microseconds; NULL: g_get_monotonic_time(). */
+struct imap_flaws *imap_flaws_new(unsigned known, gint64 (*now)(void));
 struct imap_flaws *imap_flaws_ref(struct imap_flaws *flaws);
 void imap_flaws_unref(struct imap_flaws *flaws);
 unsigned imap_flaws_known(struct imap_flaws *flaws);
-/* Adds to what is known. */
+/* What of that is not sure yet: the first session that is made ten minutes after it was learned
+ * tries it again, and it is forgotten at once if connections end for other reasons meanwhile. */
+unsigned imap_flaws_unproved(struct imap_flaws *flaws);
+/* What the next session would try again. */
+unsigned imap_flaws_due(struct imap_flaws *flaws);
+/* Adds to what is known; what is presumed is not sure. */
 void imap_flaws_learn(struct imap_flaws *flaws, unsigned what);
+void imap_flaws_presume(struct imap_flaws *flaws, unsigned what);
 /* What is known as words between blanks, "" for nothing, to be kept; the caller's. And back: words
  * that it does not know count for nothing. */
 char *imap_flaws_write(unsigned known);
@@ -421,6 +428,8 @@ void imap_session_attach(struct imap_session *session, GMainContext *context,
                          const struct imap_events *events, void *data);
 
 unsigned imap_session_capabilities(const struct imap_session *session);
+/* What was left out of them as the server was held not to stand it, as of imap_flaws_known(). */
+unsigned imap_session_without(const struct imap_session *session);
 /* "Dovecot ready.": greeting or ID name, for the log and for learned flaws. Never NULL. */
 const char *imap_session_server_name(const struct imap_session *session);
 /* The mechanism that signed in ("SCRAM-SHA-256-PLUS"), static; NULL: none was needed (PREAUTH). */

@@ -89,6 +89,8 @@ static bool ask_at_once(struct opening *o, unsigned asks, const char *const text
             imap_flaws_acquit(o->server->flaws, BLAMES[i]);
         }
     }
+    if ((asks & (asks - 1)) != 0)
+        imap_flaws_took_several(o->server->flaws);
     return true;
 }
 

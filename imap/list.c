@@ -110,8 +110,9 @@ static void send_extended(struct imap_session *session, struct imap_request *req
     bool status = strstr(options, "STATUS (") != NULL;
 
     request->listing->extended = true;
-    send_line(session, request, kind, text)->blame =
-        status ? IMAP_CAP_LIST_STATUS : IMAP_CAP_LIST_EXTENDED | IMAP_CAP_SPECIAL_USE;
+    imap_session_blame(session, send_line(session, request, kind, text),
+                       status ? IMAP_CAP_LIST_STATUS
+                              : IMAP_CAP_LIST_EXTENDED | IMAP_CAP_SPECIAL_USE);
 }
 
 /* Asks plainly, and for INBOX by its name, beside an extended LIST that leaves it out, or all. */

@@ -62,7 +62,7 @@ static void notify_set(struct imap_session *session, const struct imap_notify *n
     struct imap_request *request = imap_session_request(session, done, data);
     struct imap_command *command = imap_session_command(session, request, &PLAIN, "NOTIFY SET ");
 
-    command->blame = IMAP_CAP_NOTIFY;
+    imap_session_blame(session, command, IMAP_CAP_NOTIFY);
     session->notified = true;
     g_string_append_printf(
         imap_command_text(command), "%s(%s (MessageNew (UID FLAGS) MessageExpunge FlagChange))",

@@ -347,12 +347,17 @@ static bool opening_try(struct opening *o)
     o->caution = imap_flaws_begin(o->server->flaws);
     session->flaws = imap_flaws_ref(o->server->flaws);
     session->capabilities.without = o->caution.known;
+    session->crowds = o->caution.crowds;
     session->queue.serial = o->caution.known & IMAP_FLAW_PIPELINING;
     session->parser = imap_parser_new(&limits);
     if (opening_run(o)) {
         imap_stream_hide(session->stream, NULL);
         return true;
     }
+    if (!o->asking && session->stream &&
+        (g_error_matches(*o->error, IMAP_ERROR, IMAP_ERROR_LOST) ||
+         g_error_matches(*o->error, IMAP_ERROR, IMAP_ERROR_TIMEOUT)))
+        imap_flaws_lost(o->server->flaws);
     g_clear_pointer(&o->session, imap_session_free);
     return false;
 }

@@ -48,6 +48,13 @@ void imap_request_refuse(struct imap_request *request, enum imap_error error, co
     request->text = g_strdup(text);
 }
 
+void imap_session_blame(const struct imap_session *session, struct imap_command *command,
+                        unsigned blame)
+{
+    command->blame = blame;
+    command->tested = imap_flaws_suspected(session->flaws, blame);
+}
+
 struct imap_command *imap_session_line(struct imap_session *session,
                                        const struct imap_command_kind *kind, const char *text,
                                        imap_done done, void *data)

@@ -291,6 +291,11 @@ unsigned imap_session_capabilities(const struct imap_session *session)
     return session->capabilities.flags;
 }
 
+unsigned imap_session_without(const struct imap_session *session)
+{
+    return session->capabilities.without;
+}
+
 const char *imap_session_mechanism(const struct imap_session *session)
 {
     return session->mechanism;

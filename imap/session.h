@@ -21,6 +21,7 @@ struct imap_session {
     bool utf8;                /* ENABLED: mailbox names are UTF-8 */
     bool qresync;             /* ENABLED: so it is */
     struct imap_flaws *flaws; /* what the server does not stand; NULL: not kept */
+    unsigned crowds;          /* imap_caution's, when it was opened */
     char **namespaces; /* prefixes of all namespaces (RFC 2342), wire names; NULL: not told */
     uint32_t apart;    /* bit i: LIST "*" is known to leave namespace i out */
     GPtrArray *alerts; /* of char *: heard before there was anybody to tell */
@@ -79,6 +80,10 @@ void imap_request_refuse(struct imap_request *request, enum imap_error error, co
 struct imap_command *imap_session_command(struct imap_session *session,
                                           struct imap_request *request,
                                           const struct imap_command_kind *kind, const char *text);
+
+/* What to leave out from now on if the server ends connections at this command. */
+void imap_session_blame(const struct imap_session *session, struct imap_command *command,
+                        unsigned blame);
 
 /* One command that is one line. */
 struct imap_command *imap_session_line(struct imap_session *session,

@@ -428,7 +428,7 @@ void pool_init(struct engine *engine, struct secret *secret)
     pool->lines = g_ptr_array_new();
     pool->openings = g_ptr_array_new_with_free_func((GDestroyNotify)opening_unref);
     pool->crew = crew_new();
-    pool->flaws = imap_flaws_new(0);
+    pool->flaws = imap_flaws_new(0, engine->clock->monotonic);
     pool->cap = MAX(engine->account->connections, 1);
     signin_init(&pool->signin, secret);
 }

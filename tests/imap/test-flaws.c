@@ -52,7 +52,7 @@ static void test_open(void)
         struct client client;
         g_test_message("%s", row->name);
         client_init(&client, row->steps, NULL);
-        client.server.flaws = imap_flaws_new(imap_flaws_read(row->before));
+        client.server.flaws = imap_flaws_new(imap_flaws_read(row->before), NULL);
         client_open(&client);
         if (row->error != IMAP_OK)
             g_assert_error(client.error, IMAP_ERROR, (gint)row->error);
@@ -188,7 +188,7 @@ static void test_sessions(void)
         const struct asked *row = &ASKED[i];
         if (row->before) {
             imap_flaws_unref(flaws);
-            flaws = imap_flaws_new(imap_flaws_read(row->before));
+            flaws = imap_flaws_new(imap_flaws_read(row->before), NULL);
         }
         session_run(row, flaws);
     }
@@ -209,7 +209,7 @@ static void test_serial(void)
     struct client client;
 
     client_init(&client, steps, NULL);
-    struct imap_flaws *flaws = imap_flaws_new(IMAP_FLAW_PIPELINING);
+    struct imap_flaws *flaws = imap_flaws_new(IMAP_FLAW_PIPELINING, NULL);
     client.server.flaws = flaws;
     client_open(&client);
     ask_messages(&client);
