@@ -4,11 +4,14 @@
 #include <string.h>
 
 #include "fs/engine/job.h"
+#include "fs/engine/pause.h"
 
 #define NOTE "server.flaws"
+#define NOTE_UNPROVED "server.flaws.unproved" /* of those, what is not sure */
 #define NOTE_DAYS 30
 #define DAY_US ((gint64)24 * 3600 * G_USEC_PER_SEC)
 #define REFUSALS_MOST 3
+#define LINE_OLD ((gint64)10 * 60 * G_USEC_PER_SEC)
 
 /* ---- what is known of the server ------------------------------------------------------------- */
 
@@ -18,8 +21,11 @@ static gint64 today(const struct engine *engine)
 }
 
 /* "DAY WORDS", the day counted from 1970. */
-static unsigned note_read(const struct engine *engine, const char *text)
+static unsigned note_read(const struct engine *engine, struct cache_txn *txn, const char *name)
 {
+    const char *text = NULL;
+    if (cache_note_get(txn, name, &text) != CACHE_OK)
+        return 0;
     char *words;
     gint64 day = g_ascii_strtoll(text, &words, 10), now = today(engine);
     if (*words != ' ' || day > now || now - day >= NOTE_DAYS)
@@ -27,29 +33,73 @@ static unsigned note_read(const struct engine *engine, const char *text)
     return imap_flaws_read(words + 1);
 }
 
+static void note_write(const struct engine *engine, struct cache_txn *txn, const char *name,
+                       unsigned known)
+{
+    g_autofree char *words = imap_flaws_write(known);
+    g_autofree char *text = g_strdup_printf("%" G_GINT64_FORMAT " %s", today(engine), words);
+    cache_note_put(txn, name, text);
+}
+
 void flaws_load(struct engine *engine)
 {
+    struct pool *pool = &engine->pool;
     g_autoptr(cache_txn) txn = cache_txn_read(engine->cache);
-    const char *text = NULL;
-    unsigned known = 0;
-    if (cache_note_get(txn, NOTE, &text) == CACHE_OK)
-        known = note_read(engine, text);
-    imap_flaws_learn(engine->pool.flaws, known);
-    engine->pool.flaws_kept = engine->pool.flaws_seen = known;
+    unsigned known = note_read(engine, txn, NOTE);
+    unsigned unproved = known & note_read(engine, txn, NOTE_UNPROVED);
+    imap_flaws_learn(pool->flaws, known & ~unproved);
+    imap_flaws_presume(pool->flaws, unproved);
+    pool->flaws_kept = pool->flaws_seen = known;
+    pool->flaws_unproved = unproved;
 }
 
 void flaws_keep(struct engine *engine)
 {
     struct pool *pool = &engine->pool;
     unsigned known = imap_flaws_known(pool->flaws);
-    if (known == pool->flaws_kept || pool->lines->len == 0)
+    unsigned unproved = imap_flaws_unproved(pool->flaws);
+    if ((known == pool->flaws_kept && unproved == pool->flaws_unproved) || pool->lines->len == 0)
         return;
-    g_autofree char *words = imap_flaws_write(known);
-    g_autofree char *text = g_strdup_printf("%" G_GINT64_FORMAT " %s", today(engine), words);
     struct cache_txn *txn = cache_txn_write(engine->cache);
-    cache_note_put(txn, NOTE, text);
-    if (cache_txn_commit(txn) == CACHE_OK)
-        pool->flaws_kept = known;
+    note_write(engine, txn, NOTE, known);
+    note_write(engine, txn, NOTE_UNPROVED, unproved);
+    if (cache_txn_commit(txn) != CACHE_OK)
+        return;
+    pool->flaws_kept = known;
+    pool->flaws_unproved = unproved;
+}
+
+/* ---- connections that lack something --------------------------------------------------------- */
+
+static bool line_lacks(const struct line *line)
+{
+    struct imap_flaws *flaws = line->engine->pool.flaws;
+    return (imap_session_without(line->session) &
+            (~imap_flaws_known(flaws) | imap_flaws_due(flaws))) != 0;
+}
+
+void flaws_tick(struct engine *engine, gint64 now)
+{
+    const struct pool *pool = &engine->pool;
+    struct line *lacks = NULL;
+    bool whole = false;
+    for (guint i = 0; i < pool->lines->len; i++) {
+        struct line *line = pool->lines->pdata[i];
+        if (line->doomed || pool->openings->len > 0)
+            return;
+        if (!line_lacks(line))
+            whole = true;
+        else if (now - line->opened_us >= LINE_OLD && g_queue_is_empty(&line->jobs))
+            lacks = line;
+    }
+    if (lacks == NULL || pause_lasts(engine))
+        return;
+    if (!whole && pool_may_open(engine)) { /* that it is there when the other goes */
+        pool_open(engine);
+        return;
+    }
+    g_info("connection %u lacks what the server may stand", imap_session_number(lacks->session));
+    pool_doom(lacks, IMAP_OK);
 }
 
 /* ---- connections that open no mailbox -------------------------------------------------------- */

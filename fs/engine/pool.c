@@ -391,6 +391,7 @@ void pool_tick(struct engine *engine, gint64 now)
     if (pool->cap < engine->account->connections && now >= pool->cap_until_us)
         pool->cap = MAX(engine->account->connections, 1);
     flaws_keep(engine);
+    flaws_tick(engine, now);
     if (pool->next_us == 0 || now < MAX(pool->next_us, pool->barred_us))
         return;
     pool->next_us = 0;

@@ -63,6 +63,7 @@ struct pool {
     struct signin signin;
     struct imap_flaws *flaws; /* what the server does not stand */
     unsigned flaws_kept;      /* what of that is noted in the cache */
+    unsigned flaws_unproved;  /* and noted as not sure */
     unsigned flaws_seen;      /* what was known when a line was last dropped */
     gint64 barred_us;         /* no attempt before, 0: at any time */
     /* the last attempt */
