@@ -648,7 +648,7 @@ class Soak:
         failed = os.listdir(self.mount.path / ".mailmount/failed")
         if failed:
             self.problem("could not be sent: %s\n%s" % (failed, self.status()))
-        if "last refusal" in self.status():
+        if "last refusal" in self.status() or "does not stand" in self.status():
             self.note("status: " + self.status())
 
     def check_bytes(self):
