@@ -22,6 +22,7 @@
 #include "fs/session.h"
 #include "fs/sizes.h"
 #include "fs/trace.h"
+#include "fs/watched.h"
 
 #define LOCK_WAIT_MS 5000
 /* So long accounts are waited for that neither signed in nor failed, if another one did. */
@@ -499,6 +500,8 @@ static enum mount_error serve(GError **error)
     news_start(&mounted, session_device(mine));
     if (session_device(mine) != 0)
         inotify_start(config->mountpoint, session_device(mine));
+    if (session_device(mine) != 0)
+        watched_start(&mounted, session_device(mine));
     if (!stopping)
         session_loop(mine);
     return MOUNT_OK;
@@ -517,6 +520,7 @@ enum mount_error mount_run(const struct mount_config *of, GError **error)
     inotify_end();
     accounts_stop();
     request_finish();
+    watched_stop();
     news_stop();
     if (session != NULL && !inotify_rests())
         mountpoint_abort(config->mountpoint, session_device(session));

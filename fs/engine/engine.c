@@ -18,6 +18,8 @@
 #define TICK_IDLE_US (5 * G_USEC_PER_SEC)
 #define SUSPENDED_US (10 * G_USEC_PER_SEC)
 #define STOP_WAIT_US G_USEC_PER_SEC
+/* Less than mailboxes that were opened stay in use, by more than from one look to the next. */
+#define WATCHED_AGAIN_US (180 * G_USEC_PER_SEC)
 #define TIDY_EVERY_US (60 * G_USEC_PER_SEC)
 #define TIDY_MOST 500
 #define TIDY_AGE_S (24 * 3600)
@@ -153,6 +155,29 @@ static void engine_wished(struct engine *engine, const struct letter *letter)
     if (letter->wish.want == ENGINE_MAILBOX && !letter->wish.ahead)
         watch_used(engine, letter->wish.folder);
     engine_take(engine, letter->id, &letter->wish, letter->done, letter->data, false);
+}
+
+struct sight {
+    struct engine *engine;
+    uint32_t folder;
+};
+
+static gboolean engine_saw(gpointer data)
+{
+    const struct sight *sight = data;
+    struct engine *engine = sight->engine;
+    gint64 used = watch_used_us(engine, sight->folder);
+    /* those that were really opened since come first, for as long as can be */
+    if (!g_atomic_int_get(&engine->stopping) && engine_now(engine) - used >= WATCHED_AGAIN_US)
+        watch_used(engine, sight->folder);
+    return G_SOURCE_REMOVE;
+}
+
+void engine_watched(struct engine *engine, uint32_t folder)
+{
+    struct sight *sight = g_new(struct sight, 1);
+    *sight = (struct sight){engine, folder};
+    engine_post(engine->context, engine_saw, sight, g_free);
 }
 
 static gboolean engine_read_inbox(gpointer data)

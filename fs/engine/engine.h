@@ -174,6 +174,8 @@ void engine_free(struct engine *engine);
 /* Asks; returns an id for engine_cancel(), never 0. `done` may be called before this returns. */
 uint64_t engine_ask(struct engine *engine, const struct engine_wish *wish, engine_done done,
                     void *data);
+/* Somebody watches the directory of a mailbox: it counts as opened for some minutes. Any thread. */
+void engine_watched(struct engine *engine, uint32_t folder);
 /* Answers the wish `error` if it is not answered yet. Any thread. */
 void engine_cancel(struct engine *engine, uint64_t id, enum engine_error error);
 

@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from lib import desktop
+from lib import desktop, plainserver
 from lib.mount import SLOW, mounted, wait_for
 from lib.others import Other
 
@@ -323,3 +323,35 @@ def test_an_open_window_shows_what_others_do(dovecot, user, mounts, folder):
         time.sleep(1)
         assert screen.settled() == renamed
         assert len({before, arrived, top, made, renamed}) == 5
+
+
+def test_a_watch_is_use(mounts, folder):
+    """Where the server tells only of the folders in use (IDLE), one that is watched is in use,
+    though nobody has opened it in this mount."""
+    boxes = {"INBOX": [letter(1)], "A": [letter(1)], "B": [letter(1)]}
+    with plainserver.PlainServer(boxes, plainserver.USUAL) as server:
+        mount = mounts(server, options=IDLE, start=False)
+        with mount:
+            for name in boxes:
+                os.listdir(mount.path / name)
+        with mount:
+            before = len(server.commands)
+            seen = folder / "seen"
+            with open(seen, "wb") as out:
+                watcher = subprocess.Popen(
+                    ["inotifywait", "-m", "-e", "create", "--format", "%f", mount.path / "A"],
+                    stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.DEVNULL)
+
+            def idles():
+                said = [c.replace('"', "") for c in server.commands[before:]]
+                at = [n for n, c in enumerate(said) if c.startswith(("EXAMINE A", "SELECT A"))]
+                return at and any(c.startswith("IDLE") for c in said[at[0]:])
+            try:
+                assert wait_for(idles, 3 * SLOW)  # /proc is looked at once a minute
+                server.store.deliver("A", letter(2))
+                assert wait_for(lambda: stem(2) in seen.read_text())
+            finally:
+                watcher.kill()
+                watcher.wait()
+            assert not [c for c in server.commands[before:]
+                        if c.replace('"', "").startswith(("EXAMINE B", "SELECT B"))]
