@@ -35,11 +35,10 @@ struct mirror {
     char *wire;
     bool outgoing; /* \Sent or \Drafts */
     bool quiet, whole, unasked;
-    uint64_t highestmodseq; /* up to which the list is known */
-    uint64_t changed;       /* changes that were none before */
-    GArray *changes;        /* struct change */
-    GByteArray *bytes;      /* texts of the changes */
-    GSource *soon;          /* a flush is due */
+    uint64_t changed;  /* changes that were none before */
+    GArray *changes;   /* struct change */
+    GByteArray *bytes; /* texts of the changes */
+    GSource *soon;     /* a flush is due */
     bool named;
     int64_t newest;
     enum engine_error error;
@@ -304,13 +303,12 @@ static int change_add(const struct mirror *mirror, struct cache_txn *txn, struct
 }
 
 /* A slow connection may tell flags when another has told newer ones (RFC 7162, 3.1): these would
- * stay, since the list is known up to HIGHESTMODSEQ. A sequence above that proves nothing: it may
- * be of before they went back. */
+ * stay, if the list is sealed with their HIGHESTMODSEQ. What was asked for counts in any case: what
+ * is newer than that is above the sequence that it seals. */
 static bool change_is_late(const struct mirror *mirror, const struct change *change,
                            const struct cache_message *known)
 {
-    return change->has_modseq && change->message.modseq < known->modseq &&
-           known->modseq <= mirror->highestmodseq;
+    return mirror->unasked && change->has_modseq && change->message.modseq < known->modseq;
 }
 
 /* The same flags are newly known: no change for anybody, and written only if something else is. */
@@ -449,14 +447,13 @@ static void mirror_tell(const struct mirror *mirror, bool named)
 static bool mirror_is_kept(struct mirror *mirror, struct cache_txn *txn)
 {
     struct cache_mailbox mailbox;
-    bool there = cache_mailbox_get(txn, mirror->folder, &mailbox) == CACHE_OK &&
-                 mailbox.messages == mirror->messages;
-    mirror->highestmodseq = there ? mailbox.highestmodseq : 0;
     if (!mirror->unasked)
         return true;
-    if (there)
-        mirror->quiet = (mailbox.flags & CACHE_MAILBOX_COMPLETE) == 0;
-    return there;
+    if (cache_mailbox_get(txn, mirror->folder, &mailbox) != CACHE_OK ||
+        mailbox.messages != mirror->messages)
+        return false;
+    mirror->quiet = (mailbox.flags & CACHE_MAILBOX_COMPLETE) == 0;
+    return true;
 }
 
 static void mirror_clear(struct mirror *mirror)

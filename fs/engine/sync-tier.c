@@ -94,6 +94,54 @@ void sync_vanished(struct job *job, const struct imap_uidset *uids)
         mirror_remove(sync->mirror, g_array_index(gone, uint32_t, i));
 }
 
+/* What is told with lower ones from now on is no old news. */
+static bool message_forget_modseq(struct cache_txn *txn, uint32_t messages, uint32_t uid)
+{
+    struct cache_message message;
+    if (cache_message_get(txn, messages, uid, &message) != CACHE_OK || message.modseq == 0)
+        return true;
+    g_autofree char *name = g_strdup(message.name);
+    g_autofree char *keywords = g_strdup(message.keywords);
+    message.name = name;
+    message.keywords = keywords;
+    message.modseq = 0;
+    return cache_message_put(txn, messages, &message) == CACHE_OK;
+}
+
+static bool record_forget_modseq(struct sync *sync, struct cache_txn *txn,
+                                 struct cache_mailbox *mailbox)
+{
+    struct cache_message message;
+    bool done = true;
+    for (uint32_t uid = 1;
+         done && cache_message_next(txn, sync->messages, uid, &message) == CACHE_OK;
+         uid = message.uid + 1) {
+        done = message_forget_modseq(txn, sync->messages, message.uid);
+        if (message.uid == UINT32_MAX)
+            break;
+    }
+    mailbox->highestmodseq = 0;
+    return done;
+}
+
+enum engine_error sync_doubt_modseq(struct sync *sync)
+{
+    if (sync->stale || sync->state.highestmodseq >= sync->stored_modseq)
+        return ENGINE_OK;
+    enum engine_error error = sync_record(sync, record_forget_modseq);
+    if (error != ENGINE_OK || !sync->complete || sync->tier == SYNC_PLAIN || sync->last == 0)
+        return error;
+    if (sync->state.highestmodseq != 0) {
+        sync->tier = SYNC_CONDSTORE;
+        sync_tier_lower(sync, "HIGHESTMODSEQ went back");
+    } else if (sync->tier == SYNC_CONDSTORE) {
+        return ENGINE_OK; /* CHANGEDSINCE is refused, which says the same */
+    }
+    sync->tier = SYNC_PLAIN;
+    sync_ask_flags(sync);
+    return ENGINE_OK;
+}
+
 /* The UID from which on there are about NEWEST records: guessed as if UIDs were spread evenly, and
  * then counted, so that a big mailbox is not walked from its start. */
 static uint32_t sync_newest(struct sync *sync)

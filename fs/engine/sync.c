@@ -78,10 +78,9 @@ static bool sync_load(struct sync *sync)
     return true;
 }
 
-/* Changes the mailbox's record: `change` works on a copy of it. */
-static enum engine_error sync_record(struct sync *sync,
-                                     bool (*change)(struct sync *sync, struct cache_txn *txn,
-                                                    struct cache_mailbox *mailbox))
+enum engine_error sync_record(struct sync *sync,
+                              bool (*change)(struct sync *sync, struct cache_txn *txn,
+                                             struct cache_mailbox *mailbox))
 {
     struct cache_txn *txn = cache_txn_write(sync->job.engine->cache);
     struct cache_mailbox mailbox;
@@ -341,22 +340,6 @@ static void sync_refused(struct sync *sync, enum engine_error error)
         engine_ask_inside(engine, &folders, sync_folders_listed, NULL);
 }
 
-/* No modification sequences here, or nonsense (RFC 7162, 3.1.2.2): all flags must be asked for. */
-static void sync_doubt_modseq(struct sync *sync)
-{
-    if (sync->stale || !sync->complete || sync->tier == SYNC_PLAIN || sync->last == 0 ||
-        sync->state.highestmodseq >= sync->stored_modseq)
-        return;
-    if (sync->state.highestmodseq != 0) {
-        sync->tier = SYNC_CONDSTORE;
-        sync_tier_lower(sync, "HIGHESTMODSEQ went back");
-    } else if (sync->tier == SYNC_CONDSTORE) {
-        return; /* CHANGEDSINCE is refused, which says the same */
-    }
-    sync->tier = SYNC_PLAIN;
-    sync_ask_flags(sync);
-}
-
 static void sync_examined(struct sync *sync, const struct imap_result *result)
 {
     if (result->error != IMAP_OK) {
@@ -385,7 +368,9 @@ static void sync_examined(struct sync *sync, const struct imap_result *result)
     }
     if (sync->complete)
         mirror_set_whole(sync->mirror);
-    sync_doubt_modseq(sync);
+    error = sync_doubt_modseq(sync);
+    if (error != ENGINE_OK)
+        job_end(&sync->job, error);
 }
 
 /* Whether a reply that comes before EXAMINE is answered is what QRESYNC tells. */

@@ -134,6 +134,9 @@ struct sync_memory *sync_memory(struct engine *engine, uint32_t folder);
 enum sync_tier sync_tier_choose(struct sync *sync);
 /* The tier's word was wrong: the next lower one for a day. */
 void sync_tier_lower(struct sync *sync, const char *why);
+/* EXAMINE was answered. No modification sequences here any more, or nonsense, or they went back
+ * (RFC 7162, 3.1.2.2): those that are known are forgotten, and all flags are asked for. */
+enum engine_error sync_doubt_modseq(struct sync *sync);
 /* EXAMINE with QRESYNC; the mirror is made for what comes before its answer. */
 void sync_resync(struct sync *sync);
 /* VANISHED (EARLIER): the records among these are removed. */
@@ -165,6 +168,10 @@ void sync_look_next(struct sync *sync);
 /* Writes the mailbox down as complete, with all that was gathered, if it is to be `exactly`, else
  * as what there is. `sync->sealed` says whether it was. */
 enum engine_error sync_seal(struct sync *sync);
+/* Changes the mailbox's record: `change` works on a copy of it. */
+enum engine_error sync_record(struct sync *sync,
+                              bool (*change)(struct sync *sync, struct cache_txn *txn,
+                                             struct cache_mailbox *mailbox));
 
 /* ---- sync-bind.c ---- */
 

@@ -203,7 +203,8 @@ static void put_fetch(struct talk *talk, guint sequence, const struct imapd_mess
     g_string_append_printf(out, "* %u FETCH (UID %u", sequence, message->uid);
     if (strstr(items, "FLAGS") != NULL)
         g_string_append_printf(out, " FLAGS (%s)", message->flags);
-    if (strstr(items, "MODSEQ") != NULL || strstr(items, "CHANGEDSINCE") != NULL)
+    if (strstr(items, "MODSEQ") != NULL || strstr(items, "CHANGEDSINCE") != NULL ||
+        (talk->imapd->modseqs && strstr(items, "FLAGS") != NULL))
         g_string_append_printf(out, " MODSEQ (%" G_GUINT64_FORMAT ")", message->modseq);
     if (strstr(items, "EMAILID") != NULL)
         g_string_append_printf(out, " EMAILID (M%zu)", message->bytes->len);

@@ -280,18 +280,34 @@ static void test_audit(struct fixture *fixture, gconstpointer data)
     g_assert_cmpuint(count(fixture, &fixture->imapd->resyncs), ==, resyncs);
 }
 
-/* Modification sequences that went back: all flags are asked for. */
+static const struct back_case {
+    const char *name, *capabilities;
+    unsigned messages;
+    bool modseqs;
+} BACKS[] = {
+    {"condstore", "CONDSTORE ESEARCH", 20, false},
+    {"condstore-told", "CONDSTORE ESEARCH", 20, true},
+    {"qresync", QRESYNC, 20, false},
+    {"qresync-told", QRESYNC, 20, true},
+    {"many", "CONDSTORE ESEARCH", 1500, true},
+};
+
+/* Modification sequences that went back: all flags are asked for, and what is told with the new
+ * ones counts. */
 static void test_modseq_back(struct fixture *fixture, gconstpointer data)
 {
-    start_listed(fixture, "CONDSTORE ESEARCH", 20);
+    const struct back_case *back = data;
+    uint32_t last = back->messages;
+    fixture->imapd->modseqs = back->modseqs;
+    start_listed(fixture, back->capabilities, back->messages);
     g_mutex_lock(&fixture->imapd->lock);
-    set_flags(fixture, 7, "\\Flagged");
-    imapd_message(fixture_inbox(fixture), 7)->modseq = 2;
+    set_flags(fixture, last, "\\Flagged");
+    imapd_message(fixture_inbox(fixture), last)->modseq = 2;
     fixture_inbox(fixture)->modseq = 3;
     g_mutex_unlock(&fixture->imapd->lock);
     fixture_pass(3);
     g_assert_cmpint(fixture_list(fixture, "INBOX"), ==, ENGINE_OK);
-    g_assert_cmpuint(flags(fixture, 7), ==, CACHE_FLAG_FLAGGED);
+    g_assert_cmpuint(flags(fixture, last), ==, CACHE_FLAG_FLAGGED);
 }
 
 /* Without CONDSTORE the newest 1000 are asked for at once, the others behind the answer. */
@@ -531,7 +547,11 @@ int main(int argc, char **argv)
     ADD("/engine/live/told-other", test_told_other);
     ADD("/engine/live/lowered", test_lowered);
     ADD("/engine/live/audit", test_audit);
-    ADD("/engine/live/modseq-back", test_modseq_back);
+    for (size_t i = 0; i < G_N_ELEMENTS(BACKS); i++) {
+        g_autofree char *path = g_strdup_printf("/engine/live/modseq-back/%s", BACKS[i].name);
+        g_test_add(path, struct fixture, &BACKS[i], fixture_setup, test_modseq_back,
+                   fixture_teardown);
+    }
     ADD("/engine/live/plain-pieces", test_plain_pieces);
     ADD("/engine/live/idle", test_idle);
     ADD("/engine/live/idle-lines", test_idle_lines);
