@@ -3,6 +3,7 @@
 The poll is an hour away in all tests of what is told: what is seen was told, not looked for.
 """
 import os
+import random
 import re
 import time
 
@@ -91,6 +92,52 @@ def test_moved_and_deleted(live):
 
 
 # ---- round trips
+
+class Folders:
+    """What two clients make, rename and delete by chance."""
+
+    def __init__(self, clients, seed):
+        self.clients, self.chance = clients, random.Random(seed)
+        self.names, self.count = [], 0
+
+    def change(self):
+        client, action = self.chance.choice(self.clients), self.chance.random()
+        self.count += 1
+        new = "Folder %d" % self.count
+        old = self.chance.choice(self.names) if self.names else None
+        if not old or (action < 0.45 and len(self.names) < 6):
+            client.create(new)
+        elif action < 0.75:
+            client.rename(old, new)
+            self.names.remove(old)
+        else:
+            client.delete(old)
+            self.names.remove(old)
+            return
+        self.names.append(new)
+
+
+def test_folders_come_and_go(server, user, mounts):
+    """Sessions of Dovecot's that are open meanwhile go on to list what there was."""
+    server.add_user(user)
+    with Other(server, user) as one, Other(server, user) as other:
+        mount = mounts(server, user=user, options=["poll=5"], writes=True)
+        folders = Folders((one, other), seed=1)
+        for turn in range(100):
+            folders.change()
+            if turn % 2:
+                os.listdir(mount.path)
+            time.sleep(0.2 * folders.chance.random())
+        shown = set()
+
+        def is_shown():
+            shown.clear()
+            shown.update(n for n in os.listdir(mount.path) if n.startswith("Folder"))
+            return shown == set(folders.names)
+        assert wait_for(is_shown, pause=0.2), "shown: %s, there are: %s" % (
+            sorted(shown), sorted(folders.names))
+        mount.unmount()
+
 
 @pytest.fixture(params=TIERS)
 def tier(request):
