@@ -255,7 +255,9 @@ static void sync_finish(struct sync *sync)
         job_end(&sync->job, error);
         return;
     }
-    sync_memory(engine, sync->job.folder)->lacks = false;
+    struct sync_memory *memory = sync_memory(engine, sync->job.folder);
+    memory->lacks = false;
+    memory->rest = (struct rest){0};
     sync_show_no_more(sync);
     gint64 now = engine_now(engine);
     g_hash_table_insert(engine->fresh, GUINT_TO_POINTER(sync->job.folder),

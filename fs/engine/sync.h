@@ -18,7 +18,7 @@
  *
  * Behind the answer comes what nobody waits for (sync-look.c): the flags of older messages in tier
  * 3, each hour, and in each tier once a day a comparison of everything. Both only for a mailbox in
- * use; where no other sync comes, since all is told, one is made for that (watch.c).
+ * use; where no other sync comes, since all is told, one is made for that (watch-spread.c).
  *
  * Records come in batches (sync-batch.c). What a batch's reply lacks is asked for once more, then
  * as flags alone, then recorded with what is there; a batch that is refused is halved until the one
@@ -28,6 +28,7 @@
 
 #include "fs/engine/job.h"
 #include "fs/engine/mirror.h"
+#include "fs/engine/rest.h"
 
 enum sync_step {
     SYNC_EXAMINE,
@@ -53,6 +54,7 @@ struct sync_memory {
     uint32_t look_next;      /* a comparison was interrupted here, 0: none */
     bool renumbered;         /* what was listed before was told as removed: what comes is news */
     bool partly;             /* the last sync did not compare all flags */
+    struct rest rest;        /* from syncs that nobody waits for, since one failed */
 };
 
 /* UIDs to fetch together, ascending. */

@@ -5,11 +5,10 @@
 #include "fs/engine/job.h"
 #include "fs/engine/mirror.h"
 #include "fs/engine/sync.h"
+#include "fs/engine/watch-private.h"
 
 #define SECOND ((gint64)G_USEC_PER_SEC)
 #define IN_USE_US (300 * SECOND)
-/* A line that had nothing to do for so long idles. */
-#define REST_US (SECOND / 2)
 /* After so long without a word IDLE is given anew, so that no NAT forgets the connection. */
 #define AGAIN_US (300 * SECOND)
 #define DONE_US (30 * SECOND)
@@ -19,12 +18,6 @@
 #define NOTIFY_AGAIN_US (600 * SECOND)
 /* A poll that failed is tried again. */
 #define ASK_AGAIN_US (10 * SECOND)
-/* Of the mailboxes in use whose flags no STATUS tells of, a poll looks at those opened last and at
- * some of the others in turn. */
-#define FLAGS_LAST 10
-#define FLAGS_TURN 5
-/* Whether a look is due is asked so often. */
-#define LOOK_US (60 * SECOND)
 #define FRESH_KEY GUINT_TO_POINTER(UINT32_MAX)
 
 /* A mailbox that changed: its sync is asked for once at a time. */
@@ -32,17 +25,6 @@ struct watched {
     struct engine *engine;
     uint32_t folder;
     bool again; /* more has changed since */
-};
-
-struct watch {
-    GHashTable *used;    /* folder -> gint64 *, when it was opened last */
-    GHashTable *syncing; /* folder -> struct watched */
-    gint64 polled_us;    /* when all were asked, 0: not since there was no connection */
-    gint64 asked_us;     /* when that was last tried */
-    bool polling, folders_again;
-    struct rest notify_rest;
-    gint64 looked_us; /* when it was last asked what waits for a look */
-    uint32_t turn;    /* the folder whose flags a poll looked at last, of those in turn */
 };
 
 void watch_init(struct engine *engine)
@@ -97,7 +79,7 @@ static bool line_listens(const struct line *line)
            imap_session_idling(line->session, &ending_us) && ending_us == 0;
 }
 
-static bool folder_has_modseq(const struct engine *engine, uint32_t folder)
+bool watch_has_modseq(const struct engine *engine, uint32_t folder)
 {
     g_autoptr(cache_txn) txn = cache_txn_read(engine->cache);
     struct cache_mailbox mailbox;
@@ -107,7 +89,7 @@ static bool folder_has_modseq(const struct engine *engine, uint32_t folder)
 bool watch_covers(const struct engine *engine, uint32_t folder, gint64 since_us)
 {
     gint64 poll = (gint64)engine->account->poll_s * SECOND;
-    if (engine_now(engine) - since_us >= poll && !folder_has_modseq(engine, folder))
+    if (engine_now(engine) - since_us >= poll && !watch_has_modseq(engine, folder))
         return false;
     gint64 polls = POLLS * poll;
     for (guint i = 0; i < engine->pool.lines->len; i++) {
@@ -143,6 +125,7 @@ static void watch_synced(enum engine_error error, void *data)
     struct engine *engine = watched->engine;
     if (error == ENGINE_STOPPED)
         return;
+    watch_ended(engine, watched->folder, error);
     if (watched->again && error == ENGINE_OK)
         watch_ask(watched);
     else
@@ -162,7 +145,7 @@ static void watch_ask(struct watched *watched)
     engine_ask_inside(engine, &list, watch_synced, watched);
 }
 
-static bool folder_is_kept(struct engine *engine, uint32_t folder)
+bool watch_is_kept(struct engine *engine, uint32_t folder)
 {
     g_autoptr(cache_txn) txn = cache_txn_read(engine->cache);
     struct cache_mailbox mailbox;
@@ -186,7 +169,7 @@ void watch_sync(struct engine *engine, uint32_t folder)
         watched->again = true;
         return;
     }
-    if (folder == 0 || engine->pool.failing || !folder_is_kept(engine, folder))
+    if (folder == 0 || engine->pool.failing || !watch_is_kept(engine, folder))
         return;
     watched = g_new0(struct watched, 1);
     watched->engine = engine;
@@ -282,7 +265,7 @@ bool watch_polls(const struct engine *engine)
 /* ---- NOTIFY -----------------------------------------------------------------------------------
  */
 
-static struct line *watch_notifier(const struct engine *engine)
+struct line *watch_notifier(const struct engine *engine)
 {
     for (guint i = 0; i < engine->pool.lines->len; i++) {
         struct line *line = engine->pool.lines->pdata[i];
@@ -342,7 +325,7 @@ void watch_opened(struct line *line)
 /* ---- IDLE -------------------------------------------------------------------------------------
  */
 
-static bool line_may_idle(const struct line *line)
+bool watch_may_idle(const struct line *line)
 {
     return (imap_session_capabilities(line->session) & IMAP_CAP_IDLE) != 0 &&
            !rest_lasts(&line->idle_rest, line->engine);
@@ -351,7 +334,7 @@ static bool line_may_idle(const struct line *line)
 bool watch_needs(const struct line *line)
 {
     bool stays = line == line->engine->pool.lines->pdata[0] && line->folder != 0;
-    return line_may_idle(line) &&
+    return watch_may_idle(line) &&
            (line->notifies || stays || watch_in_use(line->engine, line->folder));
 }
 
@@ -359,7 +342,7 @@ bool watch_needs(const struct line *line)
 static bool idle_was_short(const struct line *line)
 {
     return g_queue_is_empty((GQueue *)&line->jobs) && imap_session_in_flight(line->session) == 0 &&
-           engine_now(line->engine) - line->idle_us < REST_US;
+           engine_now(line->engine) - line->idle_us < WATCH_REST_US;
 }
 
 static void line_idled(struct imap_session *session, const struct imap_result *result, void *data)
@@ -411,143 +394,8 @@ static void line_watch(struct line *line, gint64 now)
         return;
     if (idling && now - MAX(line->idle_us, line->heard_us) >= AGAIN_US)
         line_idle(line, now);
-    else if (!idling && now - line->used_us >= REST_US)
+    else if (!idling && now - line->used_us >= WATCH_REST_US)
         line_idle(line, now);
-}
-
-/* ---- a line for each mailbox in use -----------------------------------------------------------
- */
-
-static bool folder_has_line(const struct engine *engine, uint32_t folder)
-{
-    for (guint i = 0; i < engine->pool.lines->len; i++) {
-        const struct line *line = engine->pool.lines->pdata[i];
-        if (line->folder == folder && !line->doomed)
-            return true;
-    }
-    return false;
-}
-
-/* How many lines nobody watches by. */
-static guint watch_spare(const struct engine *engine)
-{
-    guint spare = 0;
-    for (guint i = 0; i < engine->pool.lines->len; i++) {
-        const struct line *line = engine->pool.lines->pdata[i];
-        spare += !line->doomed && !watch_in_use(engine, line->folder);
-    }
-    return spare;
-}
-
-static gint used_order(gconstpointer a, gconstpointer b, gpointer data)
-{
-    gint64 one = watch_used_us(data, GPOINTER_TO_UINT(a));
-    gint64 other = watch_used_us(data, GPOINTER_TO_UINT(b));
-    return (one < other) - (one > other);
-}
-
-static GList *watch_folders(struct engine *engine)
-{
-    GHashTableIter iter;
-    gpointer folder;
-    GList *folders = NULL;
-    g_hash_table_iter_init(&iter, engine->watch->used);
-    while (g_hash_table_iter_next(&iter, &folder, NULL)) {
-        if (watch_in_use(engine, GPOINTER_TO_UINT(folder)))
-            folders = g_list_prepend(folders, folder);
-        else
-            g_hash_table_iter_remove(&iter);
-    }
-    return g_list_sort_with_data(folders, used_order, engine);
-}
-
-/* Whether lines for more than one mailbox are worth it: without IDLE they hear nothing, with NOTIFY
- * one hears of all. */
-static bool watch_wants_lines(const struct engine *engine)
-{
-    const struct pool *pool = &engine->pool;
-    if (pool->lines->len == 0 || pool->failing || watch_notifier(engine) != NULL)
-        return false;
-    return line_may_idle(pool->lines->pdata[0]);
-}
-
-/* The mailboxes opened last get a line each, one short of the cap. */
-static void watch_spread(struct engine *engine, gint64 now)
-{
-    if (!watch_wants_lines(engine))
-        return;
-    guint most = MAX(engine->pool.cap, 2) - 1;
-    g_autoptr(GList) folders = watch_folders(engine);
-    guint at = 0;
-    for (GList *each = folders; each != NULL && at < most; each = each->next, at++) {
-        uint32_t folder = GPOINTER_TO_UINT(each->data);
-        if (folder_has_line(engine, folder) ||
-            g_hash_table_contains(engine->watch->syncing, each->data) ||
-            now - watch_used_us(engine, folder) < REST_US || !folder_is_kept(engine, folder))
-            continue;
-        if (watch_spare(engine) > 0)
-            watch_sync(engine, folder);
-        else if (engine->pool.lines->len < most + 1)
-            pool_open(engine);
-        return;
-    }
-}
-
-static void watch_sync_once(struct engine *engine, gpointer folder)
-{
-    if (!g_hash_table_contains(engine->watch->syncing, folder))
-        watch_sync(engine, GPOINTER_TO_UINT(folder));
-}
-
-static gint slot_order(gconstpointer a, gconstpointer b)
-{
-    guint one = GPOINTER_TO_UINT(*(const gconstpointer *)a);
-    guint other = GPOINTER_TO_UINT(*(const gconstpointer *)b);
-    return (one > other) - (one < other);
-}
-
-/* The next few by their slots, which stay the same whatever is opened meanwhile. */
-static void watch_sync_turn(struct engine *engine, GPtrArray *folders)
-{
-    guint first = 0;
-    g_ptr_array_sort(folders, slot_order);
-    while (first < folders->len && GPOINTER_TO_UINT(folders->pdata[first]) <= engine->watch->turn)
-        first++;
-    for (guint i = 0; i < MIN(folders->len, FLAGS_TURN); i++) {
-        gpointer folder = folders->pdata[(first + i) % folders->len];
-        watch_sync_once(engine, folder);
-        engine->watch->turn = GPOINTER_TO_UINT(folder);
-    }
-}
-
-void watch_sync_flags(struct engine *engine)
-{
-    g_autoptr(GList) folders = watch_folders(engine);
-    g_autoptr(GPtrArray) others = g_ptr_array_new();
-    guint last = 0;
-    for (GList *each = folders; each != NULL; each = each->next) {
-        if (folder_has_modseq(engine, GPOINTER_TO_UINT(each->data)))
-            continue;
-        if (last++ < FLAGS_LAST)
-            watch_sync_once(engine, each->data);
-        else
-            g_ptr_array_add(others, each->data);
-    }
-    watch_sync_turn(engine, others);
-}
-
-/* What no sync comes for, since all is told, is compared all the same when it is time. */
-static void watch_look(struct engine *engine, gint64 now)
-{
-    struct watch *watch = engine->watch;
-    if (watch->looked_us != 0 && now - watch->looked_us < LOOK_US)
-        return;
-    watch->looked_us = now;
-    g_autoptr(GList) folders = watch_folders(engine);
-    for (GList *each = folders; each != NULL; each = each->next)
-        if (!g_hash_table_contains(watch->syncing, each->data) &&
-            sync_look_waits(engine, GPOINTER_TO_UINT(each->data)))
-            watch_sync(engine, GPOINTER_TO_UINT(each->data));
 }
 
 /* ---- time -------------------------------------------------------------------------------------

@@ -266,6 +266,55 @@ static void test_listen(struct fixture *fixture, gconstpointer data)
     g_assert_cmpint(fixture_bytes(fixture, "INBOX", 1, "", 0, 10), ==, ENGINE_OK);
 }
 
+/* A mailbox in use, listed before, that cannot be selected any more. */
+static const struct refused_case {
+    const char *name, *words;
+} REFUSED[] = {
+    {"refused/rights", "NO [NOPERM] no right to read"},
+    {"refused/later", "NO Mailbox is being rebuilt, try again later"},
+    {"refused/gone", "NO there is none"},
+};
+
+/* It idles in the mailbox. */
+static void wait_listens(struct fixture *fixture, const char *mailbox)
+{
+    while (imapd_tell(fixture->imapd, mailbox, "* OK here\r\n") == 0)
+        g_usleep(2000);
+}
+
+/* Lets time pass until so many commands were sent; how many seconds those were, at least. */
+static gint64 pass_lines(struct fixture *fixture, const char *command, unsigned count)
+{
+    gint64 passed = 0;
+    for (; imapd_count_lines(fixture->imapd, command) < count; passed += 3) {
+        fixture_pass(3);
+        g_usleep(300000); /* longer than from one tick to the next */
+    }
+    return passed;
+}
+
+/* What nobody waits for is asked for again after a minute; what went well begins anew. */
+static void test_refused(struct fixture *fixture, gconstpointer data)
+{
+    const struct refused_case *refused = data;
+    fixture->imapd->capabilities = "ENABLE CONDSTORE QRESYNC ESEARCH UIDPLUS IDLE";
+    imapd_add(imapd_add_box(fixture->imapd, "A", ""), 300);
+    list_some(fixture);
+    g_assert_cmpint(fixture_list(fixture, "A"), ==, ENGINE_OK);
+    wait_listens(fixture, "A");
+    imapd_forget_counts(fixture->imapd);
+    refuse(fixture, "EXAMINE A", refused->words);
+    imapd_hang_up(fixture->imapd);
+    wait_lines(fixture, "EXAMINE A", 1);
+    g_assert_cmpint(pass_lines(fixture, "EXAMINE A", 2), >=, 55);
+
+    refuse(fixture, NULL, NULL);
+    while (fixture_list(fixture, "A") != ENGINE_OK) /* who waits need not wait that long */
+        g_usleep(2000);
+    imapd_hang_up(fixture->imapd);
+    wait_listens(fixture, "A");
+}
+
 /* What is in the cache is not asked for while a pause lasts, and the status says that it does. */
 static void test_cached(struct fixture *fixture, gconstpointer data)
 {
@@ -314,6 +363,11 @@ int main(int argc, char **argv)
     for (size_t i = 0; i < G_N_ELEMENTS(LISTENS); i++) {
         g_autofree char *path = g_strconcat("/engine/pause/", LISTENS[i].name, NULL);
         g_test_add(path, struct fixture, &LISTENS[i], fixture_setup, test_listen, fixture_teardown);
+    }
+    for (size_t i = 0; i < G_N_ELEMENTS(REFUSED); i++) {
+        g_autofree char *path = g_strconcat("/engine/pause/", REFUSED[i].name, NULL);
+        g_test_add(path, struct fixture, &REFUSED[i], fixture_setup, test_refused,
+                   fixture_teardown);
     }
     return g_test_run();
 }
