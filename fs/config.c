@@ -139,7 +139,21 @@ static struct account *account_of_url(const char *url, const GPtrArray *settings
 struct config {
     const char *file;
     GKeyFile *keys;
+    GHashTable *repeated; /* group -> struct repeated, of those that give a key twice */
 };
+
+struct repeated {
+    char *key;
+    unsigned line;
+};
+
+static void repeated_free(void *data)
+{
+    struct repeated *repeated = data;
+
+    g_free(repeated->key);
+    g_free(repeated);
+}
 
 /* Values are taken as they are written, so that commands need no second quoting. */
 static char *value_read(const struct config *config, const char *group, const char *key)
@@ -231,6 +245,12 @@ static bool group_check(const struct config *config, const char *group, GError *
 
     if (!name_is_good(group)) {
         config_refuse(error, "%s: [%s] cannot be the name of an account", config->file, group);
+        return false;
+    }
+    const struct repeated *repeated = g_hash_table_lookup(config->repeated, group);
+    if (repeated != NULL) {
+        config_refuse(error, "%s: [%s] %s: line %u says it for the second time", config->file,
+                      group, repeated->key, repeated->line);
         return false;
     }
     for (char **key = keys; key != NULL && *key != NULL; key++)
@@ -373,25 +393,42 @@ static GPtrArray *accounts_named(const struct config *config, const char *source
     return accounts_left(config, accounts, faults, error) ? g_steal_pointer(&accounts) : NULL;
 }
 
-/* The first line that gives a group, or a key in its group, for the second time; 0: none. GLib
- * takes the last, and what was copied and not renamed would get the other's password. */
-static unsigned line_repeated(const char *text, size_t length)
+/* A line of a group: notes the key that it gives, if that is the first to come again. */
+static void key_note(const struct config *config, const char *group, const char *line,
+                     unsigned number, GHashTable *seen)
+{
+    g_autofree char *key = g_strndup(line, strcspn(line, " \t="));
+
+    if (g_hash_table_add(seen, g_strdup(key)) || g_hash_table_contains(config->repeated, group))
+        return;
+    struct repeated *repeated = g_new0(struct repeated, 1);
+    repeated->key = g_steal_pointer(&key);
+    repeated->line = number;
+    g_hash_table_insert(config->repeated, g_strdup(group), repeated);
+}
+
+/* Finds what is given for the second time, of which GLib takes the last: a group, which was perhaps
+ * copied and not renamed, so that nobody knows which account is meant: returns the first such line,
+ * 0: none; and, in config->repeated, keys in a group. */
+static unsigned lines_check(const struct config *config, const char *text, size_t length)
 {
     g_autofree char *copy = g_strndup(text, length);
     g_auto(GStrv) lines = g_strsplit(copy, "\n", -1);
-    g_autoptr(GHashTable) seen = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
-    const char *group = "";
+    g_autoptr(GHashTable) groups = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    g_autoptr(GHashTable) keys = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+    g_autofree char *group = g_strdup("");
 
     for (unsigned i = 0; lines[i] != NULL; i++) {
         const char *line = g_strstrip(lines[i]);
-        const char *end = strchr(line, '=');
-        char *name = NULL;
-        if (line[0] == '[')
-            name = g_strdup(group = line);
-        else if (line[0] != '#' && end != NULL)
-            name = g_strdup_printf("%s %.*s", group, (int)strcspn(line, " \t="), line);
-        if (name != NULL && !g_hash_table_add(seen, name))
-            return i + 1;
+        if (line[0] == '[') {
+            g_free(group);
+            group = g_strndup(line + 1, strcspn(line + 1, "]"));
+            g_hash_table_remove_all(keys);
+            if (!g_hash_table_add(groups, g_strdup(group)))
+                return i + 1;
+        } else if (line[0] != '#' && strchr(line, '=') != NULL) {
+            key_note(config, group, line, i + 1, keys);
+        }
     }
     return 0;
 }
@@ -401,16 +438,18 @@ GPtrArray *config_accounts_of_text(const char *source, const char *file, const c
                                    GPtrArray *faults, GError **error)
 {
     g_autoptr(GKeyFile) keys = g_key_file_new();
-    struct config config = {file, keys};
+    g_autoptr(GHashTable) repeated =
+        g_hash_table_new_full(g_str_hash, g_str_equal, g_free, repeated_free);
+    struct config config = {file, keys, repeated};
 
     if (length > CONFIG_MAX || memchr(text, '\0', length) != NULL ||
         (length > 0 && !g_key_file_load_from_data(keys, text, length, G_KEY_FILE_NONE, NULL))) {
         config_refuse(error, "%s: not made of [NAME], key = value and # comment lines", file);
         return NULL;
     }
-    unsigned repeated = line_repeated(text, length);
-    if (repeated != 0) {
-        config_refuse(error, "%s: line %u says again what was said before", file, repeated);
+    unsigned again = lines_check(&config, text, length);
+    if (again != 0) {
+        config_refuse(error, "%s: line %u begins a group that was there before", file, again);
         return NULL;
     }
     if (!config_check(&config, error))

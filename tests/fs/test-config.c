@@ -267,8 +267,10 @@ static void test_bad(void)
         {"all", "", "names no account"},
         {"all", "# nothing\n", "names no account"},
         {"a", "hunter2\n", "FILE: not made of"},
-        {"a", "[a]\npoll = 5\n\n[b]\npoll=5\n[a]\npoll = 6\n", "FILE: line 6 says again"},
-        {"a", "[a]\npoll = 5\n# poll = 7\n poll=6\n", "FILE: line 4 says again"},
+        {"a", "[a]\npoll = 5\n\n[b]\npoll=5\n[a]\npoll = 6\n", "FILE: line 6 begins a group"},
+        {"a", "[a]\npoll = 5\n# poll = 7\n poll=6\n", "FILE: [a] poll: line 4 says"},
+        {"all", "[a]\nsource = imaps://u@h\nsource= imaps://v@h\n", "FILE: [a] source: line 3"},
+        {"a,b", "[a]\n[b]\n [a] \n", "FILE: line 3 begins a group"},
         {"a", "key = hunter2\n", "FILE: not made of"},
         {"a", "[a]\nsource = imaps://u@h\npassword = hunter2\n",
          "FILE: [a] password: there is no such key"},
@@ -404,12 +406,44 @@ static void test_faults(void)
     g_assert_true(g_str_has_prefix(error->message, "FILE: [bad] frob"));
 }
 
+/* A key twice is a fault of its group alone. */
+static void test_key_twice(void)
+{
+    static const char TWICE[] = "[one]\nsource = imaps://u@h\npoll = 5\n"
+                                "[two]\nsource = imaps://u@h\npoll = 5\n  poll=6\npoll = 7\n"
+                                "# poll = 8\n[three]\npoll = 9\nsource = imaps://u@h\n";
+    static const char *const SOURCES[] = {"all", "one,two", "two,three"};
+    bool several;
+
+    for (size_t i = 0; i < G_N_ELEMENTS(SOURCES); i++) {
+        g_autoptr(GPtrArray) faults = g_ptr_array_new_with_free_func(config_fault_free);
+        g_autoptr(GError) error = NULL;
+        g_autoptr(GPtrArray) some = config_accounts_of_text(
+            SOURCES[i], "FILE", TWICE, strlen(TWICE), NULL, &several, faults, &error);
+        g_assert_no_error(error);
+        g_assert_cmpuint(some->len, ==, i == 0 ? 2 : 1);
+        g_assert_cmpuint(faults->len, ==, 1);
+        const struct config_fault *fault = faults->pdata[0];
+        g_assert_cmpstr(fault->name, ==, "two");
+        g_assert_cmpstr(fault->why, ==, "FILE: [two] poll: line 7 says it for the second time");
+    }
+    g_autoptr(GError) error = NULL;
+    g_test_expect_message("fs", G_LOG_LEVEL_WARNING, "FILE: ?two? poll: line 7*");
+    g_autoptr(GPtrArray) one = load("one", TWICE, NULL, &several, &error);
+    g_test_assert_expected_messages();
+    g_assert_no_error(error);
+    g_assert_cmpuint(one->len, ==, 1);
+    g_assert_null(load("two", TWICE, NULL, &several, &error));
+    g_assert_true(g_str_has_prefix(error->message, "FILE: [two] poll: line 7"));
+}
+
 int main(int argc, char *argv[])
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/source/good", test_source_good);
     g_test_add_func("/source/bad", test_source_bad);
     g_test_add_func("/config/faults", test_faults);
+    g_test_add_func("/config/key-twice", test_key_twice);
     g_test_add_func("/config/accounts", test_accounts);
     g_test_add_func("/config/selection", test_selection);
     g_test_add_func("/config/addresses", test_addresses);

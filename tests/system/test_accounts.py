@@ -88,7 +88,8 @@ def test_sizes_of_caches(accounts):
     ("view = sideways", "view"), ("cache_size = 1", "cache_size"), ("umask = 9", "umask"),
     ("tls = none", "tls="), ("tls_fingerprint = 12", "tls_fingerprint"), ("ro = perhaps", "ro"),
     ("delete = maybe", "delete"), ("connections = 99", "connections"), ("folders = ;", "folders"),
-    ("nonsense = 1", "nonsense"), ("auth = faith", "auth"), ("poll = 1", "poll")])
+    ("nonsense = 1", "nonsense"), ("auth = faith", "auth"), ("poll = 1", "poll"),
+    ("poll = 60\npoll = 90", "poll: line ")])
 def test_a_mistake_names_its_account(accounts, line, words):
     mount = accounts({"good": [], "bad": [line]}, start=False)
     done = mount.run()

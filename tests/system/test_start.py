@@ -444,11 +444,13 @@ def test_one_of_several_that_is_mounted_elsewhere(two, dovecot_sample):
         subprocess.run(["fusermount3", "-u", elsewhere], check=True)
 
 
-def test_a_mistake_elsewhere_is_a_warning(two, dovecot_sample):
-    mount = two("imaps://bob@localhost:%d" % dovecot_sample.imaps_port, "nonsense = 1")
+@pytest.mark.parametrize("lines,words", [(["nonsense = 1"], "[two] nonsense"),
+                                         (["poll = 60", "poll = 90"], "[two] poll: line ")])
+def test_a_mistake_elsewhere_is_a_warning(two, dovecot_sample, lines, words):
+    mount = two("imaps://bob@localhost:%d" % dovecot_sample.imaps_port, *lines)
     mount.source = "one"
     done = mount.run()
-    assert done.returncode == 0 and "[two] nonsense" in done.stderr, done.stderr
+    assert done.returncode == 0 and words in done.stderr, done.stderr
     assert len(os.listdir(mount.path / "INBOX")) == 58
     mount.unmount()
     for arguments in (["--check", "one"], ["--list"]):
