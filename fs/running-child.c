@@ -32,6 +32,7 @@ void running_child_start(struct running_child *child, running_work work, const c
     child->process = fork();
     if (child->process == 0) {
         prctl(PR_SET_PDEATHSIG, SIGKILL);
+        close(ends[0]);
         streams_close();
         work(ends[1], path, line);
         _exit(0);
@@ -85,8 +86,10 @@ GString *running_child_end(struct running_child *child, gint64 patience_us,
 
     if (child->from >= 0)
         close(child->from);
-    if (child->process > 0 && !answered)
-        kill(child->process, SIGKILL); /* which it may heed when the mount goes on, or away */
+    /* one that still writes is not wanted any more; one that hangs may heed this when the mount
+     * goes on, or away */
+    if (child->process > 0)
+        kill(child->process, SIGKILL);
     if (child->process > 0)
         waitpid(child->process, NULL, answered ? 0 : WNOHANG);
     if (!answered)
