@@ -191,15 +191,6 @@ static struct content *opened_get(uint64_t inode)
     return content;
 }
 
-static struct content *opened_add(struct content *content)
-{
-    g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&opened_lock);
-    if (opened == NULL)
-        opened = g_hash_table_new(g_int64_hash, g_int64_equal);
-    g_hash_table_replace(opened, &content->inode, content);
-    return content;
-}
-
 void content_unref(struct content *content)
 {
     g_mutex_lock(&opened_lock);
@@ -214,6 +205,25 @@ void content_unref(struct content *content)
         stream_clear(&content->stream);
     origin_clear(&content->origin);
     g_free(content);
+}
+
+/* What another has opened in the same moment is taken instead. */
+static struct content *opened_add(struct content *content)
+{
+    g_mutex_lock(&opened_lock);
+    if (opened == NULL)
+        opened = g_hash_table_new(g_int64_hash, g_int64_equal);
+    struct content *other = g_hash_table_lookup(opened, &content->inode);
+    bool same = other != NULL && other->size == content->size && !g_atomic_int_get(&other->changed);
+    if (same)
+        g_atomic_ref_count_inc(&other->references);
+    else
+        g_hash_table_replace(opened, &content->inode, content);
+    g_mutex_unlock(&opened_lock);
+    if (!same)
+        return content;
+    content_unref(content);
+    return other;
 }
 
 static struct content *content_new(uint64_t inode, GBytes *bytes)
@@ -308,7 +318,7 @@ int content_open(const struct mounted *mounted, struct place *place, struct cont
         return error;
     if (known && size != (*content)->size)
         return open_misfit(&origin, content);
-    opened_add(*content);
+    *content = opened_add(*content);
     return 0;
 }
 
