@@ -45,6 +45,8 @@ bool imap_charge_acquit(struct imap_charge *charge)
 {
     bool lifted = charge->passed;
 
+    if (charge->sure)
+        return false;
     *charge = (struct imap_charge){.stood = true};
     return lifted;
 }

@@ -58,7 +58,8 @@ struct imap_charge {
  * alone. Returns whether the verdict is passed now. */
 bool imap_charge_end(struct imap_charge *charge, unsigned tested,
                      const struct imap_weather *weather, gint64 now_us);
-/* It was answered. Returns whether a verdict is lifted. */
+/* It was answered. Returns whether a verdict is lifted; one that is sure never is, as it may have
+ * been found in another way: an answer that leaves something out. */
 bool imap_charge_acquit(struct imap_charge *charge);
 /* Passes the verdict as it was found before, or in another way. */
 void imap_charge_pass(struct imap_charge *charge, bool sure, gint64 now_us);
