@@ -8,7 +8,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from lib import bench_changes, bench_live, bench_trips, servers  # noqa: E402
+from lib import bench_changes, bench_ends, bench_live, bench_trips, servers  # noqa: E402
 from lib.client import Client  # noqa: E402
 from lib.mount import Mount  # noqa: E402
 from lib.proxy import Proxy  # noqa: E402
@@ -170,6 +170,10 @@ def main():
         with tempfile.TemporaryDirectory(prefix="mailmount-bench-") as folder:
             bench_live.bench(folder, letter, row)
         return
+    if sys.argv[1:2] == ["ends"]:
+        with tempfile.TemporaryDirectory(prefix="mailmount-bench-") as folder:
+            bench_ends.bench(folder, letter, row)
+        return
     only = sys.argv[1:2] == ["trips"]
     counts = sys.argv[2:] if only else sys.argv[1:]
     count = int(counts[0]) if counts else 100_000
@@ -177,6 +181,7 @@ def main():
         bench_trips.bench(Path(folder) / "trips", count, fill, letter, row)
         if only:
             return
+        bench_ends.bench(Path(folder) / "ends", letter, row)
         bench_live.bench(Path(folder) / "live", letter, row)
         bench(count, Path(folder))
         bench_changes.bench(Path(folder) / "changes", fill, row)
