@@ -249,6 +249,11 @@ static const struct refusal {
     /* who is told so and goes on makes it worse */
     {NULL, "failed login", IMAP_ERROR_LOGIN},
     {NULL, "failed attempt", IMAP_ERROR_LOGIN},
+    {NULL, "failed password", IMAP_ERROR_LOGIN},
+    {NULL, "invalid login", IMAP_ERROR_LOGIN},
+    {NULL, "invalid attempt", IMAP_ERROR_LOGIN},
+    {NULL, "incorrect login", IMAP_ERROR_LOGIN},
+    {NULL, "unsuccessful", IMAP_ERROR_LOGIN},
     {NULL, "failed authentication", IMAP_ERROR_LOGIN},
     {NULL, "login attempt", IMAP_ERROR_LOGIN},
     {NULL, "login failures", IMAP_ERROR_LOGIN},
