@@ -600,9 +600,13 @@ class Soak:
         self.usages.append(self.most_used())
 
     def listing(self):
-        """{folder: {UID: path}} of the mount."""
-        found = {}
-        for where, names, files in os.walk(self.mount.path):
+        """{folder: {UID: path}} of the mount; `self.unlisted`: which it did not list, and why."""
+        found, self.unlisted = {}, {}
+
+        def fails(problem):
+            folder = os.path.relpath(problem.filename, self.mount.path)
+            self.unlisted[folder] = errno.errorcode.get(problem.errno, problem.errno)
+        for where, names, files in os.walk(self.mount.path, onerror=fails):
             names[:] = [n for n in names if not NAME.search(n)]
             folder = os.path.relpath(where, self.mount.path)
             if folder != ".":
@@ -611,8 +615,9 @@ class Soak:
         return found
 
     def difference(self):
-        lines = ["%s is %s" % (f, "missing" if f in self.truth else "too many")
-                 for f in sorted(self.truth.keys() ^ self.shown.keys())]
+        lines = ["%s cannot be listed: %s" % each for each in sorted(self.unlisted.items())]
+        lines += ["%s is %s" % (f, "missing" if f in self.truth else "too many")
+                  for f in sorted((self.truth.keys() ^ self.shown.keys()) - self.unlisted.keys())]
         for folder in self.truth.keys() & self.shown.keys():
             there, shown = set(self.truth[folder]), set(self.shown[folder])
             if there != shown:
