@@ -55,6 +55,53 @@ class Introspection:
         return {"active": True, "username": user, "scope": "imap"} if user else {"active": False}
 
 
+class Granting:
+    """A server at which a browser's code and refresh tokens are changed for access tokens (RFC
+    6749, 4.1.3 and 6). `grants`: the form of each request, in order; `issued`: the access tokens."""
+
+    def __init__(self, code):
+        self.code = code
+        self.grants, self.issued, self.refresh = [], [], None
+
+    def __enter__(self):
+        grants = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self):
+                body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+                form = {k: v[0] for k, v in urllib.parse.parse_qs(body.decode()).items()}
+                status, answer = grants.grant(form)
+                self.send_response(status)
+                self.send_header("Content-Type", "application/json")
+                self.end_headers()
+                self.wfile.write(json.dumps(answer).encode())
+
+            def log_message(self, *words):
+                """It is in `grants`."""
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server.daemon_threads = True
+        self.url = "http://127.0.0.1:%d/token" % self.server.server_address[1]
+        self.thread = threading.Thread(target=self.server.serve_forever, args=[0.05], daemon=True)
+        self.thread.start()
+        return self
+
+    def __exit__(self, *exception):
+        self.server.shutdown()
+        self.server.server_close()
+        self.thread.join(10)
+
+    def grant(self, form):
+        self.grants.append(form)
+        kind = form.get("grant_type")
+        if not (kind == "authorization_code" and form.get("code") == self.code
+                or kind == "refresh_token" and form.get("refresh_token") == self.refresh):
+            return 400, {"error": "invalid_grant"}
+        self.issued.append("access-%d" % (len(self.issued) + 1))
+        self.refresh = "refresh-%d" % len(self.issued)
+        return 200, {"access_token": self.issued[-1], "refresh_token": self.refresh,
+                     "expires_in": 3600, "token_type": "Bearer"}
+
+
 def encode(octets):
     return base64.urlsafe_b64encode(octets).rstrip(b"=").decode()
 

@@ -1,15 +1,19 @@
 """The ways to keep a password that the manual names, each with the program itself, in a home of its
 own."""
+import json
 import os
 import re
 import subprocess
+from datetime import datetime, timedelta
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
-from lib import scripted
+from lib import oauth, scripted
 from lib.mount import APART, SLOW
 
+OAUTH2 = Path("/usr/share/doc/mutt/examples/mutt_oauth2.py")
 MANUAL = Path(__file__).parents[2] / "man" / "mailmount.conf.5"
 PASSWORD = "correct horse battery staple 7319"
 MESSAGE = (b"From: Alice <alice@example.org>\r\nDate: Fri, 20 Nov 2026 10:00:00 +0000\r\n"
@@ -122,3 +126,47 @@ def test_an_encrypted_credential(person, letters):
     person.mount.environment["CREDENTIALS_DIRECTORY"] = str(folder)
     person.configure(letters)
     person.mounts()
+
+
+def script_of_mutt(person, key, url):
+    """The script as its README tells to make it one's own, in $PATH, at another token server."""
+    text = OAUTH2.read_text()
+    for old, new in (("YOUR_GPG_IDENTITY", key),
+                     ("https://login.microsoftonline.com/common/oauth2/v2.0/token", url)):
+        assert old in text
+        text = text.replace(old, new)
+    script = person.home / "bin" / OAUTH2.name
+    script.parent.mkdir()
+    script.write_text(text)
+    script.chmod(0o755)
+    person.mount.environment["PATH"] = "%s:%s" % (script.parent, os.environ["PATH"])
+    (person.home / ".config/mailmount").mkdir(parents=True)
+    return script
+
+
+def expire(person, key, file):
+    """The token in mutt's file was good until yesterday."""
+    kept = json.loads(person.run("gpg", "--batch", "--quiet", "--decrypt", str(file)))
+    kept["access_token_expiration"] = (datetime.now() - timedelta(days=1)).isoformat()
+    person.run("gpg", "--batch", "--quiet", "--yes", "--encrypt", "--recipient", key, "--output",
+               str(file), words=json.dumps(kept))
+
+
+@pytest.mark.skipif(not OAUTH2.exists(), reason="this system leaves out what is in /usr/share/doc")
+def test_mutt_oauth2(person, key, auth_dovecot):
+    """The first token is authorized by hand; one that has expired is renewed by the script."""
+    with oauth.Granting("the browser's code") as granting:
+        script = script_of_mutt(person, key, granting.url)
+        file = person.home / ".config/mailmount/office.token"
+        person.run(str(script), "--authorize", str(file),
+                   words="microsoft\nauthcode\nalice@example.org\nthe browser's code\n")
+        expire(person, key, file)
+        auth_dovecot.tokens.good["access-2"] = "alice"
+        person.configure(
+            SimpleNamespace(port=auth_dovecot.imap_port),
+            "token_command = mutt_oauth2.py ~/.config/mailmount/office.token")
+        with person.mount as mount:
+            assert "INBOX" in os.listdir(mount.path)
+            mount.unmount()
+        assert [form["grant_type"] for form in granting.grants] == [
+            "authorization_code", "refresh_token"]
