@@ -122,7 +122,8 @@ int cache_mailbox_of_messages(struct cache_txn *txn, uint32_t messages,
 int cache_mailbox_next(struct cache_txn *txn, uint32_t parent, uint32_t after,
                        struct cache_mailbox *mailbox);
 /* Stores or replaces by slot. `parent` and `name` may change (RENAME); so may `messages`: the
- * records under the old slot are then removed, their objects kept (see below). */
+ * records under the old slot are then removed, their objects kept (see below). The texts may be
+ * those of the record that is there. */
 int cache_mailbox_put(struct cache_txn *txn, const struct cache_mailbox *mailbox);
 /* The mailbox has another wire name, parent and directory entry from now on. Its slot and that of
  * its messages stay, so what they number does: they are bound to the new wire name (at once,
@@ -163,7 +164,8 @@ int cache_message_next(struct cache_txn *txn, uint32_t messages, uint32_t from,
 /* The highest UID, 0: none. And how many records there are. */
 uint32_t cache_message_last(struct cache_txn *txn, uint32_t messages);
 uint32_t cache_message_count(struct cache_txn *txn, uint32_t messages);
-/* Stores or replaces. `message->object` must be of cache_object_*(). */
+/* Stores or replaces. `message->object` must be of cache_object_*(). The texts may be
+ * those of the record that is there. */
 int cache_message_put(struct cache_txn *txn, uint32_t messages,
                       const struct cache_message *message);
 int cache_message_remove(struct cache_txn *txn, uint32_t messages, uint32_t uid);

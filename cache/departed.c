@@ -20,15 +20,12 @@ static int departed_put(struct cache_txn *txn, uint32_t messages,
 {
     struct key key;
 
-    int rc = cache_message_forget(txn, messages, message->uid);
-    if (rc != CACHE_OK && rc != CACHE_NOT_FOUND)
-        return rc;
     key_u32_u32(&key, messages, message->uid);
     record_begin(&txn->writer);
     record_encode_message(&txn->writer, message);
     if (txn->writer.bad)
         return CACHE_CORRUPT;
-    rc = store_put(txn, TABLE_DEPARTED, &key);
+    int rc = store_put(txn, TABLE_DEPARTED, &key);
     return rc == CACHE_OK ? object_hold(txn, message->object) : rc;
 }
 
@@ -39,13 +36,13 @@ int cache_message_depart(struct cache_txn *txn, uint32_t messages, uint32_t uid)
     int rc = store_check(txn, true);
     if (rc != CACHE_OK)
         return rc;
-    if (cache_message_get(txn, messages, uid, &message) == CACHE_OK) {
-        g_autofree char *name = g_strdup(message.name);
-        g_autofree char *keywords = g_strdup(message.keywords);
-        message.name = name;
-        message.keywords = keywords;
+    if (cache_message_get(txn, messages, uid, &message) != CACHE_OK)
+        return cache_message_remove(txn, messages, uid); /* there, and not readable; or not there */
+    rc = cache_message_forget(txn, messages, uid);
+    if (rc == CACHE_OK || rc == CACHE_NOT_FOUND)
+        rc = cache_message_get(txn, messages, uid, &message); /* its texts may have moved */
+    if (rc == CACHE_OK)
         rc = departed_put(txn, messages, &message);
-    }
     return rc == CACHE_OK ? cache_message_remove(txn, messages, uid) : rc;
 }
 

@@ -189,6 +189,30 @@ static int mailbox_claim_messages(struct cache_txn *txn, const struct cache_mail
     return cache_mailbox_put(txn, &other);
 }
 
+/* A record whose texts no write changes. */
+typedef struct {
+    struct cache_mailbox mailbox;
+    char *wire, *name, *rights;
+} mailbox_copy;
+
+static void mailbox_copy_clear(mailbox_copy *copy)
+{
+    g_free(copy->wire);
+    g_free(copy->name);
+    g_free(copy->rights);
+}
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(mailbox_copy, mailbox_copy_clear)
+
+static mailbox_copy mailbox_copied(const struct cache_mailbox *mailbox)
+{
+    mailbox_copy copy = {*mailbox, g_strdup(mailbox->wire), g_strdup(mailbox->name),
+                         g_strdup(mailbox->rights)};
+    copy.mailbox.wire = copy.wire;
+    copy.mailbox.name = copy.name;
+    copy.mailbox.rights = copy.rights;
+    return copy;
+}
+
 static int mailbox_write(struct cache_txn *txn, const struct cache_mailbox *mailbox)
 {
     struct key key;
@@ -197,6 +221,24 @@ static int mailbox_write(struct cache_txn *txn, const struct cache_mailbox *mail
     record_begin(&txn->writer);
     record_encode_mailbox(&txn->writer, mailbox);
     return store_put(txn, TABLE_MAILBOX, &key);
+}
+
+/* `old`: what is there, NULL: nothing. */
+static int mailbox_replace(struct cache_txn *txn, const struct cache_mailbox *old,
+                           const struct cache_mailbox *mailbox)
+{
+    g_auto(mailbox_copy) before = mailbox_copied(old != NULL ? old : mailbox);
+    g_auto(mailbox_copy) after = mailbox_copied(mailbox);
+
+    int rc = mailbox_claim_messages(txn, &after.mailbox);
+    if (rc == CACHE_OK)
+        rc = mailbox_write(txn, &after.mailbox);
+    if (rc == CACHE_OK && before.mailbox.messages != 0 &&
+        before.mailbox.messages != after.mailbox.messages)
+        rc = message_remove_all(txn, before.mailbox.messages);
+    if (rc == CACHE_OK && old != NULL)
+        rc = mailbox_unindex(txn, &before.mailbox);
+    return rc == CACHE_OK ? mailbox_index(txn, &after.mailbox) : rc;
 }
 
 int cache_mailbox_put(struct cache_txn *txn, const struct cache_mailbox *mailbox)
@@ -211,14 +253,7 @@ int cache_mailbox_put(struct cache_txn *txn, const struct cache_mailbox *mailbox
     bool known = cache_mailbox_get(txn, mailbox->slot, &old) == CACHE_OK;
     if (known && mailbox_same_index(&old, mailbox))
         return mailbox_write(txn, mailbox);
-    rc = mailbox_claim_messages(txn, mailbox);
-    if (rc == CACHE_OK)
-        rc = mailbox_write(txn, mailbox);
-    if (rc == CACHE_OK && known && old.messages != 0 && old.messages != mailbox->messages)
-        rc = message_remove_all(txn, old.messages);
-    if (rc == CACHE_OK && known)
-        rc = mailbox_unindex(txn, &old);
-    return rc == CACHE_OK ? mailbox_index(txn, mailbox) : rc;
+    return mailbox_replace(txn, known ? &old : NULL, mailbox);
 }
 
 /* The registry first: if the record does not follow, the next list of mailboxes finds the new name

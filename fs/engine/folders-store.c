@@ -166,12 +166,6 @@ static void store_bump(struct store *store, uint32_t folder)
         g_hash_table_remove(store->touched, GUINT_TO_POINTER(folder));
         return;
     }
-    g_autofree char *wire = g_strdup(mailbox.wire);
-    g_autofree char *name = g_strdup(mailbox.name);
-    g_autofree char *rights = g_strdup(mailbox.rights);
-    mailbox.wire = wire;
-    mailbox.name = name;
-    mailbox.rights = rights;
     mailbox.mtime_ns = store->engine->clock->wall() * 1000;
     cache_mailbox_put(store->txn, &mailbox);
 }

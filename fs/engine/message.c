@@ -37,10 +37,6 @@ void message_set_size(struct engine *engine, uint32_t messages, uint32_t uid, ui
         cache_txn_end(txn);
         return;
     }
-    g_autofree char *name = g_strdup(record.name);
-    g_autofree char *keywords = g_strdup(record.keywords);
-    record.name = name;
-    record.keywords = keywords;
     record.size = size;
     if (cache_message_put(txn, messages, &record) == CACHE_OK)
         cache_txn_commit(txn);

@@ -317,9 +317,6 @@ static int change_same_flags(const struct mirror *mirror, struct cache_txn *txn,
 {
     if (!change->has_modseq || change->message.modseq == message->modseq)
         return CACHE_OK;
-    g_autofree char *name = g_strdup(message->name);
-    message->name = name;
-    message->keywords = (const char *)mirror->bytes->data + change->keywords;
     message->modseq = change->message.modseq;
     return cache_message_put(txn, mirror->messages, message);
 }
@@ -333,11 +330,9 @@ static int change_set_flags(struct mirror *mirror, struct cache_txn *txn, struct
         return CACHE_OK;
     if (message.flags == change->message.flags && strcmp(message.keywords, keywords) == 0)
         return change_same_flags(mirror, txn, change, &message);
-    g_autofree char *name = g_strdup(message.name);
-    change->name = mirror_text(mirror, name, strlen(name));
+    change->name = mirror_text(mirror, message.name, strlen(message.name));
     change->old_flags = message.flags;
     change->old_keywords = mirror_text(mirror, message.keywords, strlen(message.keywords));
-    message.name = name;
     message.keywords = (const char *)mirror->bytes->data + change->keywords;
     message.flags = change->message.flags;
     if (change->has_modseq)
@@ -386,12 +381,6 @@ static int mirror_put(const struct mirror *mirror, struct cache_txn *txn, bool n
     struct cache_mailbox mailbox;
     if (cache_mailbox_get(txn, mirror->folder, &mailbox) != CACHE_OK)
         return seal != NULL ? CACHE_NOT_FOUND : CACHE_OK;
-    g_autofree char *wire = g_strdup(mailbox.wire);
-    g_autofree char *name = g_strdup(mailbox.name);
-    g_autofree char *rights = g_strdup(mailbox.rights);
-    mailbox.wire = wire;
-    mailbox.name = name;
-    mailbox.rights = rights;
     if (named) {
         mailbox.count = cache_message_count(txn, mirror->messages);
         mailbox.mtime_ns = mirror->engine->clock->wall() * 1000;

@@ -109,11 +109,6 @@ static void create_note_empty(struct engine *engine, const char *made)
     struct cache_mailbox mailbox;
     if (cache_mailbox_by_wire(txn, wire, &mailbox) != CACHE_OK || mailbox.messages != 0)
         return;
-    g_autofree char *name = g_strdup(mailbox.name);
-    g_autofree char *rights = g_strdup(mailbox.rights);
-    mailbox.wire = wire;
-    mailbox.name = name;
-    mailbox.rights = rights;
     mailbox.flags |= CACHE_MAILBOX_MADE;
     if (cache_mailbox_put(txn, &mailbox) == CACHE_OK)
         cache_txn_commit(g_steal_pointer(&txn));

@@ -63,12 +63,6 @@ static void push_note_read_only(struct push *push)
         cache_txn_end(txn);
         return;
     }
-    g_autofree char *wire = g_strdup(mailbox.wire);
-    g_autofree char *name = g_strdup(mailbox.name);
-    g_autofree char *rights = g_strdup(mailbox.rights);
-    mailbox.wire = wire;
-    mailbox.name = name;
-    mailbox.rights = rights;
     mailbox.flags ^= CACHE_MAILBOX_READONLY;
     if (cache_mailbox_put(txn, &mailbox) == CACHE_OK)
         cache_txn_commit(txn);

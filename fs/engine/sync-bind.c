@@ -198,10 +198,6 @@ static bool binding_write(const struct sync *sync, struct cache_txn *txn,
         known.object != binding->known.object ||
         cache_parts_get(txn, binding->own, &parts) == CACHE_OK)
         return false;
-    g_autofree char *name = g_strdup(message.name);
-    g_autofree char *keywords = g_strdup(message.keywords);
-    message.name = name;
-    message.keywords = keywords;
     message.object = known.object;
     return cache_message_put(txn, sync->messages, &message) == CACHE_OK &&
            cache_identity_put(txn, sync->messages, binding->uid, known.digest) == CACHE_OK;

@@ -31,10 +31,6 @@ void sync_note_rights(struct imap_session *session, const char *wire, const char
         cache_txn_end(txn);
         return;
     }
-    g_autofree char *own_wire = g_strdup(mailbox.wire);
-    g_autofree char *name = g_strdup(mailbox.name);
-    mailbox.wire = own_wire;
-    mailbox.name = name;
     mailbox.rights = rights;
     if (cache_mailbox_put(txn, &mailbox) == CACHE_OK)
         cache_txn_commit(txn);

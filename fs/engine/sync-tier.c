@@ -100,10 +100,6 @@ static bool message_forget_modseq(struct cache_txn *txn, uint32_t messages, uint
     struct cache_message message;
     if (cache_message_get(txn, messages, uid, &message) != CACHE_OK || message.modseq == 0)
         return true;
-    g_autofree char *name = g_strdup(message.name);
-    g_autofree char *keywords = g_strdup(message.keywords);
-    message.name = name;
-    message.keywords = keywords;
     message.modseq = 0;
     return cache_message_put(txn, messages, &message) == CACHE_OK;
 }

@@ -88,12 +88,6 @@ enum engine_error sync_record(struct sync *sync,
         cache_txn_end(txn);
         return ENGINE_GONE;
     }
-    g_autofree char *wire = g_strdup(mailbox.wire);
-    g_autofree char *name = g_strdup(mailbox.name);
-    g_autofree char *rights = g_strdup(mailbox.rights);
-    mailbox.wire = wire;
-    mailbox.name = name;
-    mailbox.rights = rights;
     if (!change(sync, txn, &mailbox)) {
         cache_txn_end(txn);
         return ENGINE_OK;
