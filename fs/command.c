@@ -305,7 +305,7 @@ static bool line_take(struct command *command, struct line *line, GError **error
     if (!line->list && !line->check && words == 0)
         return command_refuse(error,
                               "a %s is needed: a mail address, imaps://USER@HOST, or the "
-                              "name of an account (mailmount --help)",
+                              "name of an account",
                               "SOURCE");
     if (!line->list && !line->check && words != 2 && !alone)
         return command_refuse(error, "%s are needed, and nothing else", "SOURCE and MOUNTPOINT");
