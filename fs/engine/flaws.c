@@ -92,7 +92,9 @@ void flaws_tick(struct engine *engine, gint64 now)
         else if (now - line->opened_us >= LINE_OLD && g_queue_is_empty(&line->jobs))
             lacks = line;
     }
-    if (lacks == NULL || pause_lasts(engine))
+    /* while the server lets us have fewer than we want, what is open is all that we have */
+    bool all = !whole && pool->cap < MAX(engine->account->connections, 1);
+    if (lacks == NULL || all || pause_lasts(engine))
         return;
     if (!whole && pool_may_open(engine)) { /* that it is there when the other goes */
         pool_open(engine);
