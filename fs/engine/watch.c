@@ -233,8 +233,11 @@ void watch_list(struct engine *engine)
 static gboolean watch_list_later(gpointer data)
 {
     struct engine *engine = data;
+    const struct job *running = g_hash_table_lookup(engine->jobs, "F");
+    bool late = running != NULL && running->state != JOB_WAITING; /* it may have been told before */
     if (!g_atomic_int_get(&engine->stopping))
         watch_list(engine);
+    engine->watch->folders_again |= late && engine->watch->polling;
     return G_SOURCE_REMOVE;
 }
 

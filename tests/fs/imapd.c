@@ -343,6 +343,11 @@ static const char *talk_list(struct talk *talk, bool status)
         if (status)
             talk_put_status(talk, box);
     }
+    while (imapd->list_held && !g_cancellable_is_cancelled(imapd->cancel)) {
+        g_mutex_unlock(&imapd->lock);
+        g_usleep(1000);
+        g_mutex_lock(&imapd->lock);
+    }
     return "OK listed";
 }
 

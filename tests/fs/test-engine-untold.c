@@ -391,6 +391,44 @@ static void test_relist(struct fixture *fixture, gconstpointer data)
     g_assert_cmpuint(count(fixture, &fixture->imapd->signed_in), ==, signed_in);
 }
 
+static void hold_lists(struct fixture *fixture, bool held)
+{
+    g_mutex_lock(&fixture->imapd->lock);
+    fixture->imapd->list_held = held;
+    g_mutex_unlock(&fixture->imapd->lock);
+}
+
+/* A mailbox that comes while a list is on its way, in another session than that which tells. */
+static void test_list_crossed(struct fixture *fixture, gconstpointer data)
+{
+    imapd_add(fixture_inbox(fixture), 200);
+    fixture->imapd->capabilities = MODSEQ " NOTIFY";
+    fixture->imapd->greeting = "Dovecot ready.";
+    fixture_start(fixture);
+    g_assert_cmpint(fixture_list(fixture, "INBOX"), ==, ENGINE_OK);
+    add_box(fixture, "first");
+    ask_folders(fixture);
+    fixture_pass(6); /* it asks in a newer session, and does from now on */
+    while (count(fixture, &fixture->imapd->signed_in) < 2)
+        g_usleep(1000);
+    ask_folders(fixture);
+
+    uint64_t lists = count(fixture, &fixture->imapd->lists);
+    const struct engine_wish folders = {.want = ENGINE_FOLDERS};
+    fixture_pass(2); /* the list is not fresh any more */
+    hold_lists(fixture, true);
+    struct pending *pending = fixture_begin(fixture, &folders);
+    wait_count(fixture, &fixture->imapd->lists, lists + 1);
+    add_box(fixture, "second");
+    tell(fixture, "* LIST () \"/\" second\r\n");
+    tell_flags(fixture, 1, "\\Flagged", change_flags(fixture, 1, "\\Flagged"));
+    wait_flags(fixture, 1, CACHE_FLAG_FLAGGED); /* so both were heard */
+    hold_lists(fixture, false);
+    g_assert_cmpint(fixture_wait(pending), ==, ENGINE_OK);
+    while (!has_box(fixture, "second"))
+        g_usleep(1000);
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -402,6 +440,7 @@ int main(int argc, char **argv)
     ADD("/engine/untold/poll-many", test_poll_many);
     ADD("/engine/untold/poll-very-many", test_poll_very_many);
     ADD("/engine/untold/long-ago", test_long_ago);
+    ADD("/engine/untold/list-crossed", test_list_crossed);
     for (size_t i = 0; i < G_N_ELEMENTS(RELISTS); i++) {
         g_autofree char *path = g_strdup_printf("/engine/untold/relist/%s", RELISTS[i].name);
         g_test_add(path, struct fixture, &RELISTS[i], fixture_setup, test_relist, fixture_teardown);
