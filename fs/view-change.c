@@ -39,22 +39,43 @@ static bool is_shown(const struct place *view, struct node node)
     return entry != NULL && strcmp(entry->target, view->mailbox.wire) == 0;
 }
 
+/* Why a message is not shown in the mailbox of a view: it lies in another, or it left that while we
+ * looked, and the kernel does well to look its name up once more. */
+static int not_shown(const struct mounted *mounted, struct node node)
+{
+    g_auto(place) place = {0};
+    node.part = NODE_PART_MESSAGE;
+    return place_find(mounted, node_inode(node), &place) == 0 && !place.departed ? EPERM : ESTALE;
+}
+
+/* Finds the view of `part`, and the message's node where it is now. */
+static int view_of_message(const struct mounted *mounted, uint64_t view, uint64_t message,
+                           struct node *node, uint16_t *part)
+{
+    g_auto(place) place = {0};
+    int error = view_at(mounted, view, &place);
+    if (error != 0)
+        return error;
+    *node = node_of(change_moved(message));
+    *part = place.node.part;
+    bool whole = node->part == NODE_PART_MESSAGE || node->part == NODE_PART_VIEW;
+    if (node->uid == 0 || !whole) /* a view is of whole messages, and of its own mailbox */
+        return EPERM;
+    if (is_shown(&place, *node))
+        return 0;
+    place_end(&place);
+    return not_shown(mounted, *node);
+}
+
 int view_add(const struct mounted *mounted, uint64_t view, uint64_t message, struct tree_attr *attr)
 {
-    struct node node = node_of(change_moved(message));
+    struct node node;
     uint16_t part;
-    {
-        g_auto(place) place = {0};
-        int error = view_at(mounted, view, &place);
-        if (error != 0)
-            return error;
-        bool whole = node.part == NODE_PART_MESSAGE || node.part == NODE_PART_VIEW;
-        if (node.uid == 0 || !whole || !is_shown(&place, node))
-            return EPERM; /* a view is of its own mailbox, and of whole messages */
-        part = place.node.part;
-    }
+    int error = view_of_message(mounted, view, message, &node, &part);
+    if (error != 0)
+        return error;
     node.part = NODE_PART_MESSAGE;
-    int error = view_change(mounted, part, node_inode(node), true);
+    error = view_change(mounted, part, node_inode(node), true);
     node.part = NODE_PART_VIEW;
     struct need none = {0};
     if (error == 0 && attr != NULL)

@@ -709,6 +709,26 @@ static void test_flags(struct fixture *f, const void *unused)
     g_assert_cmpint(change_flags(&f->mounted, NODE_STATUS, "\\Seen", NULL), !=, 0);
 }
 
+/* A view is of its own mailbox; but what has just left another is not known to be elsewhere. */
+static void test_flags_elsewhere(struct fixture *f, const void *unused)
+{
+    uint64_t one = look(f, dir(f->inbox), ONE ".eml");
+    uint64_t view = look(f, look(f, look(f, dir(f->archive), ".mailmount"), "flags"), "flagged");
+    struct tree_attr attr;
+    struct need need = {0};
+    g_assert_cmpint(change_link(&f->mounted, one, view, ONE ".eml", &attr, &need), ==, EPERM);
+    {
+        g_autoptr(cache_txn) txn = cache_txn_write(f->mine[0].cache);
+        g_assert_cmpint(cache_message_depart(txn, f->messages, 1), ==, CACHE_OK);
+        g_assert_cmpint(cache_txn_commit(g_steal_pointer(&txn)), ==, CACHE_OK);
+    }
+    g_assert_cmpint(change_link(&f->mounted, one, view, ONE ".eml", &attr, &need), ==, ESTALE);
+    remove_message(f, f->messages, 2);
+    uint64_t two = node_inode((struct node){f->messages, 2, 0});
+    g_assert_cmpint(change_link(&f->mounted, two, view, TWO ".eml", &attr, &need), ==, ESTALE);
+    assert_entries(f, "");
+}
+
 struct step {
     uint64_t offset;
     char *name;
@@ -770,6 +790,7 @@ int main(int argc, char **argv)
     ADD("rename-over", test_rename_over);
     ADD("rename-refused", test_rename_refused);
     ADD("flags", test_flags);
+    ADD("flags-elsewhere", test_flags_elsewhere);
     ADD("list-resumes", test_list_resumes);
     return g_test_run();
 }
