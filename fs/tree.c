@@ -5,6 +5,7 @@
 
 #include "fs/content.h"
 #include "fs/draft.h"
+#include "fs/error.h"
 #include "fs/events.h"
 #include "fs/refused.h"
 #include "fs/trace.h"
@@ -114,6 +115,23 @@ static bool account_is_seen(const struct place *place)
     return place->kind == PLACE_ACCOUNT && cache_mailbox_next(place->txn, 0, 0, &any) == CACHE_OK;
 }
 
+/* A mailbox that another client has deleted may be listed on for what lies below it (RFC 9051,
+ * 6.3.5), also by servers that do not say that it is only a name (Dovecot). */
+static bool has_below(const struct place *place)
+{
+    struct cache_mailbox below;
+    return place->kind == PLACE_MAILBOX &&
+           cache_mailbox_next(place->txn, place->mailbox.slot, 0, &below) == CACHE_OK;
+}
+
+/* Whether a list may be shown that the server did not give. */
+static bool list_will_do(const struct place *place, enum engine_error why)
+{
+    bool nothing = (place->mailbox.flags & CACHE_MAILBOX_COMPLETE) == 0;
+    return account_is_seen(place) || list_is_good(place) ||
+           (why == ENGINE_GONE && nothing && has_below(place));
+}
+
 int tree_open(const struct mounted *mounted, uint64_t inode, struct need *need)
 {
     g_auto(place) place = {0};
@@ -127,6 +145,8 @@ int tree_open(const struct mounted *mounted, uint64_t inode, struct need *need)
         int have = cache_parts_get(place.txn, place.message.object, &parts);
         return have == CACHE_OK ? 0 : need_parts(&place, need);
     }
+    if (need->round > 0 && need->answer != ENGINE_OK && !list_will_do(&place, need->answer))
+        return error_of_engine(need->answer);
     if (need->round > 0 || mailbox_is_awaited(&place))
         return 0;
     struct engine_wish wish = {.want = ENGINE_FOLDERS};
@@ -136,6 +156,6 @@ int tree_open(const struct mounted *mounted, uint64_t inode, struct need *need)
         wish = (struct engine_wish){.want = ENGINE_MAILBOX, .folder = place.mailbox.slot};
     else if (place.kind != PLACE_ACCOUNT)
         return 0;
-    need->optional = account_is_seen(&place) || list_is_good(&place);
+    need->optional = account_is_seen(&place) || list_is_good(&place) || has_below(&place);
     return need_add(need, place.account->engine, &wish);
 }

@@ -277,6 +277,8 @@ enum imap_passing imap_passing_of(const struct imap_result *result, uint64_t *wa
 bool imap_is_trouble(const struct imap_result *result);
 /* Whether a refusal is, by its code or its words, that a mailbox is not there, or not any more. */
 bool imap_is_mailbox_gone(const struct imap_result *result);
+/* Whether a refusal is, by its code or, without one, by its words (Cyrus), for want of rights. */
+bool imap_is_not_permitted(const struct imap_result *result);
 
 /* One body section of a FETCH reply (RFC 9051, 7.5.2: BODY[section]<origin>). */
 struct imap_body {

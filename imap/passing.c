@@ -56,6 +56,9 @@ static const char *const GONE[] = {
     "folder doesn't exist",     "no such folder",  "unknown folder",
 };
 
+/* Of rights, in lower case. */
+static const char *const RIGHTS[] = {"permission denied", "access denied", "not permitted"};
+
 /* What stands before the time to wait, and the unit of a number that has none. */
 static const struct spelling {
     const char *words;
@@ -166,4 +169,11 @@ bool imap_is_mailbox_gone(const struct imap_result *result)
     if (result->error == IMAP_ERROR_NONEXISTENT)
         return true;
     return vague && result->text != NULL && has_words(result->text, GONE, G_N_ELEMENTS(GONE));
+}
+
+bool imap_is_not_permitted(const struct imap_result *result)
+{
+    bool bare = result->error == IMAP_ERROR_NO && is_bare(result->code) && result->text != NULL;
+    return result->error == IMAP_ERROR_NOPERM ||
+           (bare && has_words(result->text, RIGHTS, G_N_ELEMENTS(RIGHTS)));
 }

@@ -174,7 +174,7 @@ static enum engine_error folders_take(struct folders *folders)
         return error;
     relist_taken(job->line, changed);
     folders_note_apart(job->engine, job->line->session);
-    gint64 now = engine_now(job->engine);
+    gint64 now = job->engine->listed_us = engine_now(job->engine);
     g_hash_table_insert(job->engine->fresh, FRESH_KEY, g_memdup2(&now, sizeof now));
     folders->stored = true;
     return ENGINE_OK;

@@ -79,6 +79,18 @@ static bool mailbox_same(const struct cache_mailbox *a, const struct cache_mailb
            strcmp(a->name, b->name) == 0;
 }
 
+/* What is only a name by now has no messages: those of before are told by nobody any more. Returns
+ * whether there was a list. */
+static bool place_drop_list(struct cache_mailbox *mailbox)
+{
+    if ((mailbox->flags & CACHE_MAILBOX_NOSELECT) == 0 || mailbox->messages == 0)
+        return false;
+    mailbox->messages = mailbox->uidvalidity = mailbox->uidnext = mailbox->count = 0;
+    mailbox->highestmodseq = 0;
+    mailbox->flags &= ~(uint32_t)CACHE_MAILBOX_COMPLETE;
+    return true;
+}
+
 /* Returns the node's slot, 0: it cannot be kept. */
 static uint32_t store_node(struct store *store, const struct folder_node *node, uint32_t parent)
 {
@@ -99,7 +111,9 @@ static uint32_t store_node(struct store *store, const struct folder_node *node, 
     mailbox.flags = folder_cache_flags(node->flags) | (old.flags & KEPT_FLAGS);
     g_autofree char *rights = g_strdup(old.rights);
     mailbox.rights = rights;
-    if (known && mailbox_same(&old, &mailbox))
+    if (place_drop_list(&mailbox))
+        store_touch(store, slot);
+    else if (known && mailbox_same(&old, &mailbox))
         return slot;
     if (!known)
         mailbox.mtime_ns = store->engine->clock->wall() * 1000;

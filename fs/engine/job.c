@@ -279,7 +279,8 @@ enum engine_error job_examine_error(const struct imap_result *result)
     bool bare = result->error == IMAP_ERROR_NO && result->code == NULL;
     if (imap_is_trouble(result))
         return ENGINE_BROKEN;
-    return bare && !job_is_passing(result) ? ENGINE_GONE : job_error_of(result);
+    bool gone = bare && !job_is_passing(result) && !imap_is_not_permitted(result);
+    return gone ? ENGINE_GONE : job_error_of(result);
 }
 
 bool job_is_passing(const struct imap_result *result)

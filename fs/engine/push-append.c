@@ -51,6 +51,8 @@ static enum engine_error append_error(const struct imap_result *result)
     enum engine_error error = job_error_of(result);
     if (is_above_limit(result))
         return ENGINE_TOO_BIG;
+    if (imap_is_not_permitted(result))
+        return ENGINE_REFUSED;
     for (size_t i = 0; i < G_N_ELEMENTS(ERRORS); i++)
         if (ERRORS[i].imap == result->error && (error == ENGINE_REFUSED || error == ENGINE_BROKEN))
             return ERRORS[i].engine;

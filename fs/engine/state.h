@@ -71,13 +71,14 @@ struct engine {
     GQueue remade;             /* struct remade */
     uint32_t status_turn;      /* the last folder that came by turn: folders_to_ask() */
     struct relist relist;
-    GHashTable *unlisted;      /* wire names that STATUS knew and the last LIST did not */
-    GQueue ledger;             /* facts of bodies read, written together: see reader.c */
-    GThreadPool *parsers;      /* take whole messages apart; made when first needed */
-    GSource *timer;            /* 250 ms while wishes or connections exist */
-    struct pause pause;        /* the server wants less */
-    gint64 skew_us;            /* boottime - monotonic when last looked at */
-    gint64 tidied_us;          /* when orphaned content was last collected */
+    gint64 listed_us;     /* when the list of mailboxes was last taken; monotonic, 0: never */
+    GHashTable *unlisted; /* wire names that STATUS knew and the last LIST did not */
+    GQueue ledger;        /* facts of bodies read, written together: see reader.c */
+    GThreadPool *parsers; /* take whole messages apart; made when first needed */
+    GSource *timer;       /* 250 ms while wishes or connections exist */
+    struct pause pause;   /* the server wants less */
+    gint64 skew_us;       /* boottime - monotonic when last looked at */
+    gint64 tidied_us;     /* when orphaned content was last collected */
     uint64_t commands, bytes_closed;
     bool schedule_queued;
     GSource *schedule_source;

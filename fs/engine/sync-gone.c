@@ -48,3 +48,53 @@ void sync_take_gone(struct sync *sync)
         sync_remove_others(sync, sync->left, sync->last, NULL);
     g_clear_pointer(&sync->left, imap_uidset_free);
 }
+
+/* ---- a mailbox that does not exist ----------------------------------------------------------- */
+
+/* A list may be behind for so long, and a renamed mailbox is found by then. */
+#define NOWHERE_US (30 * (gint64)G_USEC_PER_SEC)
+
+enum engine_error sync_drop_records(struct sync *sync)
+{
+    struct mirror *mirror =
+        mirror_new(sync->job.engine, sync->job.folder, sync->stored_uidvalidity);
+    if (mirror == NULL)
+        return ENGINE_OK;
+    g_autoptr(imap_uidset) nothing = imap_uidset_new();
+    struct imap_uidset *listed = sync->listed;
+    struct mirror *current = sync->mirror;
+    sync->listed = nothing;
+    sync->mirror = mirror;
+    mirror_set_quiet(mirror, true);
+    enum engine_error error = sync_reconcile(sync);
+    sync->listed = listed;
+    sync->mirror = current;
+    mirror_free(mirror);
+    return error;
+}
+
+static bool record_empty(struct sync *sync, struct cache_txn *txn, struct cache_mailbox *mailbox)
+{
+    mailbox->flags &= ~(uint32_t)CACHE_MAILBOX_COMPLETE;
+    mailbox->highestmodseq = 0;
+    mailbox->uidnext = 0;
+    mailbox->count = 0;
+    return true;
+}
+
+void sync_note_there(struct sync *sync, const struct imap_result *result)
+{
+    struct engine *engine = sync->job.engine;
+    struct sync_memory *memory = sync_memory(engine, sync->job.folder);
+    if (result->error == IMAP_OK)
+        memory->nowhere_us = 0;
+    if (!sync->complete || !imap_is_mailbox_gone(result))
+        return;
+    if (memory->nowhere_us == 0)
+        memory->nowhere_us = engine_now(engine);
+    if (engine->listed_us - memory->nowhere_us < NOWHERE_US)
+        return;
+    g_message("%s is listed and does not exist: its messages are gone", sync->job.mailbox);
+    if (sync_drop_records(sync) == ENGINE_OK)
+        sync_record(sync, record_empty);
+}

@@ -113,26 +113,6 @@ static bool record_adopt(struct sync *sync, struct cache_txn *txn, struct cache_
     return true;
 }
 
-/* Every record of the old list, told as removed; the objects keep their content. */
-static enum engine_error sync_drop_records(struct sync *sync)
-{
-    struct mirror *mirror =
-        mirror_new(sync->job.engine, sync->job.folder, sync->stored_uidvalidity);
-    if (mirror == NULL)
-        return ENGINE_OK;
-    g_autoptr(imap_uidset) nothing = imap_uidset_new();
-    struct imap_uidset *listed = sync->listed;
-    struct mirror *current = sync->mirror;
-    sync->listed = nothing;
-    sync->mirror = mirror;
-    mirror_set_quiet(mirror, true);
-    enum engine_error error = sync_reconcile(sync);
-    sync->listed = listed;
-    sync->mirror = current;
-    mirror_free(mirror);
-    return error;
-}
-
 /* Gives the messages of this UIDVALIDITY their slot. The old ones, if any, are dropped. */
 static enum engine_error sync_adopt(struct sync *sync)
 {
@@ -326,7 +306,8 @@ static void sync_folders_listed(enum engine_error error, void *data)
 {
 }
 
-/* A mailbox that is gone: the list of them is old. */
+/* A mailbox that is gone: the list of them is old; or it names what does not exist, then its
+ * messages go. */
 static void sync_refused(struct sync *sync, enum engine_error error)
 {
     struct engine *engine = sync->job.engine;
@@ -338,6 +319,7 @@ static void sync_refused(struct sync *sync, enum engine_error error)
 
 static void sync_examined(struct sync *sync, const struct imap_result *result)
 {
+    sync_note_there(sync, result);
     if (result->error != IMAP_OK) {
         sync_refused(sync, job_examine_error(result));
         return;

@@ -54,6 +54,7 @@ struct sync_memory {
     uint32_t look_next;      /* a comparison was interrupted here, 0: none */
     bool renumbered;         /* what was listed before was told as removed: what comes is news */
     bool partly;             /* the last sync did not compare all flags */
+    gint64 nowhere_us;       /* since when the server says that it does not exist; 0: it does */
     struct rest rest;        /* from syncs that nobody waits for, since one failed */
 };
 
@@ -156,6 +157,12 @@ void sync_ask_gone(struct sync *sync);
 void sync_gone_answered(struct sync *sync, const struct imap_result *result);
 /* All is answered: removes the records that are gone, if the answer makes sense. */
 void sync_take_gone(struct sync *sync);
+
+/* Every record of the old list, told as removed; the objects keep their content. */
+enum engine_error sync_drop_records(struct sync *sync);
+/* EXAMINE was answered. A mailbox that does not exist, and that lists name half a minute later all
+ * the same, is only a name for what lies below: its messages are gone. */
+void sync_note_there(struct sync *sync, const struct imap_result *result);
 
 /* ---- sync-look.c ---- */
 

@@ -115,6 +115,31 @@ static void test_gone(void)
     }
 }
 
+static const struct {
+    enum imap_error error;
+    const char *code, *text;
+    bool rights;
+} RIGHTS[] = {
+    {IMAP_ERROR_NO, NULL, "Permission denied", true}, /* Cyrus */
+    {IMAP_ERROR_NO, "ALERT", "access denied here", true},
+    {IMAP_ERROR_NOPERM, "NOPERM", NULL, true},
+    {IMAP_ERROR_NO, NULL, "Mailbox does not exist", false},
+    {IMAP_ERROR_NO, NULL, NULL, false},
+    {IMAP_ERROR_NO, "CORRUPTION", "Permission denied", false},
+    {IMAP_ERROR_NONEXISTENT, "NONEXISTENT", "Permission denied", false},
+    {IMAP_ERROR_LOST, NULL, "Permission denied", false},
+    {IMAP_OK, NULL, "Permission denied", false},
+};
+
+static void test_rights(void)
+{
+    for (size_t i = 0; i < G_N_ELEMENTS(RIGHTS); i++) {
+        const struct imap_result result = {
+            .error = RIGHTS[i].error, .code = RIGHTS[i].code, .text = RIGHTS[i].text};
+        g_assert_true(imap_is_not_permitted(&result) == RIGHTS[i].rights);
+    }
+}
+
 static void test_trouble(void)
 {
     for (size_t i = 0; i < G_N_ELEMENTS(TROUBLES); i++) {
@@ -142,5 +167,6 @@ int main(int argc, char **argv)
     g_test_add_func("/imap/passing/cases", test_cases);
     g_test_add_func("/imap/passing/trouble", test_trouble);
     g_test_add_func("/imap/passing/gone", test_gone);
+    g_test_add_func("/imap/passing/rights", test_rights);
     return g_test_run();
 }

@@ -93,6 +93,30 @@ def test_moved_and_deleted(live):
 
 # ---- round trips
 
+def test_a_folder_is_deleted_above_another(dovecot, user, mounts):
+    """Dovecot goes on to list it, and does not say that it is only a name (RFC 9051, 6.3.5)."""
+    dovecot.add_user(user)
+    with Other(dovecot, user) as other:
+        for number, folder in enumerate(("Old", "Old/Below", "Seen", "Seen/Below")):
+            other.create(folder)
+            other.deliver(folder, letter(number))
+        other.delete("Old")
+        mount = mounts(dovecot, user=user, options=["poll=5"], writes=True)
+        assert os.listdir(mount.path / "Old") == ["Below"]
+        assert numbers(mount, "Old/Below") == [1]
+        assert numbers(mount, "Seen") == [2]
+        other.delete("Seen")
+
+        def only_below():
+            try:
+                return os.listdir(mount.path / "Seen") == ["Below"]
+            except FileNotFoundError:  # until it is listed on for a while
+                return False
+        assert wait_for(only_below, pause=0.5)
+        assert numbers(mount, "Seen/Below") == [3]
+        mount.unmount()
+
+
 class Folders:
     """What two clients make, rename and delete by chance."""
 

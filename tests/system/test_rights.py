@@ -54,6 +54,21 @@ def test_a_folder_without_rights(reader):
     assert kept.read_bytes() == letter("kept")
 
 
+@pytest.mark.parametrize("name", ["full_dovecot", "full_cyrus"])
+def test_a_folder_that_may_not_be_read(request, name, user, mounts):
+    """Cyrus says so in words alone."""
+    server = request.getfixturevalue(name)
+    server.add_user(user)
+    Other(server, user).deliver("Archive", letter("kept"))
+    server.set_rights(user, "Archive", "la")
+    mount = mounts(server, user=user, writes=True)
+    refused(errno.EACCES, lambda: os.listdir(mount.path / "Archive"))
+    refused(errno.EACCES, lambda: (mount.path / "Archive/new.eml").write_bytes(letter("new")))
+    refused(errno.EACCES, lambda: os.listdir(mount.path / "Archive"))
+    assert "messages that could not be sent: 0\n" in (
+        mount.path / ".mailmount/status").read_text()
+
+
 @pytest.fixture
 def without_acl():
     boxes = {name: [] for name in (*servers.SPECIAL, "Archive")}
