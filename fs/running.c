@@ -10,9 +10,9 @@
 #include "fs/running-child.h"
 
 #define MOUNTINFO "/proc/self/mountinfo"
-#define ANSWER_US (2 * G_USEC_PER_SEC)  /* that a mount may take to say how it is */
-#define REQUEST_US (5 * G_USEC_PER_SEC) /* of a request that may last, between looks at the mount \
-                                         */
+#define ANSWER_US (2 * G_USEC_PER_SEC) /* that a mount may take to say how it is */
+/* Between looks at whether a mount is alive that has a request to do. */
+#define REQUEST_US (5 * G_USEC_PER_SEC)
 
 static void text_write(int out, const char *text, size_t length)
 {
