@@ -92,6 +92,7 @@ enum cache_mailbox_flag {
     CACHE_MAILBOX_COMPLETE = 1 << 16, /* the message list is whole as of the last sync */
     CACHE_MAILBOX_READONLY = 1 << 17, /* the server selects it for reading only */
     CACHE_MAILBOX_MADE = 1 << 18,     /* made from here, and not listed since: it was empty then */
+    CACHE_MAILBOX_NOWHERE = 1 << 19,  /* lists name it, and the server says it does not exist */
 };
 struct cache_mailbox {
     uint32_t slot;     /* the directory's */

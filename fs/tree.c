@@ -127,7 +127,8 @@ static bool has_below(const struct place *place)
 /* Whether a list may be shown that the server did not give. */
 static bool list_will_do(const struct place *place, enum engine_error why)
 {
-    bool nothing = (place->mailbox.flags & CACHE_MAILBOX_COMPLETE) == 0;
+    uint32_t flags = place->mailbox.flags;
+    bool nothing = (flags & CACHE_MAILBOX_NOWHERE) != 0 && (flags & CACHE_MAILBOX_COMPLETE) == 0;
     return account_is_seen(place) || list_is_good(place) ||
            (why == ENGINE_GONE && nothing && has_below(place));
 }

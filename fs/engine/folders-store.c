@@ -7,8 +7,9 @@
 #include "fs/engine/push.h"
 
 /* What LIST does not say. */
-#define KEPT_FLAGS \
-    ((uint32_t)(CACHE_MAILBOX_COMPLETE | CACHE_MAILBOX_READONLY | CACHE_MAILBOX_MADE))
+#define KEPT_FLAGS                                                                     \
+    ((uint32_t)(CACHE_MAILBOX_COMPLETE | CACHE_MAILBOX_READONLY | CACHE_MAILBOX_MADE | \
+                CACHE_MAILBOX_NOWHERE))
 
 struct store {
     struct engine *engine;

@@ -82,13 +82,23 @@ static bool record_empty(struct sync *sync, struct cache_txn *txn, struct cache_
     return true;
 }
 
+static bool record_nowhere(struct sync *sync, struct cache_txn *txn, struct cache_mailbox *mailbox)
+{
+    bool news = (mailbox->flags & CACHE_MAILBOX_NOWHERE) == 0;
+    mailbox->flags |= CACHE_MAILBOX_NOWHERE;
+    return news;
+}
+
 void sync_note_there(struct sync *sync, const struct imap_result *result)
 {
     struct engine *engine = sync->job.engine;
     struct sync_memory *memory = sync_memory(engine, sync->job.folder);
     if (result->error == IMAP_OK)
         memory->nowhere_us = 0;
-    if (!sync->complete || !imap_is_mailbox_gone(result))
+    if (!imap_is_mailbox_gone(result))
+        return;
+    sync_record(sync, record_nowhere);
+    if (!sync->complete)
         return;
     if (memory->nowhere_us == 0)
         memory->nowhere_us = engine_now(engine);

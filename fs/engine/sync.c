@@ -182,7 +182,8 @@ static bool record_complete(struct cache_txn *txn, struct cache_mailbox *mailbox
                                 : wall * 1000;
     if (!sync->complete)
         sync_look_note(sync, txn);
-    mailbox->flags = (mailbox->flags | CACHE_MAILBOX_COMPLETE) & ~(uint32_t)CACHE_MAILBOX_MADE;
+    mailbox->flags |= CACHE_MAILBOX_COMPLETE;
+    mailbox->flags &= ~(uint32_t)(CACHE_MAILBOX_MADE | CACHE_MAILBOX_NOWHERE);
     mailbox->highestmodseq = modseq;
     mailbox->uidnext = uidnext;
     mailbox->count = count;
