@@ -14,32 +14,31 @@ import urllib.parse
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
-class Introspection:
-    """`good`: {token: user}, to be changed while it runs; `asked`: the tokens that were asked
-    about, in order."""
+class FormServer:
+    """Answers forms that are posted to it, by `answer(form)`: (status, what becomes JSON)."""
 
-    def __init__(self):
-        self.good, self.asked = {}, []
+    path = "/"
 
     def __enter__(self):
-        tokens = self
+        owner = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self):
                 body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-                token = urllib.parse.parse_qs(body.decode()).get("token", [""])[0]
-                answer = json.dumps(tokens.told(token)).encode()
-                self.send_response(200)
+                form = {k: v[0] for k, v in urllib.parse.parse_qs(body.decode()).items()}
+                status, answer = owner.answer(form)
+                answer = json.dumps(answer).encode()
+                self.send_response(status)
                 self.send_header("Content-Type", "application/json")
                 self.send_header("Content-Length", str(len(answer)))
                 self.end_headers()
                 self.wfile.write(answer)
 
             def log_message(self, *words):
-                """It is in `asked`."""
+                """The owner remembers what was asked."""
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.server.daemon_threads = True
-        self.url = "http://127.0.0.1:%d/introspect" % self.server.server_address[1]
+        self.url = "http://127.0.0.1:%d%s" % (self.server.server_address[1], self.path)
         self.thread = threading.Thread(target=self.server.serve_forever, args=[0.05], daemon=True)
         self.thread.start()
         return self
@@ -49,48 +48,35 @@ class Introspection:
         self.server.server_close()
         self.thread.join(10)
 
-    def told(self, token):
+
+class Introspection(FormServer):
+    """`good`: {token: user}, to be changed while it runs; `asked`: the tokens that were asked
+    about, in order."""
+
+    path = "/introspect"
+
+    def __init__(self):
+        self.good, self.asked = {}, []
+
+    def answer(self, form):
+        token = form.get("token", "")
         self.asked.append(token)
         user = self.good.get(token)
-        return {"active": True, "username": user, "scope": "imap"} if user else {"active": False}
+        return 200, ({"active": True, "username": user, "scope": "imap"} if user
+                     else {"active": False})
 
 
-class Granting:
+class Granting(FormServer):
     """A server at which a browser's code and refresh tokens are changed for access tokens (RFC
     6749, 4.1.3 and 6). `grants`: the form of each request, in order; `issued`: the access tokens."""
+
+    path = "/token"
 
     def __init__(self, code):
         self.code = code
         self.grants, self.issued, self.refresh = [], [], None
 
-    def __enter__(self):
-        grants = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self):
-                body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-                form = {k: v[0] for k, v in urllib.parse.parse_qs(body.decode()).items()}
-                status, answer = grants.grant(form)
-                self.send_response(status)
-                self.send_header("Content-Type", "application/json")
-                self.end_headers()
-                self.wfile.write(json.dumps(answer).encode())
-
-            def log_message(self, *words):
-                """It is in `grants`."""
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.server.daemon_threads = True
-        self.url = "http://127.0.0.1:%d/token" % self.server.server_address[1]
-        self.thread = threading.Thread(target=self.server.serve_forever, args=[0.05], daemon=True)
-        self.thread.start()
-        return self
-
-    def __exit__(self, *exception):
-        self.server.shutdown()
-        self.server.server_close()
-        self.thread.join(10)
-
-    def grant(self, form):
+    def answer(self, form):
         self.grants.append(form)
         kind = form.get("grant_type")
         if not (kind == "authorization_code" and form.get("code") == self.code
