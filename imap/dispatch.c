@@ -58,7 +58,7 @@ static void report_tagged(const struct imap_command *command, const struct imap_
         imap_report_code(report, reply->code_value);
 }
 
-static bool is_opening(const struct imap_session *session)
+bool imap_session_opening(const struct imap_session *session)
 {
     const struct imap_command *oldest = imap_queue_oldest(&session->queue);
     return oldest && oldest->current && oldest->kind->begins;
@@ -71,7 +71,7 @@ static bool code_renumbers(const struct imap_session *session, const struct imap
     uint32_t uidvalidity = session->mailbox.state.uidvalidity;
     return session->mailbox.open && reply->condition == IMAP_COND_OK &&
            strcmp(reply->code, "UIDVALIDITY") == 0 && uidvalidity != 0 &&
-           reply->code_number != uidvalidity && !is_opening(session);
+           reply->code_number != uidvalidity && !imap_session_opening(session);
 }
 
 /* What a response code says beside its condition (RFC 9051, 7.1). */
@@ -231,7 +231,7 @@ static void on_exists(struct imap_session *session, struct imap_reply *reply)
 {
     if (!session->mailbox.open || !imap_mailbox_exists(&session->mailbox, reply->number))
         return;
-    if (!is_opening(session)) /* then it is no change */
+    if (!imap_session_opening(session)) /* then it is no change */
         EMIT(session, exists, reply->number);
 }
 

@@ -455,6 +455,9 @@ unsigned imap_session_in_flight(const struct imap_session *session);
 /* The mailbox that is selected or about to be (wire name), NULL: none. */
 const char *imap_session_mailbox(const struct imap_session *session);
 const struct imap_mailbox_state *imap_session_state(const struct imap_session *session);
+/* Whether the server is answering an EXAMINE or SELECT: until then the state, and what it says, are
+ * of the mailbox before, however long the other has been asked for. */
+bool imap_session_opening(const struct imap_session *session);
 /* Whether QRESYNC (RFC 7162) is on: the server confirmed it by ENABLED. An ENABLED that is empty or
  * missing says no; then whether a mailbox has CONDSTORE is told by highestmodseq in its state. */
 bool imap_session_qresync(const struct imap_session *session);

@@ -79,11 +79,17 @@ static void range_collect(struct sync *sync, const struct imap_range *range, GAr
     }
 }
 
+bool sync_is_resynced(const struct sync *sync)
+{
+    const struct imap_session *session = sync->job.line->session;
+    return sync->resyncing && !sync->examined && imap_session_opening(session) &&
+           imap_session_state(session)->uidvalidity == sync->stored_uidvalidity;
+}
+
 void sync_vanished(struct job *job, const struct imap_uidset *uids)
 {
     struct sync *sync = (struct sync *)job;
-    const struct imap_mailbox_state *state = imap_session_state(job->line->session);
-    if (!sync->resyncing || sync->examined || state->uidvalidity != sync->stored_uidvalidity)
+    if (!sync_is_resynced(sync))
         return;
     g_autoptr(GArray) gone = g_array_new(FALSE, FALSE, sizeof(uint32_t));
     const struct imap_range *ranges;

@@ -352,12 +352,10 @@ static void sync_examined(struct sync *sync, const struct imap_result *result)
         job_end(&sync->job, error);
 }
 
-/* Whether a reply that comes before EXAMINE is answered is what QRESYNC tells. */
 static bool sync_resynced(const struct sync *sync, const struct imap_fetch *fetch)
 {
-    const struct imap_mailbox_state *state = imap_session_state(sync->job.line->session);
-    return sync->resyncing && state->uidvalidity == sync->stored_uidvalidity &&
-           fetch->uid <= sync->last && (fetch->items & IMAP_ITEM_FLAGS) != 0;
+    return sync_is_resynced(sync) && fetch->uid <= sync->last &&
+           (fetch->items & IMAP_ITEM_FLAGS) != 0;
 }
 
 static bool sync_fetch(struct job *job, const struct imap_fetch *fetch)

@@ -142,6 +142,9 @@ void sync_tier_lower(struct sync *sync, const char *why);
 enum engine_error sync_doubt_modseq(struct sync *sync);
 /* EXAMINE with QRESYNC; the mirror is made for what comes before its answer. */
 void sync_resync(struct sync *sync);
+/* Whether what comes now is what QRESYNC tells of this mailbox. That which was selected before may
+ * have the same UIDVALIDITY. */
+bool sync_is_resynced(const struct sync *sync);
 /* VANISHED (EARLIER): the records among these are removed. */
 void sync_vanished(struct job *job, const struct imap_uidset *uids);
 /* Asks for flags as the tier does it. */

@@ -29,6 +29,9 @@ bool talk_idle(struct talk *talk, const char *line)
         talk->idle = g_strndup(line, (gsize)(space - line));
         g_string_append(talk->out, "+ idling\r\n");
     } else if (talk->idle != NULL && !imapd->stall) {
+        if (imapd->parting != NULL)
+            g_string_append(talk->out, imapd->parting);
+        imapd->parting = NULL;
         g_string_append_printf(talk->out, "%s OK idled\r\n", talk->idle);
         g_clear_pointer(&talk->idle, g_free);
     }

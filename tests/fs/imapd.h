@@ -66,6 +66,7 @@ struct imapd {
     const char *greeting;
     const char *flaw_arrival; /* a message that another stores in its mailbox when it is cut */
     int64_t cut_literal;      /* the next literal is cut off after so many octets; -1: none */
+    const char *parting;      /* said where the next IDLE ends */
     const char *read_box;     /* SELECTed READ-ONLY */
     bool modseqs;             /* FETCH of flags gives MODSEQ as well (RFC 7162, 3.1) */
     bool resync_silent;       /* QRESYNC is agreed to, and what it would tell is not told */

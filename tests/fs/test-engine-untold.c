@@ -29,11 +29,16 @@ static void set_flags(struct fixture *fixture, uint32_t uid, const char *flags)
     g_mutex_unlock(&fixture->imapd->lock);
 }
 
-static uint32_t flags(struct fixture *fixture, uint32_t uid)
+static uint32_t flags_in(struct fixture *fixture, const char *mailbox, uint32_t uid)
 {
     struct cache_message message;
-    g_assert_true(fixture_message(fixture, "INBOX", uid, &message, NULL, NULL));
+    g_assert_true(fixture_message(fixture, mailbox, uid, &message, NULL, NULL));
     return message.flags;
+}
+
+static uint32_t flags(struct fixture *fixture, uint32_t uid)
+{
+    return flags_in(fixture, "INBOX", uid);
 }
 
 /* To who idles there, as soon as somebody does. */
@@ -107,10 +112,10 @@ static void wait_flags(struct fixture *fixture, uint32_t uid, uint32_t wanted)
         g_usleep(1000);
 }
 
-static void list_anew(struct fixture *fixture)
+static void list_anew(struct fixture *fixture, const char *mailbox)
 {
     const struct engine_wish wish = {
-        .want = ENGINE_MAILBOX, .folder = fixture_mailbox(fixture, "INBOX").slot, .anew = true};
+        .want = ENGINE_MAILBOX, .folder = fixture_mailbox(fixture, mailbox).slot, .anew = true};
     g_assert_cmpint(fixture_ask(fixture, &wish), ==, ENGINE_OK);
 }
 
@@ -123,7 +128,7 @@ static void test_told_late(struct fixture *fixture, gconstpointer data)
     start_listed(fixture, MODSEQ);
     uint64_t before = change_flags(fixture, 2, "\\Flagged");
     change_flags(fixture, 2, ""); /* as the list has it already */
-    list_anew(fixture);
+    list_anew(fixture, "INBOX");
     tell_flags(fixture, 2, "\\Flagged", before);
     tell_flags(fixture, 3, "\\Seen", change_flags(fixture, 3, "\\Seen"));
     wait_flags(fixture, 3, CACHE_FLAG_SEEN);
@@ -142,10 +147,32 @@ static void test_told_back(struct fixture *fixture, gconstpointer data)
     g_mutex_lock(&fixture->imapd->lock);
     fixture_inbox(fixture)->modseq = 3;
     g_mutex_unlock(&fixture->imapd->lock);
-    list_anew(fixture);
+    list_anew(fixture, "INBOX");
     uint64_t modseq = change_flags(fixture, 2, "\\Flagged");
     tell_flags(fixture, 2, "\\Flagged", modseq);
     wait_flags(fixture, 2, CACHE_FLAG_FLAGGED);
+}
+
+/* What a mailbox still has to say when another is asked for already is its own, also where both
+ * have one UIDVALIDITY. */
+static void test_told_parting(struct fixture *fixture, gconstpointer data)
+{
+    struct imapd_box *archive = imapd_add_box(fixture->imapd, "Archive", "");
+    archive->uidvalidity = fixture_inbox(fixture)->uidvalidity;
+    for (unsigned i = 0; i < 10; i++)
+        imapd_add(archive, 200);
+    start_listed(fixture, MODSEQ);
+    list_anew(fixture, "Archive");
+    list_anew(fixture, "INBOX");
+    tell(fixture, "* OK here\r\n");
+    g_mutex_lock(&fixture->imapd->lock);
+    fixture->imapd->parting = "* 2 FETCH (UID 2 FLAGS (\\Flagged) MODSEQ (99))\r\n"
+                              "* VANISHED (EARLIER) 3\r\n";
+    g_mutex_unlock(&fixture->imapd->lock);
+    list_anew(fixture, "Archive");
+    g_assert_null(fixture->imapd->parting);
+    g_assert_cmpuint(flags_in(fixture, "Archive", 2), ==, 0);
+    g_assert_cmpuint(flags_in(fixture, "Archive", 3), ==, 0);
 }
 
 /* What is told live needs no sync, but once a day all is compared all the same. */
@@ -435,6 +462,7 @@ int main(int argc, char **argv)
     ADD("/engine/untold/full", test_told_full);
     ADD("/engine/untold/told-late", test_told_late);
     ADD("/engine/untold/told-back", test_told_back);
+    ADD("/engine/untold/told-parting", test_told_parting);
     ADD("/engine/untold/look", test_look);
     ADD("/engine/untold/poll", test_poll);
     ADD("/engine/untold/poll-many", test_poll_many);
