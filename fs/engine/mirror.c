@@ -303,8 +303,8 @@ static int change_add(const struct mirror *mirror, struct cache_txn *txn, struct
 }
 
 /* A slow connection may tell flags when another has told newer ones (RFC 7162, 3.1): these would
- * stay, if the list is sealed with their HIGHESTMODSEQ. What was asked for counts in any case: what
- * is newer than that is above the sequence that it seals. */
+ * stay, if the list is sealed with their HIGHESTMODSEQ. What a list is sealed with counts in any
+ * case: what is newer is above that sequence. */
 static bool change_is_late(const struct mirror *mirror, const struct change *change,
                            const struct cache_message *known)
 {

@@ -37,7 +37,8 @@ enum engine_error mirror_commit(struct mirror *mirror, mirror_seal seal, void *d
 /* Changes gather until they are flushed or committed, unless they are a great many: so they are one
  * transaction. */
 void mirror_set_whole(struct mirror *mirror);
-/* What is gathered here the server told by itself, once: where it cannot be written the mailbox is
+/* What is gathered here the server told by itself, once, or no list is sealed with it: flags that
+ * are older than the known ones are late (RFC 7162, 3.1); where it cannot be written the mailbox is
  * synced, and what comes next is written all the same. Else an error is the mirror's for good. */
 void mirror_set_unasked(struct mirror *mirror);
 /* How many of the changes written were not in the cache already. */

@@ -130,6 +130,8 @@ static void flags_opened(struct push *push)
     struct push_box box;
     if (push_box(push->job.engine, first->message.mailbox, &box))
         push->mirror = mirror_new(push->job.engine, box.folder, first->message.uidvalidity);
+    if (push->mirror != NULL)
+        mirror_set_unasked(push->mirror); /* no list is sealed with what is read */
     g_autoptr(imap_uidset) uids = push_uids(push->batch);
     flags_send(push, uids, flags_modseq(push));
 }

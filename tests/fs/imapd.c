@@ -325,6 +325,16 @@ bool talk_can(const struct talk *talk, const char *capability)
     return g_strv_contains((const char *const *)words, capability);
 }
 
+static void talk_hold(const struct talk *talk, const bool *held)
+{
+    struct imapd *imapd = talk->imapd;
+    while (*held && !g_cancellable_is_cancelled(imapd->cancel)) {
+        g_mutex_unlock(&imapd->lock);
+        g_usleep(1000);
+        g_mutex_lock(&imapd->lock);
+    }
+}
+
 static const char *talk_list(struct talk *talk, bool status)
 {
     struct imapd *imapd = talk->imapd;
@@ -343,11 +353,7 @@ static const char *talk_list(struct talk *talk, bool status)
         if (status)
             talk_put_status(talk, box);
     }
-    while (imapd->list_held && !g_cancellable_is_cancelled(imapd->cancel)) {
-        g_mutex_unlock(&imapd->lock);
-        g_usleep(1000);
-        g_mutex_lock(&imapd->lock);
-    }
+    talk_hold(talk, &imapd->list_held);
     return "OK listed";
 }
 
@@ -386,7 +392,10 @@ static const char *talk_uid(struct talk *talk, const char *rest)
     if ((at = talk_after(rest, "FETCH ")) == NULL)
         return "BAD what?";
     g_autofree char *set = g_strndup(at, strcspn(at, " "));
-    return talk_fetch(talk, set, at + strlen(set));
+    words = talk_fetch(talk, set, at + strlen(set));
+    if (g_str_has_suffix(at, " (UID FLAGS MODSEQ)"))
+        talk_hold(talk, &talk->imapd->flags_held);
+    return words;
 }
 
 static void name_trim(struct talk *talk, char *name)

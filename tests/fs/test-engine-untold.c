@@ -48,16 +48,28 @@ static void tell(struct fixture *fixture, const char *text)
         g_usleep(1000);
 }
 
-/* Ten messages, listed; the only connection idles there. */
-static void start_listed(struct fixture *fixture, const char *capabilities)
+/* Ten messages, listed; the first connection idles there. */
+static void start_listed_by(struct fixture *fixture, const char *capabilities, unsigned connections)
 {
-    fixture->account.connections = 1;
+    fixture->account.connections = connections;
     fixture->imapd->capabilities = capabilities;
     for (unsigned i = 0; i < 10; i++)
         imapd_add(fixture_inbox(fixture), 200);
     fixture_start(fixture);
     g_assert_cmpint(fixture_list(fixture, "INBOX"), ==, ENGINE_OK);
     tell(fixture, "* OK here\r\n");
+}
+
+static void start_listed(struct fixture *fixture, const char *capabilities)
+{
+    start_listed_by(fixture, capabilities, 1);
+}
+
+static void hold(struct fixture *fixture, bool *what, bool held)
+{
+    g_mutex_lock(&fixture->imapd->lock);
+    *what = held;
+    g_mutex_unlock(&fixture->imapd->lock);
 }
 
 static void disk_is_full(bool full)
@@ -151,6 +163,30 @@ static void test_told_back(struct fixture *fixture, gconstpointer data)
     uint64_t modseq = change_flags(fixture, 2, "\\Flagged");
     tell_flags(fixture, 2, "\\Flagged", modseq);
     wait_flags(fixture, 2, CACHE_FLAG_FLAGGED);
+}
+
+/* So may the connection that changes flags, and reads them. */
+static void test_told_late_of_ours(struct fixture *fixture, gconstpointer data)
+{
+    fixture_journal(fixture);
+    start_listed_by(fixture, MODSEQ, 2);
+    hold(fixture, &fixture->imapd->flags_held, true);
+    const struct journal_entry entry = {
+        .kind = JOURNAL_FLAGS,
+        .message = {"INBOX", fixture_inbox(fixture)->uidvalidity, 2},
+        .add = "\\Flagged",
+    };
+    const struct engine_wish pushed = {.want = ENGINE_PUSHED,
+                                       .entry = fixture_add(fixture, &entry)};
+    struct pending *pending = fixture_begin(fixture, &pushed);
+    wait_count(fixture, &fixture->imapd->stores, 1);
+    uint64_t after = change_flags(fixture, 2, "\\Seen");
+    list_anew(fixture, "INBOX");
+    tell_flags(fixture, 2, "\\Seen", after);
+    wait_flags(fixture, 2, CACHE_FLAG_SEEN);
+    hold(fixture, &fixture->imapd->flags_held, false);
+    g_assert_cmpint(fixture_wait(pending), ==, ENGINE_OK);
+    g_assert_cmpuint(flags(fixture, 2), ==, CACHE_FLAG_SEEN);
 }
 
 /* What a mailbox still has to say when another is asked for already is its own, also where both
@@ -418,13 +454,6 @@ static void test_relist(struct fixture *fixture, gconstpointer data)
     g_assert_cmpuint(count(fixture, &fixture->imapd->signed_in), ==, signed_in);
 }
 
-static void hold_lists(struct fixture *fixture, bool held)
-{
-    g_mutex_lock(&fixture->imapd->lock);
-    fixture->imapd->list_held = held;
-    g_mutex_unlock(&fixture->imapd->lock);
-}
-
 /* A mailbox that comes while a list is on its way, in another session than that which tells. */
 static void test_list_crossed(struct fixture *fixture, gconstpointer data)
 {
@@ -443,14 +472,14 @@ static void test_list_crossed(struct fixture *fixture, gconstpointer data)
     uint64_t lists = count(fixture, &fixture->imapd->lists);
     const struct engine_wish folders = {.want = ENGINE_FOLDERS};
     fixture_pass(2); /* the list is not fresh any more */
-    hold_lists(fixture, true);
+    hold(fixture, &fixture->imapd->list_held, true);
     struct pending *pending = fixture_begin(fixture, &folders);
     wait_count(fixture, &fixture->imapd->lists, lists + 1);
     add_box(fixture, "second");
     tell(fixture, "* LIST () \"/\" second\r\n");
     tell_flags(fixture, 1, "\\Flagged", change_flags(fixture, 1, "\\Flagged"));
     wait_flags(fixture, 1, CACHE_FLAG_FLAGGED); /* so both were heard */
-    hold_lists(fixture, false);
+    hold(fixture, &fixture->imapd->list_held, false);
     g_assert_cmpint(fixture_wait(pending), ==, ENGINE_OK);
     while (!has_box(fixture, "second"))
         g_usleep(1000);
@@ -462,6 +491,7 @@ int main(int argc, char **argv)
     ADD("/engine/untold/full", test_told_full);
     ADD("/engine/untold/told-late", test_told_late);
     ADD("/engine/untold/told-back", test_told_back);
+    ADD("/engine/untold/told-late-of-ours", test_told_late_of_ours);
     ADD("/engine/untold/told-parting", test_told_parting);
     ADD("/engine/untold/look", test_look);
     ADD("/engine/untold/poll", test_poll);
