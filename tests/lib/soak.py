@@ -348,7 +348,9 @@ class Worker(Actor):
         failed = {line.removeprefix("grep: ").rpartition(": ")[0]
                   for line in done.stderr.splitlines()}
         for line in done.stdout.splitlines():
-            if line not in failed:  # it lists what it could not read to the end as well
+            # it lists what it could not read to the end as well, and what is being saved has no
+            # name of a message's yet
+            if line not in failed and NAME.search(line):
                 self.wrong(line, "does not hold the word")
         for line in done.stderr.splitlines():
             word = line.rpartition(": ")[2]
