@@ -77,8 +77,8 @@ class Flags(Change):
             link = trial.path("A", ".mailmount", view, name)
             flags = set(flags_of(number))
             word = "$Work" if view == "tags/$Work" else "\\Flagged"
-            if view == "tags/$Work" and not link.parent.exists():
-                trial.attempt(link.parent.mkdir)
+            if view == "tags/$Work":
+                trial.attempt(lambda at=link: at.parent.mkdir(exist_ok=True))
             if word in flags:
                 action, flags = (lambda at=link: os.unlink(at)), flags - {word}
             else:
