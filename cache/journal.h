@@ -202,7 +202,7 @@ int journal_fail(struct journal *journal, const struct journal_entry *entry, con
 /* ---- messages that could not be sent -------------------------------------------------------- */
 
 struct journal_failed {
-    uint64_t number; /* of the file; stable */
+    uint64_t number; /* that its staged file had; stable */
     char *name;      /* unique, ends in ".eml", safe as a directory entry */
     char *why;       /* one line */
     uint64_t size;

@@ -208,12 +208,21 @@ static int deliver(struct draft *draft, uint64_t parent, const char *name)
     return 0;
 }
 
-/* What the server has said so far. Nothing stays of what is refused. */
+/* close(2) tells that it is refused, so nothing stays of it: neither its name, nor what was kept
+ * for want of somebody who waits, when the server was quicker than we. */
+static void forget_refused(struct draft *draft, const struct draft_sent *sent)
+{
+    draft_name_set(draft, 0, NULL);
+    if (sent->staged != 0)
+        journal_failed_remove(draft->account->journal, sent->staged);
+}
+
+/* What the server has said so far. */
 static int outcome(struct draft *draft, struct need *need)
 {
     struct draft_sent sent = draft_sent_get(draft);
     if (sent.settled && sent.error != 0)
-        draft_name_set(draft, 0, NULL);
+        forget_refused(draft, &sent);
     if (sent.settled || need->round > 0)
         return sent.error;
     struct engine_wish wish = {.want = ENGINE_PUSHED, .entry = sent.entry};

@@ -250,7 +250,8 @@ static unsigned staged_files(void)
     return count;
 }
 
-static void settle(uint64_t message, int error)
+/* `kept`: as when nobody waited for it, whose bytes go to failed/. */
+static void settle_as(uint64_t message, int error, bool kept)
 {
     g_autoptr(GPtrArray) taken = journal_take(test.journal, 100);
     g_assert_nonnull(taken);
@@ -258,12 +259,28 @@ static void settle(uint64_t message, int error)
         struct journal_entry *entry = taken->pdata[i];
         entry->target_uid = 3;
         entry->target_uidvalidity = 9;
+        if (kept)
+            g_assert_cmpint(journal_fail(test.journal, entry, "full"), ==, CACHE_OK);
     }
     g_assert_cmpint(journal_settle(test.journal, taken, error == 0, NULL), ==, CACHE_OK);
     for (guint i = 0; i < taken->len; i++) {
         const struct journal_entry *entry = taken->pdata[i];
         draft_settled(&test.mounted, &test.accounts[0], entry->id, message, error);
     }
+}
+
+static void settle(uint64_t message, int error)
+{
+    settle_as(message, error, false);
+}
+
+static unsigned failed_messages(void)
+{
+    struct journal_failed failed = {0};
+    unsigned count = 0;
+    for (; journal_failed_next(test.journal, failed.number, &failed); count++)
+        journal_failed_clear(&failed);
+    return count;
 }
 
 /* ---- saving ---- */
@@ -381,6 +398,26 @@ static void test_late_refusal(void)
     settle(0, EDQUOT);
     g_assert_cmpuint(find(INBOX, "n.eml"), ==, 0);
     g_assert_cmpuint(staged_files(), ==, 0);
+}
+
+/* The server refuses before close(2) has asked, which still tells it: then nothing is kept. */
+static void test_early_refusal(void)
+{
+    uint64_t inode;
+    struct need need = {0};
+    struct draft_handle *handle = create(INBOX, "n.eml", &inode);
+    write_at(handle, 0, MAIL);
+    g_assert_cmpint(draft_flush(handle, ME, &need), ==, NEED_WAIT);
+    settle_as(0, EDQUOT, true);
+    g_assert_cmpuint(failed_messages(), ==, 1);
+    need.round = 1;
+    g_assert_cmpint(draft_flush(handle, ME, &need), ==, EDQUOT);
+    draft_release(handle);
+    g_assert_cmpuint(failed_messages(), ==, 0);
+
+    g_assert_cmpint(save(INBOX, "n.eml", MAIL, &inode), ==, 0);
+    settle_as(0, EDQUOT, true);
+    g_assert_cmpuint(failed_messages(), ==, 1);
 }
 
 /* The engine may be done before who delivers has noted whose the entry is. */
@@ -857,6 +894,7 @@ int main(int argc, char **argv)
         {"/draft/late-refusal", test_late_refusal},
         {"/draft/settled-early", test_settled_early},
         {"/draft/empty", test_empty},
+        {"/draft/early-refusal", test_early_refusal},
         {"/draft/flushes", test_flushes},
         {"/draft/release", test_release},
         {"/draft/two-writers", test_two_writers},
