@@ -122,6 +122,19 @@ int cache_mailbox_of_messages(struct cache_txn *txn, uint32_t messages,
 /* The child of `parent` with the smallest slot above `after`; CACHE_NOT_FOUND at the end. */
 int cache_mailbox_next(struct cache_txn *txn, uint32_t parent, uint32_t after,
                        struct cache_mailbox *mailbox);
+
+/* A walk over all mailboxes in one transaction, those above before those below. It begins where all
+ * of it is zero; g_auto(cache_walk) clears it. */
+typedef struct cache_walk {
+    GArray *todo; /* uint32_t slots of those seen, whose children come next */
+    guint at;
+    uint32_t after;
+} cache_walk;
+/* The next one; false: that was the last. */
+bool cache_walk_next(struct cache_walk *walk, struct cache_txn *txn, struct cache_mailbox *mailbox);
+void cache_walk_clear(struct cache_walk *walk);
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(cache_walk, cache_walk_clear)
+
 /* Stores or replaces by slot. `parent` and `name` may change (RENAME); so may `messages`: the
  * records under the old slot are then removed, their objects kept (see below). The texts may be
  * those of the record that is there. */

@@ -117,6 +117,31 @@ int cache_mailbox_next(struct cache_txn *txn, uint32_t parent, uint32_t after,
     return rc;
 }
 
+bool cache_walk_next(struct cache_walk *walk, struct cache_txn *txn, struct cache_mailbox *mailbox)
+{
+    static const uint32_t root = 0;
+
+    if (walk->todo == NULL) {
+        walk->todo = g_array_new(FALSE, FALSE, sizeof(uint32_t));
+        g_array_append_val(walk->todo, root);
+    }
+    for (; walk->at < walk->todo->len; walk->at++, walk->after = 0) {
+        uint32_t parent = g_array_index(walk->todo, uint32_t, walk->at);
+        if (cache_mailbox_next(txn, parent, walk->after, mailbox) != CACHE_OK)
+            continue;
+        walk->after = mailbox->slot;
+        g_array_append_val(walk->todo, mailbox->slot);
+        return true;
+    }
+    return false;
+}
+
+void cache_walk_clear(struct cache_walk *walk)
+{
+    g_clear_pointer(&walk->todo, g_array_unref);
+    *walk = (struct cache_walk){0};
+}
+
 /* ---- storing -------------------------------------------------------------------------------- */
 
 /* Removes an index entry if it leads to this slot; another mailbox may have taken the name. */

@@ -166,18 +166,11 @@ int change_make_mailbox(struct mounted_account *account, uint32_t parent, const 
 /* Walks all mailboxes; the result is remembered with the account. */
 static uint32_t trash_search(struct cache_txn *txn)
 {
-    g_autoptr(GArray) todo = g_array_new(FALSE, FALSE, sizeof(uint32_t));
-    uint32_t parent = 0;
-    g_array_append_val(todo, parent);
-    for (guint i = 0; i < todo->len; i++) {
-        struct cache_mailbox child = {0};
-        parent = g_array_index(todo, uint32_t, i);
-        while (cache_mailbox_next(txn, parent, child.slot, &child) == CACHE_OK) {
-            if (child.flags & CACHE_MAILBOX_TRASH)
-                return child.slot;
-            g_array_append_val(todo, child.slot);
-        }
-    }
+    g_auto(cache_walk) walk = {0};
+    struct cache_mailbox mailbox;
+    while (cache_walk_next(&walk, txn, &mailbox))
+        if (mailbox.flags & CACHE_MAILBOX_TRASH)
+            return mailbox.slot;
     return 0;
 }
 

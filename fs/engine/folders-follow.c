@@ -26,22 +26,16 @@ static GHashTable *ids_turn(GHashTable *ids)
 static GHashTable *records_elsewhere(struct cache_txn *txn, GHashTable *wires)
 {
     GHashTable *slots = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
-    g_autoptr(GArray) todo = g_array_new(FALSE, FALSE, sizeof(uint32_t));
-    uint32_t parent = 0;
-    g_array_append_val(todo, parent);
-    for (guint i = 0; i < todo->len; i++) {
-        parent = g_array_index(todo, uint32_t, i);
-        struct cache_mailbox child = {0};
-        while (cache_mailbox_next(txn, parent, child.slot, &child) == CACHE_OK) {
-            g_array_append_val(todo, child.slot);
-            g_autofree char *key = note_key(child.slot);
-            const char *id;
-            if (cache_note_get(txn, key, &id) != CACHE_OK)
-                continue;
-            const char *wire = g_hash_table_lookup(wires, id);
-            if (wire != NULL && wire[0] != '\0' && strcmp(wire, child.wire) != 0)
-                g_hash_table_insert(slots, g_strdup(id), GUINT_TO_POINTER(child.slot));
-        }
+    g_auto(cache_walk) walk = {0};
+    struct cache_mailbox mailbox;
+    while (cache_walk_next(&walk, txn, &mailbox)) {
+        g_autofree char *key = note_key(mailbox.slot);
+        const char *id;
+        if (cache_note_get(txn, key, &id) != CACHE_OK)
+            continue;
+        const char *wire = g_hash_table_lookup(wires, id);
+        if (wire != NULL && wire[0] != '\0' && strcmp(wire, mailbox.wire) != 0)
+            g_hash_table_insert(slots, g_strdup(id), GUINT_TO_POINTER(mailbox.slot));
     }
     return slots;
 }

@@ -16,18 +16,12 @@ static gint slot_order(gconstpointer a, gconstpointer b)
 static GArray *slots_kept(struct cache_txn *txn, uint32_t selected)
 {
     GArray *kept = g_array_new(FALSE, FALSE, sizeof(uint32_t));
-    g_autoptr(GArray) todo = g_array_new(FALSE, FALSE, sizeof(uint32_t));
-    uint32_t parent = 0;
-    g_array_append_val(todo, parent);
-    for (guint i = 0; i < todo->len; i++) {
-        struct cache_mailbox child = {0};
-        parent = g_array_index(todo, uint32_t, i);
-        while (cache_mailbox_next(txn, parent, child.slot, &child) == CACHE_OK) {
-            g_array_append_val(todo, child.slot);
-            /* of the one that is selected no STATUS may be asked (RFC 9051, 6.3.11) */
-            if ((child.flags & CACHE_MAILBOX_COMPLETE) != 0 && child.slot != selected)
-                g_array_append_val(kept, child.slot);
-        }
+    g_auto(cache_walk) walk = {0};
+    struct cache_mailbox mailbox;
+    while (cache_walk_next(&walk, txn, &mailbox)) {
+        /* of the one that is selected no STATUS may be asked (RFC 9051, 6.3.11) */
+        if ((mailbox.flags & CACHE_MAILBOX_COMPLETE) != 0 && mailbox.slot != selected)
+            g_array_append_val(kept, mailbox.slot);
     }
     g_array_sort(kept, slot_order);
     return kept;

@@ -145,22 +145,15 @@ static void store_tree(struct store *store, GPtrArray *nodes)
     }
 }
 
-/* Removes what LIST did not name. Walks the directories with a list of those still to be seen. */
+/* Removes what LIST did not name. */
 static void store_prune(struct store *store)
 {
-    g_autoptr(GArray) todo = g_array_new(FALSE, FALSE, sizeof(uint32_t));
     g_autoptr(GArray) lost = g_array_new(FALSE, FALSE, sizeof(struct cache_mailbox));
-    uint32_t parent = 0;
-    g_array_append_val(todo, parent);
-    for (guint i = 0; i < todo->len; i++) {
-        parent = g_array_index(todo, uint32_t, i);
-        struct cache_mailbox child = {0};
-        while (cache_mailbox_next(store->txn, parent, child.slot, &child) == CACHE_OK) {
-            g_array_append_val(todo, child.slot);
-            if (!g_hash_table_contains(store->kept, GUINT_TO_POINTER(child.slot)))
-                g_array_append_val(lost, child);
-        }
-    }
+    g_auto(cache_walk) walk = {0};
+    struct cache_mailbox each;
+    while (cache_walk_next(&walk, store->txn, &each))
+        if (!g_hash_table_contains(store->kept, GUINT_TO_POINTER(each.slot)))
+            g_array_append_val(lost, each);
     for (guint i = lost->len; i-- > 0;) /* what lies below comes first */
         store_note_gone(store, &g_array_index(lost, struct cache_mailbox, i));
     for (guint i = 0; i < lost->len; i++) {

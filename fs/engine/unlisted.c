@@ -44,24 +44,17 @@ static void look_at(struct engine *engine, const char *wire, struct unlisted *un
 void unlisted_find(struct engine *engine, const GPtrArray *entries, struct unlisted *unlisted)
 {
     g_autoptr(GHashTable) wires = wires_of(engine, entries);
-    g_autoptr(GArray) todo = g_array_new(FALSE, FALSE, sizeof(uint32_t));
-    uint32_t parent = 0;
+    g_auto(cache_walk) walk = {0};
+    struct cache_mailbox mailbox;
     unlisted->missing = g_ptr_array_new_with_free_func(g_free);
     unlisted->present = g_ptr_array_new_with_free_func(g_free);
     if (engine->journal != NULL)
         push_scan(engine);
     g_autoptr(cache_txn) txn = cache_txn_read(engine->cache);
-    g_array_append_val(todo, parent);
-    for (guint i = 0; i < todo->len; i++) {
-        struct cache_mailbox child = {0};
-        parent = g_array_index(todo, uint32_t, i);
-        while (cache_mailbox_next(txn, parent, child.slot, &child) == CACHE_OK) {
-            g_array_append_val(todo, child.slot);
-            if (!(child.flags & CACHE_MAILBOX_NOSELECT) &&
-                !g_hash_table_contains(wires, child.wire))
-                look_at(engine, child.wire, unlisted);
-        }
-    }
+    while (cache_walk_next(&walk, txn, &mailbox))
+        if (!(mailbox.flags & CACHE_MAILBOX_NOSELECT) &&
+            !g_hash_table_contains(wires, mailbox.wire))
+            look_at(engine, mailbox.wire, unlisted);
 }
 
 void unlisted_clear(struct unlisted *unlisted)

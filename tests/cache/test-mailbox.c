@@ -89,6 +89,35 @@ static void test_lookups(void)
     scratch_teardown(&scratch);
 }
 
+/* Those above come first, each once; what hangs on nothing is not met. */
+static void test_walk(void)
+{
+    static const uint32_t PLACES[][2] = {{9, 0}, {4, 9}, {2, 4}, {7, 9},
+                                         {8, 0}, {3, 8}, {5, 6}, {6, 5}};
+    g_autoptr(GString) met = g_string_new(NULL);
+    g_auto(cache_walk) walk = {0};
+    struct cache_mailbox found;
+    struct scratch scratch;
+
+    scratch_setup(&scratch);
+    struct cache_txn *txn = cache_txn_read(scratch.cache);
+    g_assert_false(cache_walk_next(&walk, txn, &found));
+    cache_txn_end(txn);
+    for (size_t i = 0; i < G_N_ELEMENTS(PLACES); i++) {
+        g_autofree char *wire = g_strdup_printf("W%u", PLACES[i][0]);
+        const struct cache_mailbox made = mailbox(PLACES[i][0], PLACES[i][1], wire, wire);
+        put(&scratch, &made);
+    }
+    cache_walk_clear(&walk);
+    txn = cache_txn_read(scratch.cache);
+    while (cache_walk_next(&walk, txn, &found))
+        g_string_append_printf(met, "%s ", found.name);
+    g_assert_false(cache_walk_next(&walk, txn, &found));
+    cache_txn_end(txn);
+    g_assert_cmpstr(met->str, ==, "W8 W9 W3 W4 W7 W2 ");
+    scratch_teardown(&scratch);
+}
+
 /* Names from the top down, as deep as they are followed, and no part of a path beyond that. */
 static void test_path(void)
 {
@@ -470,6 +499,7 @@ int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/mailbox/lookups", test_lookups);
+    g_test_add_func("/mailbox/walk", test_walk);
     g_test_add_func("/mailbox/path", test_path);
     g_test_add_func("/mailbox/rename", test_rename);
     g_test_add_func("/mailbox/rename-wire", test_rename_wire);
