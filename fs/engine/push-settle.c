@@ -16,8 +16,8 @@
 /* What waits for one list. */
 struct push_placed {
     struct engine *engine;
-    char *target; /* wire name; "": the list of mailboxes */
-    GPtrArray *entries;
+    char *target;       /* wire name; "": the list of mailboxes */
+    GPtrArray *entries; /* NULL: settled, while `asking` */
     unsigned rounds;
     gint64 due_us;
     bool asking;
@@ -280,7 +280,7 @@ void push_keep(struct engine *engine, GPtrArray *taken)
 static void placed_free(struct push_placed *placed)
 {
     g_free(placed->target);
-    g_ptr_array_unref(placed->entries);
+    g_clear_pointer(&placed->entries, g_ptr_array_unref);
     g_free(placed);
 }
 
@@ -321,6 +321,14 @@ static void placed_add(struct engine *engine, const char *target, GPtrArray *ent
         push_settle_placed(engine);
 }
 
+/* Whether the mailbox has another name soon: its list can be had under that one only, and RENAME
+ * waits for these. */
+static bool placed_is_renamed(struct engine *engine, const char *target)
+{
+    g_autofree char *now = journal_renamed(engine->journal, target);
+    return strcmp(now, target) != 0;
+}
+
 /* The list that must follow before these are settled; NULL: none. */
 static const char *placed_target(struct engine *engine, const struct journal_entry *entry)
 {
@@ -330,10 +338,9 @@ static const char *placed_target(struct engine *engine, const struct journal_ent
         entry->kind == JOURNAL_MOVE || entry->kind == JOURNAL_COPY || entry->kind == JOURNAL_APPEND;
     if (!hierarchy && !arrives)
         return NULL;
-    g_autofree char *now = journal_renamed(engine->journal, entry->target);
     bool known = push_box(engine, entry->target, &box);
-    if (arrives && strcmp(now, entry->target) != 0)
-        return NULL; /* it has another name soon, which waits for this one */
+    if (arrives && placed_is_renamed(engine, entry->target))
+        return NULL;
     if (hierarchy)
         return known ? NULL : "";
     return known && (box.listed || push_is_listing(engine, box.folder)) ? entry->target : NULL;
@@ -396,10 +403,12 @@ static bool placed_is_listed(struct engine *engine, const struct push_placed *pl
 
 static void placed_finish(struct engine *engine, struct push_placed *placed)
 {
+    g_autoptr(GPtrArray) entries = g_steal_pointer(&placed->entries);
     g_queue_remove(&engine->push->placed, placed);
     engine->push->unsettled = engine->push->placed.length > 0;
-    push_settle(engine, g_ptr_array_ref(placed->entries));
-    placed_free(placed);
+    if (!placed->asking)
+        placed_free(placed);
+    push_settle(engine, g_ptr_array_ref(entries));
     if (engine->push->waiters > 0)
         push_settle_placed(engine);
     push_kick(engine);
@@ -410,6 +419,10 @@ static void placed_listed(enum engine_error error, void *data)
     struct push_placed *placed = data;
     struct engine *engine = placed->engine;
     placed->asking = false;
+    if (placed->entries == NULL) {
+        placed_free(placed);
+        return;
+    }
     if (error == ENGINE_STOPPED)
         return;
     bool reached = error == ENGINE_OK && !engine->pool.failing;
@@ -455,13 +468,16 @@ void push_settle_placed(struct engine *engine)
     g_autoptr(GPtrArray) due = g_ptr_array_new();
     for (GList *at = engine->push->placed.head; at != NULL; at = at->next) {
         struct push_placed *placed = at->data;
-        if (!placed->asking && placed->due_us <= now)
+        bool renamed = placed->target[0] != '\0' && placed_is_renamed(engine, placed->target);
+        if (renamed || (!placed->asking && placed->due_us <= now))
             g_ptr_array_add(due, placed);
     }
     for (guint i = 0; i < due->len; i++) {
         struct push_placed *placed = due->pdata[i];
         bool there = g_queue_find(&engine->push->placed, placed) != NULL;
-        if (there && !placed->asking)
+        if (there && placed->target[0] != '\0' && placed_is_renamed(engine, placed->target))
+            placed_finish(engine, placed);
+        else if (there && !placed->asking)
             placed_ask(engine, placed);
     }
 }

@@ -834,6 +834,48 @@ static void test_rename(struct fixture *fixture, gconstpointer data)
     g_assert_nonnull(box(fixture, "Old"));
 }
 
+/* As the file side shows it at once. */
+static void show_renamed(struct fixture *fixture, const char *from, const char *to)
+{
+    struct cache_txn *txn = cache_txn_write(fixture->cache);
+    struct cache_mailbox mailbox;
+    g_assert_cmpint(cache_mailbox_by_wire(txn, from, &mailbox), ==, CACHE_OK);
+    g_assert_cmpint(cache_mailbox_rename(txn, mailbox.slot, to, 0, to), ==, CACHE_OK);
+    g_assert_cmpint(cache_txn_commit(txn), ==, CACHE_OK);
+}
+
+/* A message that has come waits for the list of its new mailbox; one that goes on from there, and
+ * the mailbox's other name, wait for it. That list can be had under the other name only. */
+static void test_rename_behind_moves(struct fixture *fixture, gconstpointer data)
+{
+    start_listed(fixture, 3);
+    g_mutex_lock(&fixture->imapd->lock);
+    fixture->imapd->flaw_on = "EXAMINE Archive";
+    fixture->imapd->flaw_words = "NO [UNAVAILABLE] not now";
+    g_mutex_unlock(&fixture->imapd->lock);
+    uint64_t first = add_move(fixture, JOURNAL_MOVE, 2);
+    engine_push(fixture->engine);
+    while (imapd_count_lines(fixture->imapd, "EXAMINE Archive") == 0)
+        g_usleep(1000);
+    const struct journal_entry second = {
+        .kind = JOURNAL_MOVE, .source = first, .target = "INBOX", .size = 240};
+    fixture_add(fixture, &second);
+    show_renamed(fixture, "Archive", "Old");
+    add_mailbox(fixture, JOURNAL_RENAME, "Archive", "Old");
+    engine_push(fixture->engine);
+    g_mutex_lock(&fixture->imapd->lock);
+    fixture->imapd->flaw_on = NULL;
+    g_mutex_unlock(&fixture->imapd->lock);
+    while (!journal_is_empty(fixture)) {
+        fixture_pass(1);
+        g_usleep(10000);
+    }
+    g_assert_null(box(fixture, "Archive"));
+    g_assert_cmpuint(held(fixture, "Old"), ==, 0);
+    g_assert_cmpuint(held(fixture, "INBOX"), ==, 3);
+    g_assert_cmpint(g_atomic_int_get(&fixture->refused), ==, 0);
+}
+
 static void test_remove(struct fixture *fixture, gconstpointer data)
 {
     imapd_add_box(fixture->imapd, "A", "");
@@ -946,6 +988,7 @@ int main(int argc, char **argv)
     ADD("/engine/push/create-refused", test_create_refused);
     ADD("/engine/push/create-waiting", test_create_offline);
     ADD("/engine/push/rename", test_rename);
+    ADD("/engine/push/rename-behind-moves", test_rename_behind_moves);
     ADD("/engine/push/remove", test_remove);
     ADD("/engine/push/remove-told", test_remove_told);
     ADD("/engine/push/remove-after-moves", test_remove_after_moves);
