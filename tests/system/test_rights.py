@@ -108,3 +108,18 @@ def test_df_shows_the_quota(request, which, user, mounts):
     assert st, os.statvfs(mount.path)
     assert st.f_bavail <= st.f_blocks
     os.listdir(mount.path / "INBOX")
+
+
+@pytest.mark.parametrize("answer, expected", [
+    ("NO [NOPERM] not yours", errno.EACCES), ("NO not now", errno.ENOENT)])
+def test_a_folder_that_cannot_be_opened(usual_plain, mounts, answer, expected):
+    """It is not shown empty, though there is something below it: that can be opened."""
+    with Other(usual_plain, "alice") as other:
+        for folder in ("Top", "Top/Below"):
+            other.create(folder)
+            other.deliver(folder, letter(folder))
+    usual_plain.refuse('^(EXAMINE|SELECT) "?Top"?( |$)', answer)
+    mount = mounts(usual_plain)
+    refused(expected, lambda: os.listdir(mount.path / "Top"))
+    assert os.stat(mount.message("Top_Below", "Top/Below")).st_size > 0
+    refused(expected, lambda: os.listdir(mount.path / "Top"))
