@@ -35,7 +35,8 @@ struct job_class {
     /* What came in between; fetch returns whether this job asked for it. NULL members: nothing. */
     bool (*fetch)(struct job *job, const struct imap_fetch *fetch);
     void (*search)(struct job *job, const struct imap_uidset *uids);
-    void (*vanished)(struct job *job, const struct imap_uidset *uids);
+    void (*vanished)(struct job *job, const struct imap_uidset *uids); /* (EARLIER) */
+    void (*expunged)(struct job *job, uint32_t uid); /* the list is told as well */
     void (*list)(struct job *job, const struct imap_list *list);
     void (*status)(struct job *job, const struct imap_status *status);
     /* Whether it must wait until `running`, of the same class and messages, has ended. */

@@ -315,6 +315,11 @@ static void line_fetch(struct imap_session *session, const struct imap_fetch *fe
 static void line_expunged(struct imap_session *session, uint32_t uid, void *data)
 {
     struct line *line = data;
+    for (GList *at = line->jobs.head; at != NULL && uid != 0; at = at->next) {
+        struct job *job = at->data;
+        if (job->state == JOB_RUNNING && !job->lost && job->class->expunged != NULL)
+            job->class->expunged(job, uid);
+    }
     struct mirror *mirror = line_mirror(line);
     if (mirror != NULL && uid != 0)
         mirror_remove(mirror, uid);

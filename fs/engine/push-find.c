@@ -81,16 +81,11 @@ static bool find_has_sibling(const struct push *push)
 /* Stored twice, byte for byte the same, above where it could have been before: both are ours. */
 static void find_remove_twin(struct push *push, uint32_t uid)
 {
-    struct imap_session *session = push->job.line->session;
-    g_autoptr(imap_uidset) uids = imap_uidset_new();
+    struct imap_uidset *uids = imap_uidset_new();
     imap_uidset_add(uids, uid, uid);
     g_message("%s: a message was stored twice; its second copy, UID %u, is removed",
               find_entry(push)->target, uid);
-    imap_send_uid_store(session, uids, true, "\\Deleted", 0, job_done,
-                        push_ticket(push, PUSH_CHANGE));
-    if ((imap_session_capabilities(session) & (IMAP_CAP_UIDPLUS | IMAP_CAP_IMAP4REV2)) != 0)
-        imap_send_uid_expunge(session, uids, job_done, push_ticket(push, PUSH_CHANGE));
-    push_await(push, find_heard, find_twin_removed);
+    push_expunge(push, uids, find_twin_removed);
 }
 
 /* ---- none ------------------------------------------------------------------------------------ */

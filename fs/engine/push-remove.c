@@ -1,20 +1,5 @@
-/* EXPUNGE, and the second half of a MOVE by COPY: \Deleted, then UID EXPUNGE (RFC 4315) of exactly
- * these. Both can be sent again and again. */
+/* EXPUNGE, and the second half of a MOVE by COPY. */
 #include "fs/engine/push.h"
-
-enum { STEP_MARK = PUSH_CHANGE, STEP_EXPUNGE };
-
-static bool remove_can_expunge(const struct push *push)
-{
-    unsigned capabilities = imap_session_capabilities(push->job.line->session);
-    return (capabilities & (IMAP_CAP_UIDPLUS | IMAP_CAP_IMAP4REV2)) != 0;
-}
-
-static void remove_heard(struct push *push, unsigned step, const struct imap_result *result)
-{
-    push_note(push, result);
-    push->marked = push->marked || (step == STEP_MARK && result->error == IMAP_OK);
-}
 
 /* ---- the message cannot be taken away: its copy goes ------------------------------------------
  *
@@ -34,11 +19,6 @@ static void undo_done(struct push *push)
     push_next(push);
 }
 
-static void undo_heard(struct push *push, unsigned step, const struct imap_result *result)
-{
-    push_note(push, result);
-}
-
 /* Those whose copy still has the UID that it was given. */
 static struct imap_uidset *undo_uids(const struct push *push)
 {
@@ -54,14 +34,11 @@ static struct imap_uidset *undo_uids(const struct push *push)
 
 static void undo_selected(struct push *push)
 {
-    struct imap_session *session = push->job.line->session;
     g_autoptr(imap_uidset) uids = undo_uids(push);
-    if (push->refusal.imap == IMAP_OK && imap_uidset_count(uids) > 0) {
-        imap_send_uid_store(session, uids, true, "\\Deleted", 0, job_done,
-                            push_ticket(push, STEP_MARK));
-        imap_send_uid_expunge(session, uids, job_done, push_ticket(push, STEP_EXPUNGE));
-    }
-    push_await(push, undo_heard, undo_done);
+    if (push->refusal.imap == IMAP_OK && imap_uidset_count(uids) > 0)
+        push_expunge(push, g_steal_pointer(&uids), undo_done);
+    else
+        undo_done(push);
 }
 
 /* Those whose message is gone are done: nothing is left to be taken away. */
@@ -109,7 +86,7 @@ static bool remove_can_undo(const struct push *push)
         if (entry->step != JOURNAL_COPIED || entry->target_uid == 0)
             return false;
     }
-    return remove_can_expunge(push);
+    return push_can_expunge(push);
 }
 
 static void remove_refused(struct push *push)
@@ -141,7 +118,7 @@ static void remove_done(struct push *push)
         remove_refused(push);
         return;
     }
-    bool expunged = remove_can_expunge(push);
+    bool expunged = push_can_expunge(push);
     for (guint i = 0; i < push->batch->len; i++) {
         struct journal_entry *entry = push_entry(push, i);
         entry->step = expunged ? JOURNAL_PLACED : JOURNAL_MARKED;
@@ -156,17 +133,10 @@ static void remove_done(struct push *push)
 
 static void remove_send(struct push *push)
 {
-    struct imap_session *session = push->job.line->session;
     bool fresh = push_entry(push, 0)->step == JOURNAL_QUEUED;
-    push->marked = false;
     if (fresh && !push_mark_sent(push))
         return;
-    g_autoptr(imap_uidset) uids = push_uids(push->batch);
-    imap_send_uid_store(session, uids, true, "\\Deleted", 0, job_done,
-                        push_ticket(push, STEP_MARK));
-    if (remove_can_expunge(push))
-        imap_send_uid_expunge(session, uids, job_done, push_ticket(push, STEP_EXPUNGE));
-    push_await(push, remove_heard, remove_done);
+    push_expunge(push, push_uids(push->batch), remove_done);
 }
 
 void push_remove(struct push *push)

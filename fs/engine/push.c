@@ -176,6 +176,7 @@ void push_next(struct push *push)
 {
     g_clear_pointer(&push->batch, g_ptr_array_unref);
     g_clear_pointer(&push->modified, imap_uidset_free);
+    push_expunge_clear(push);
     g_clear_pointer(&push->body, g_bytes_unref);
     g_clear_pointer(&push->mirror, mirror_free);
     push_close_descriptors(push);
@@ -405,6 +406,7 @@ const struct job_class PUSH_CLASS = {
     .start = push_start,
     .answered = push_answered,
     .fetch = push_fetched,
+    .expunged = push_expunged,
     .list = push_list,
     .status = push_status,
     .lost = push_lost,

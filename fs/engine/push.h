@@ -70,10 +70,17 @@ struct push {
     bool (*fetch)(struct push *push, const struct imap_fetch *fetch);
     struct refusal refusal;
     struct imap_uidset *modified; /* told by STORE; NULL: none */
-    bool told;                    /* COPYUID or APPENDUID was said */
-    bool agreed;                  /* the command whose outcome is looked up was answered OK */
-    bool blind;                   /* the target cannot be read */
-    bool marked;                  /* the messages bear \Deleted by our command */
+    struct push_expunge {         /* push-expunge.c; sets are NULL outside of it */
+        struct imap_uidset *uids; /* to be expunged */
+        struct imap_uidset *gone; /* what was told to be */
+        struct imap_uidset *left; /* what is there still */
+        unsigned rounds;
+        push_then then;
+    } expunge;
+    bool told;   /* COPYUID or APPENDUID was said */
+    bool agreed; /* the command whose outcome is looked up was answered OK */
+    bool blind;  /* the target cannot be read */
+    bool marked; /* the messages bear \Deleted by our command */
     unsigned round;
     push_then opened; /* what follows once mailbox and target are known */
     bool writes;      /* the mailbox must be selected for changing */
@@ -201,6 +208,16 @@ void push_select(struct push *push, const char *mailbox, push_then then);
 void push_forget_target(struct push *push);
 /* UIDs that were given out in the target. */
 void push_raise_target(struct push *push, const struct imap_copied *copied);
+
+/* ---- push-expunge.c: \Deleted and UID EXPUNGE -------------------------------------------------
+ */
+
+/* Of these in the selected mailbox; takes `uids`, which are not empty. Only marks them where the
+ * server has no UID EXPUNGE. Then goes on, a refusal noted, push->marked as it is. */
+void push_expunge(struct push *push, struct imap_uidset *uids, push_then then);
+bool push_can_expunge(const struct push *push);
+void push_expunged(struct job *job, uint32_t uid);
+void push_expunge_clear(struct push *push);
 
 /* ---- push-look.c: what became of it ---------------------------------------------------------- */
 

@@ -124,10 +124,15 @@ static const char *talk_expunge(struct talk *talk, const char *set)
     if (!talk_can(talk, "UIDPLUS"))
         return "BAD what?";
     talk->imapd->expunges++;
+    bool falls_short = talk->imapd->expunge_short > 0;
+    talk->imapd->expunge_short -= falls_short;
     for (guint i = talk->box->messages->len; i-- > 0;) {
         struct imapd_message *message = talk->box->messages->pdata[i];
-        if (talk_set_has(set, message->uid) && flag_is(message, "\\Deleted"))
-            box_expunge(talk, talk->box, i);
+        if (!talk_set_has(set, message->uid) || !flag_is(message, "\\Deleted"))
+            continue;
+        box_expunge(talk, talk->box, i);
+        if (falls_short)
+            break;
     }
     return "OK expunged";
 }

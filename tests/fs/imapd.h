@@ -67,6 +67,7 @@ struct imapd {
     const char *greeting;
     const char *flaw_arrival; /* a message that another stores in its mailbox when it is cut */
     int64_t cut_literal;      /* the next literal is cut off after so many octets; -1: none */
+    unsigned expunge_short;   /* so many of the next UID EXPUNGEs remove one message, and say OK */
     const char *parting;      /* said where the next IDLE ends */
     const char *read_box;     /* SELECTed READ-ONLY */
     bool modseqs;             /* FETCH of flags gives MODSEQ as well (RFC 7162, 3.1) */

@@ -467,6 +467,34 @@ static void test_expunge(struct fixture *fixture, gconstpointer data)
     check_no_blind_expunge(fixture);
 }
 
+/* Dovecot 2.3 says OK to UID EXPUNGE, and does not see all marks, where mail has come since. */
+static const struct expunge_short {
+    const char *path, *capabilities;
+    enum journal_kind kind;
+    unsigned times, expunges, left;
+} SHORTS[] = {
+    {"/engine/push/expunge-short/once", CAPABLE, JOURNAL_EXPUNGE, 1, 2, 1},
+    {"/engine/push/expunge-short/twice", CAPABLE, JOURNAL_EXPUNGE, 2, 3, 1},
+    {"/engine/push/expunge-short/always", CAPABLE, JOURNAL_EXPUNGE, 99, 4, 3},
+    {"/engine/push/expunge-short/copied", "UIDPLUS", JOURNAL_MOVE, 1, 2, 1},
+};
+
+static void test_expunge_short(struct fixture *fixture, gconstpointer data)
+{
+    const struct expunge_short *shorts = data;
+    fixture->imapd->capabilities = shorts->capabilities;
+    start_listed(fixture, 7);
+    fixture->imapd->expunge_short = shorts->times;
+    for (uint32_t uid = 1; uid <= 6; uid++)
+        add_move(fixture, shorts->kind, uid);
+    g_assert_cmpint(fixture_pushed(fixture, 0), ==, ENGINE_OK);
+    g_assert_true(journal_is_empty(fixture));
+    g_assert_cmpuint(count(fixture, &fixture->imapd->expunges), ==, shorts->expunges);
+    g_assert_cmpuint(held(fixture, "INBOX"), ==, shorts->left);
+    g_assert_cmpuint(held(fixture, "Archive"), ==, shorts->kind == JOURNAL_MOVE ? 6 : 0);
+    check_no_blind_expunge(fixture);
+}
+
 /* ---- flags ----------------------------------------------------------------------------------- */
 
 static uint64_t add_flags(struct fixture *fixture, uint32_t uid, const char *add,
@@ -988,6 +1016,9 @@ int main(int argc, char **argv)
     ADD("/engine/push/create-refused", test_create_refused);
     ADD("/engine/push/create-waiting", test_create_offline);
     ADD("/engine/push/rename", test_rename);
+    for (size_t i = 0; i < G_N_ELEMENTS(SHORTS); i++)
+        g_test_add(SHORTS[i].path, struct fixture, &SHORTS[i], setup, test_expunge_short,
+                   fixture_teardown);
     ADD("/engine/push/rename-behind-moves", test_rename_behind_moves);
     ADD("/engine/push/remove", test_remove);
     ADD("/engine/push/remove-told", test_remove_told);
