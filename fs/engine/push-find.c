@@ -146,7 +146,7 @@ static void find_compared(struct push *push)
     g_clear_pointer(&push->body, g_bytes_unref);
     if (looked != NULL)
         looked->taken = true;
-    if (looked != NULL && equal && push->found != 0 && push->found_equal && push->look_first > 1 &&
+    if (looked != NULL && equal && push->found != 0 && push->found_equal && push->look_above &&
         !find_has_sibling(push)) {
         find_remove_twin(push, looked->uid);
         return;
@@ -212,9 +212,10 @@ static void find_selected(struct push *push)
     struct engine *engine = push->job.engine;
     const struct journal_entry *entry = find_entry(push);
     if (push->refusal.imap == IMAP_OK) {
-        bool same =
-            imap_session_state(push->job.line->session)->uidvalidity == entry->target_uidvalidity;
-        push_look_from(push, same ? entry->target_uidnext : 1, push->looked, find_looked);
+        uint32_t uidvalidity = imap_session_state(push->job.line->session)->uidvalidity;
+        push->look_above = uidvalidity == entry->target_uidvalidity && entry->target_uidnext != 0;
+        push_look_from(push, push->look_above ? entry->target_uidnext : 1, push->looked,
+                       find_looked);
     } else if (entry->step == JOURNAL_PLACED) {
         find_settle(push, NULL);
     } else if (push->refusal.passing) {

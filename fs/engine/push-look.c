@@ -153,7 +153,7 @@ static void look_from_done(struct push *push)
 void push_look_from(struct push *push, uint32_t first, GArray *into, push_then then)
 {
     g_autoptr(imap_uidset) uids = imap_uidset_new();
-    push->look_first = MAX(first, 1); /* 1: where it can lie is not known */
+    push->look_first = MAX(first, 1);
     push->look_then = then;
     imap_uidset_add(uids, push->look_first, UINT32_MAX);
     push_look_uids(push, uids, into, look_from_done);

@@ -92,6 +92,7 @@ struct push {
     GArray *looked, *sources;  /* struct looked */
     GArray *into;              /* which of these FETCH fills */
     uint32_t look_first;
+    bool look_above; /* what was there before the change lies below that */
     push_then look_then;
     GBytes *body;                   /* a whole message, to compare */
     uint32_t asked, found;          /* its UID; the UID of what is ours, 0: none yet */

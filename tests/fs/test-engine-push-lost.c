@@ -384,6 +384,22 @@ static void test_append_double(struct fixture *fixture, gconstpointer data)
     check_no_blind_expunge(fixture);
 }
 
+/* The same where nothing was before, so that it can be seen from UID 1 on. */
+static void test_append_double_first(struct fixture *fixture, gconstpointer data)
+{
+    imapd_remove(box(fixture, "Archive"), 1);
+    box(fixture, "Archive")->uidnext = 1;
+    start_listed(fixture);
+    set_flaw(fixture, "APPEND", true);
+    fixture->imapd->flaw_twice = true;
+    entry_add(fixture, JOURNAL_APPEND, MAIL);
+    engine_push(fixture->engine);
+    wait_settled(fixture);
+    g_assert_cmpuint(held(fixture, "Archive"), ==, 1);
+    g_assert_nonnull(imapd_message(box(fixture, "Archive"), 1));
+    check_no_blind_expunge(fixture);
+}
+
 /* Another's message of the same Message-ID and other bytes is not taken for ours, nor removed. */
 static void test_append_other(struct fixture *fixture, gconstpointer data)
 {
@@ -551,6 +567,7 @@ int main(int argc, char **argv)
     ADD("/engine/push/append/half", test_append_half);
     ADD("/engine/push/append/twins", test_append_twins);
     ADD("/engine/push/append/double", test_append_double);
+    ADD("/engine/push/append/double-first", test_append_double_first);
     ADD("/engine/push/append/other", test_append_other);
     ADD("/engine/push/offline", test_offline);
     ADD("/engine/push/back", test_back);
