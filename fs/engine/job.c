@@ -351,9 +351,10 @@ static void job_examine_refused(struct line *line, enum engine_error error)
         engine_ask_inside(line->engine, &folders, job_folders_listed, NULL);
 }
 
-/* The mailbox is not selected, but may be after a pause: what stands behind is sent again then. Not
- * what no wish asks for: that hears the refusal of its own command, and tries again by itself. */
-static void job_examine_paused(struct line *line)
+/* The mailbox is not selected, but may be after a pause or by another name: what stands behind is
+ * sent again then. Not what no wish asks for: that hears the refusal of its own command, and tries
+ * again by itself. */
+static void job_examine_again(struct line *line)
 {
     for (GList *at = line->jobs.head; at != NULL; at = at->next) {
         struct job *job = at->data;
@@ -363,12 +364,29 @@ static void job_examine_paused(struct line *line)
     }
 }
 
+bool job_renamed(struct job *job)
+{
+    g_autoptr(cache_txn) txn = cache_txn_read(job->engine->cache);
+    struct cache_mailbox mailbox;
+    if (job->mailbox == NULL || job->folder == 0 ||
+        cache_mailbox_get(txn, job->folder, &mailbox) != CACHE_OK ||
+        strcmp(mailbox.wire, job->mailbox) == 0)
+        return false;
+    g_free(job->mailbox);
+    job->mailbox = g_strdup(mailbox.wire);
+    return true;
+}
+
 static void job_examined(struct job *job, unsigned step, const struct imap_result *result)
 {
     struct line *line = job->line;
     if (flaws_opened(job, result))
         job->lost = true;
     line->examining--;
+    if (job_examine_error(result) == ENGINE_GONE && !job->class->bulk && job_renamed(job)) {
+        job->lost = true;
+        job_examine_again(line);
+    }
     if (result->error == IMAP_OK)
         line_examined(line, job);
     else if (line->examining == 0)
@@ -399,7 +417,7 @@ static void job_answered(struct imap_session *session, struct command *command,
     if (!paused && job->line != NULL)
         pool_moved(job->line);
     if (command->examine && paused)
-        job_examine_paused(job->line);
+        job_examine_again(job->line);
     if (command->examine)
         job_examined(job, command->step, result);
     if (job->state == JOB_RUNNING && !job->lost && command->step != JOB_STEP_SELECT)

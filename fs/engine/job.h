@@ -121,6 +121,8 @@ void job_send_select(struct job *job, unsigned step, const char *mailbox, uint32
 /* For commands that have no function here: `done` and `data` of an imap_send_*(). */
 void job_done(struct imap_session *session, const struct imap_result *result, void *data);
 void *job_ticket(struct job *job, unsigned step, uint64_t bytes);
+/* Whether its mailbox has another name than the job knows; then it knows that. */
+bool job_renamed(struct job *job);
 /* Writes what the line's session said unasked, before another mailbox is selected there. */
 void job_forget_mirror(struct line *line);
 

@@ -275,6 +275,16 @@ static const char *talk_search(struct talk *talk, bool extended)
     return "OK searched";
 }
 
+static void talk_hold(const struct talk *talk, const bool *held)
+{
+    struct imapd *imapd = talk->imapd;
+    while (*held && !g_cancellable_is_cancelled(imapd->cancel)) {
+        g_mutex_unlock(&imapd->lock);
+        g_usleep(1000);
+        g_mutex_lock(&imapd->lock);
+    }
+}
+
 static const char *talk_examine(struct talk *talk, const char *name)
 {
     struct imapd *imapd = talk->imapd;
@@ -282,6 +292,7 @@ static const char *talk_examine(struct talk *talk, const char *name)
     g_strdelimit(plain, "\"", ' ');
     g_strstrip(plain);
     imapd->examines++;
+    talk_hold(talk, &imapd->examine_held);
     talk->box = imapd_box(imapd, plain);
     if (talk->box != NULL && imapd->renumber > 0 && imapd->renumber--)
         imapd_renumber(talk->box);
@@ -323,16 +334,6 @@ bool talk_can(const struct talk *talk, const char *capability)
 {
     g_auto(GStrv) words = g_strsplit(talk->imapd->capabilities, " ", -1);
     return g_strv_contains((const char *const *)words, capability);
-}
-
-static void talk_hold(const struct talk *talk, const bool *held)
-{
-    struct imapd *imapd = talk->imapd;
-    while (*held && !g_cancellable_is_cancelled(imapd->cancel)) {
-        g_mutex_unlock(&imapd->lock);
-        g_usleep(1000);
-        g_mutex_lock(&imapd->lock);
-    }
 }
 
 static const char *talk_list(struct talk *talk, bool status)

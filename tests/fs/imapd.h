@@ -63,6 +63,7 @@ struct imapd {
     bool flaw_late;      /* the UID MOVE that is cut before it is done is done when STATUS comes */
     unsigned list_blind; /* so many sessions are told by LIST of INBOX alone, from now on */
     bool list_held;      /* the end of LIST's answer is held back */
+    bool examine_held;   /* EXAMINE and SELECT are not begun */
     bool flags_held;     /* the answer to UID FETCH of UID, FLAGS and MODSEQ is */
     const char *greeting;
     const char *flaw_arrival; /* a message that another stores in its mailbox when it is cut */

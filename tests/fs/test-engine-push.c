@@ -904,6 +904,55 @@ static void test_rename_behind_moves(struct fixture *fixture, gconstpointer data
     g_assert_cmpint(g_atomic_int_get(&fixture->refused), ==, 0);
 }
 
+static struct pending *begin_list(struct fixture *fixture, const char *mailbox)
+{
+    const struct engine_wish list = {
+        .want = ENGINE_MAILBOX, .folder = fixture_mailbox(fixture, mailbox).slot, .anew = true};
+    return fixture_begin(fixture, &list);
+}
+
+static void add_rename(struct fixture *fixture, const char *from, const char *to)
+{
+    show_renamed(fixture, from, to);
+    add_mailbox(fixture, JOURNAL_RENAME, from, to);
+}
+
+/* Whoever asks for a list while its mailbox is renamed, and again, gets it by its last name. */
+static void test_rename_behind_list(struct fixture *fixture, gconstpointer data)
+{
+    fixture->account.connections = 1;
+    start_listed(fixture, 1);
+    add_rename(fixture, "Archive", "Mid");
+    struct pending *pending = begin_list(fixture, "Mid"); /* waits for RENAME */
+    add_rename(fixture, "Mid", "Old");
+    engine_push(fixture->engine);
+    g_assert_cmpint(fixture_wait(pending), ==, ENGINE_OK);
+    g_assert_cmpuint(imapd_count_lines(fixture->imapd, "EXAMINE Mid"), ==, 0);
+    g_assert_nonnull(box(fixture, "Old"));
+}
+
+/* So does who has asked by the old name just before. */
+static void test_rename_crosses_list(struct fixture *fixture, gconstpointer data)
+{
+    fixture->account.connections = 2;
+    start_listed(fixture, 1);
+    g_mutex_lock(&fixture->imapd->lock);
+    fixture->imapd->examine_held = true;
+    g_mutex_unlock(&fixture->imapd->lock);
+    struct pending *pending = begin_list(fixture, "Archive");
+    while (count(fixture, &fixture->imapd->examines) == 0)
+        g_usleep(1000);
+    add_rename(fixture, "Archive", "Old");
+    engine_push(fixture->engine);
+    while (count(fixture, &fixture->imapd->renames) == 0)
+        g_usleep(1000);
+    g_mutex_lock(&fixture->imapd->lock);
+    fixture->imapd->examine_held = false;
+    g_mutex_unlock(&fixture->imapd->lock);
+    g_assert_cmpint(fixture_wait(pending), ==, ENGINE_OK);
+    g_assert_cmpuint(imapd_count_lines(fixture->imapd, "EXAMINE Archive"), ==, 1);
+}
+
 static void test_remove(struct fixture *fixture, gconstpointer data)
 {
     imapd_add_box(fixture->imapd, "A", "");
@@ -1020,6 +1069,8 @@ int main(int argc, char **argv)
         g_test_add(SHORTS[i].path, struct fixture, &SHORTS[i], setup, test_expunge_short,
                    fixture_teardown);
     ADD("/engine/push/rename-behind-moves", test_rename_behind_moves);
+    ADD("/engine/push/rename-behind-list", test_rename_behind_list);
+    ADD("/engine/push/rename-crosses-list", test_rename_crosses_list);
     ADD("/engine/push/remove", test_remove);
     ADD("/engine/push/remove-told", test_remove_told);
     ADD("/engine/push/remove-after-moves", test_remove_after_moves);
