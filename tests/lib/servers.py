@@ -248,16 +248,16 @@ DOVECOT_SERVICES = {
 class Dovecot(Server):
     """Takes any user name, with PASSWORD. `special`: mailboxes that everyone has, named like their
     special use; `quota`, `acl`, `compress`: with these plugins; `max_mail_size`: with quota,
-    "1M"."""
+    "1M"; `offers`: its capabilities once signed in, "IMAP4rev1 UIDPLUS", None: all that it has."""
 
     name = "dovecot"
     mechanisms = "plain login"
 
     def __init__(self, very_dirty=False, special=SPECIAL, quota=False, acl=False,
-                 max_mail_size="0", compress=False):
+                 max_mail_size="0", compress=False, offers=None):
         super().__init__()
         self.very_dirty, self.special, self.quota, self.acl = very_dirty, special, quota, acl
-        self.compress = compress
+        self.compress, self.offers = compress, offers
         self.max_mail_size = max_mail_size
 
     def passdbs(self):
@@ -266,7 +266,7 @@ class Dovecot(Server):
 
     def more(self):
         """What its configuration ends with."""
-        return ""
+        return "protocol imap {\n  imap_capability = %s\n}\n" % self.offers if self.offers else ""
 
     def libraries(self):
         lib = "%s/usr/lib/dovecot" % ROOT
