@@ -219,37 +219,55 @@ def test_stalled_readers_and_cached_reads(far, dovecot, user):
     proxy.cut()
 
 
-@pytest.mark.parametrize("kind", [servers.Dovecot, servers.Cyrus])
-def test_a_server_that_is_stopped(messages, mounts, user, kind):
-    """SIGSTOP for longer than the deadline, and on again: all goes on. MAILMOUNT_TEST_STOP: for so
-    many seconds."""
-    with kind() as server:
+class Stopped:
+    """A mount on a server that is stopped, and goes on."""
+
+    def __init__(self, server, user, letters, mounts):
         server.add_user(user)
-        letters = [m for m in messages if m.mailbox == "INBOX"][:6]
         with server.client(user) as client:
             mail.deliver(client, letters)
-        mount = mounts(server, user=user, tls="none", options=["timeout=2"], writes=True)
-        first = mount.message("Quarterly")
-        assert first.read_bytes() == letters[0].raw
-        second = mount.message("Lunch")
-        stopped = [p for p in processes_below(server.process.pid) if process_runs(p)]
-        for pid in stopped:
-            os.kill(pid, signal.SIGSTOP)
+        self.letters = letters
+        self.mount = mounts(server, user=user, tls="none", options=["timeout=2"], writes=True)
+        self.first, self.second = self.mount.message("Quarterly"), self.mount.message("Lunch")
+        assert self.first.read_bytes() == letters[0].raw
+        self.pids = [p for p in processes_below(server.process.pid) if process_runs(p)]
+
+    def send(self, number):
+        for pid in self.pids:
+            os.kill(pid, number)
+
+    def check_stopped(self):
+        with pytest.raises(OSError) as problem:
+            self.second.read_bytes()
+        assert problem.value.errno in (errno.ETIMEDOUT, errno.ENETUNREACH)
+        assert self.first.read_bytes() == self.letters[0].raw
+
+    def check_again(self):
+        assert wait_for(lambda: readable(self.second)) == self.letters[1].raw
+        inbox = self.mount.path / "INBOX"
+        (inbox / "new.eml").write_bytes(mail.Message(
+            "INBOX", mail.text("new\n"), subject="written after").raw)
+        assert wait_for(lambda: any("written after" in n for n in os.listdir(inbox)))
+        self.mount.unmount()
+
+
+def test_servers_that_are_stopped(messages, mounts, user):
+    """SIGSTOP for longer than the deadline, and on again: all goes on. MAILMOUNT_TEST_STOP: for so
+    many seconds."""
+    letters = [m for m in messages if m.mailbox == "INBOX"][:6]
+    with servers.Dovecot() as dovecot, servers.Cyrus() as cyrus:
+        both = [Stopped(server, user, letters, mounts) for server in (dovecot, cyrus)]
         try:
-            with pytest.raises(OSError) as problem:
-                second.read_bytes()
-            assert problem.value.errno in (errno.ETIMEDOUT, errno.ENETUNREACH)
-            assert first.read_bytes() == letters[0].raw
+            for each in both:
+                each.send(signal.SIGSTOP)
+            for each in both:
+                each.check_stopped()
             time.sleep(float(os.environ.get("MAILMOUNT_TEST_STOP", 4)))
         finally:
-            for pid in stopped:
-                os.kill(pid, signal.SIGCONT)
-        assert wait_for(lambda: readable(second)) == letters[1].raw
-        (mount.path / "INBOX/new.eml").write_bytes(mail.Message(
-            "INBOX", mail.text("new\n"), subject="written after").raw)
-        assert wait_for(lambda: any("written after" in n for n in
-                                    os.listdir(mount.path / "INBOX")))
-        mount.unmount()
+            for each in both:
+                each.send(signal.SIGCONT)
+        for each in both:
+            each.check_again()
 
 
 def readable(path):
