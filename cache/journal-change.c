@@ -216,10 +216,10 @@ static int settle_keep(struct settling *settling)
     int rc = CACHE_OK;
 
     for (guint i = 0; rc == CACHE_OK && i < settling->dropped->len; i++) {
-        const struct journal_entry *entry = settling->dropped->pdata[i];
+        struct journal_entry *entry = settling->dropped->pdata[i];
         if (entry->kind == JOURNAL_APPEND)
             rc = journal_file_fail(settling->batch.journal, entry->staged, entry->name,
-                                   "what it was to follow was not done");
+                                   "what it was to follow was not done", &entry->failed);
         if (rc == CACHE_NOT_FOUND) /* no bytes, nothing to keep */
             rc = CACHE_OK;
     }

@@ -221,10 +221,12 @@ int journal_staged_sync(struct journal *journal, uint64_t staged)
     return err_no == 0 ? CACHE_OK : err_no_rc(err_no, "write");
 }
 
-int journal_file_fail(struct journal *journal, uint64_t staged, const char *asked, const char *why)
+int journal_file_fail(struct journal *journal, uint64_t staged, const char *asked, const char *why,
+                      uint64_t *number)
 {
     char name[24];
 
+    *number = 0;
     staged_name(name, sizeof name, staged);
     if (failed_is_there(journal, name))
         return CACHE_OK;
@@ -233,21 +235,28 @@ int journal_file_fail(struct journal *journal, uint64_t staged, const char *aske
     int err_no = failed_link(journal, name, file);
     if (err_no != 0)
         return err_no_rc(err_no, "keep");
-    uint64_t number = journal->next_failed;
-    if (!failed_add(journal, number, file, line))
+    uint64_t given = journal->next_failed;
+    if (!failed_add(journal, given, file, line))
         return CACHE_IO;
-    int rc = journal_store_failed(journal, number, file, line);
+    *number = given;
+    int rc = journal_store_failed(journal, given, file, line);
     if (rc != CACHE_OK) /* the message is safe; only the reason will be missing one day */
         g_warning("cannot note why %s could not be sent", file);
     return CACHE_OK;
 }
 
-int journal_fail(struct journal *journal, const struct journal_entry *entry, const char *why)
+int journal_fail(struct journal *journal, const struct journal_entry *entry, const char *why,
+                 uint64_t *number)
 {
+    uint64_t given = 0;
+
     pthread_mutex_lock(&journal->change_lock);
-    int rc = entry->staged == 0 ? CACHE_NOT_FOUND
-                                : journal_file_fail(journal, entry->staged, entry->name, why);
+    int rc = entry->staged == 0
+                 ? CACHE_NOT_FOUND
+                 : journal_file_fail(journal, entry->staged, entry->name, why, &given);
     pthread_mutex_unlock(&journal->change_lock);
+    if (number != NULL)
+        *number = given;
     return rc;
 }
 
@@ -408,15 +417,15 @@ void journal_files_tidy(struct journal *journal, bool keep)
     failed_adopt(journal);
     for (guint i = 0; i < names->len; i++) {
         const char *name = names->pdata[i];
-        uint64_t number;
+        uint64_t number, failed;
         if (!staged_number(name, &number))
             continue;
         journal->next_staged = MAX(journal->next_staged, number + 1);
         if (g_hash_table_contains(journal->files, &number))
             continue;
-        if (!keep ||
-            journal_file_fail(journal, number, "message",
-                              "the journal that said where it was to go is damaged") == CACHE_OK)
+        if (!keep || journal_file_fail(journal, number, "message",
+                                       "the journal that said where it was to go is damaged",
+                                       &failed) == CACHE_OK)
             journal_staged_remove(journal, number);
     }
 }

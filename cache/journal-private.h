@@ -198,4 +198,5 @@ void journal_files_close(struct journal *journal);
 /* Writes a staged file and its name to the disk. CACHE_NOT_FOUND: it is not there. */
 int journal_staged_sync(struct journal *journal, uint64_t staged);
 /* As journal_fail(), with change_lock held. */
-int journal_file_fail(struct journal *journal, uint64_t staged, const char *name, const char *why);
+int journal_file_fail(struct journal *journal, uint64_t staged, const char *name, const char *why,
+                      uint64_t *number);

@@ -100,7 +100,8 @@ static void journal_drop_orphans(struct journal *journal)
     for (guint i = 0; i < orphans->len; i++) {
         const struct journal_entry *entry = orphans->pdata[i];
         if (entry->kind == JOURNAL_APPEND)
-            journal_fail(journal, entry, "the journal that said what it was to follow is damaged");
+            journal_fail(journal, entry, "the journal that said what it was to follow is damaged",
+                         NULL);
     }
     if (orphans->len == 0)
         return;

@@ -79,6 +79,7 @@ struct journal_entry {
     uint32_t target_uid;         /* 0: not known */
     int64_t asked_us;            /* wall clock; 0 in journal_add(): now */
     bool kept;                   /* MARKED for good: the server cannot expunge by UID */
+    uint64_t failed;             /* refused: the number that journal_fail() gave; 0: none */
 };
 
 struct journal;
@@ -196,13 +197,15 @@ int journal_update(struct journal *journal, const GPtrArray *entries);
 int journal_settle(struct journal *journal, const GPtrArray *entries, bool done,
                    GPtrArray *dropped);
 /* Keeps the bytes of an APPEND that will never be taken by the server as failed/NAME, and notes
- * why. */
-int journal_fail(struct journal *journal, const struct journal_entry *entry, const char *why);
+ * why. `number`, if not NULL, becomes that of the file (struct journal_failed); 0: it was kept
+ * before. */
+int journal_fail(struct journal *journal, const struct journal_entry *entry, const char *why,
+                 uint64_t *number);
 
 /* ---- messages that could not be sent -------------------------------------------------------- */
 
 struct journal_failed {
-    uint64_t number; /* that its staged file had; stable */
+    uint64_t number; /* of the file; stable */
     char *name;      /* unique, ends in ".eml", safe as a directory entry */
     char *why;       /* one line */
     uint64_t size;

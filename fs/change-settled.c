@@ -76,7 +76,7 @@ static void placed_done(const struct mounted *mounted, struct mounted_account *a
     note_name(account, entry);
     if (entry->kind == JOURNAL_APPEND && to != 0)
         moved_add(draft_inode(mounted, account, entry->staged), to);
-    draft_settled(mounted, account, entry->id, to, 0);
+    draft_settled(mounted, account, entry->id, to, 0, 0);
     tell_target(account, entry);
 }
 
@@ -111,7 +111,7 @@ static void move_refused(const struct mounted *mounted, struct mounted_account *
 static void placed_refused(const struct mounted *mounted, struct mounted_account *account,
                            const struct journal_entry *entry, int error)
 {
-    draft_settled(mounted, account, entry->id, 0, error);
+    draft_settled(mounted, account, entry->id, 0, error, entry->failed);
     tell_target(account, entry);
     notify_inode(NODE_FAILED);
 }

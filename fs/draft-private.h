@@ -21,6 +21,7 @@ struct draft_sent {
     bool settled;
     uint64_t message; /* inode, once settled; 0: in no list here */
     int error;        /* errno, once settled */
+    uint64_t failed;  /* its bytes are kept under this number (journal_fail()), 0: they are not */
 };
 
 /* Lock order: a draft's own lock, then the table's. The first is held while files are read and

@@ -24,6 +24,7 @@ struct settled {
     uint64_t number; /* as of by_entry */
     uint64_t message;
     int error;
+    uint64_t failed;
 };
 
 #define LOCKED g_autoptr(GMutexLocker) locked G_GNUC_UNUSED = g_mutex_locker_new(&lock)
@@ -174,6 +175,7 @@ static void settle(struct draft *draft, const struct settled *settled)
     draft->sent.settled = true;
     draft->sent.message = settled->message;
     draft->sent.error = settled->error;
+    draft->sent.failed = settled->failed;
     if (!draft->again && draft->writers == 0)
         name_drop(draft);
 }
@@ -380,7 +382,7 @@ void draft_again(struct draft *draft)
 }
 
 void draft_settled(const struct mounted *mounted, const struct mounted_account *account,
-                   uint64_t entry, uint64_t inode, int error)
+                   uint64_t entry, uint64_t inode, int error, uint64_t failed)
 {
     if (error == 0 && inode != 0)
         draft_saved_add(inode);
@@ -388,6 +390,7 @@ void draft_settled(const struct mounted *mounted, const struct mounted_account *
         .number = draft_number(mounted, account, entry),
         .message = error == 0 ? inode : 0,
         .error = error,
+        .failed = failed,
     };
     g_mutex_lock(&lock);
     struct draft *draft = by_entry != NULL ? g_hash_table_lookup(by_entry, &settled.number) : NULL;

@@ -6,6 +6,7 @@
 
 #include "fs/change.h"
 #include "fs/draft-private.h"
+#include "fs/notify.h"
 
 #define NS_PER_S INT64_C(1000000000)
 #define NAME_LENGTH_MAX 255
@@ -210,11 +211,15 @@ static int deliver(struct draft *draft, uint64_t parent, const char *name)
 
 /* close(2) tells that it is refused, so nothing stays of it: neither its name, nor what was kept
  * for want of somebody who waits, when the server was quicker than we. */
-static void forget_refused(struct draft *draft, const struct draft_sent *sent)
+static void forget_refused(struct draft *draft, const struct draft_sent *sent,
+                           const struct need *need)
 {
     draft_name_set(draft, 0, NULL);
-    if (sent->staged != 0)
-        journal_failed_remove(draft->account->journal, sent->staged);
+    bool told = need->round == 0 || need->answer != ENGINE_INTERRUPTED;
+    if (!told || sent->failed == 0)
+        return;
+    journal_failed_remove(draft->account->journal, sent->failed);
+    notify_inode(NODE_FAILED);
 }
 
 /* What the server has said so far. */
@@ -222,7 +227,7 @@ static int outcome(struct draft *draft, struct need *need)
 {
     struct draft_sent sent = draft_sent_get(draft);
     if (sent.settled && sent.error != 0)
-        forget_refused(draft, &sent);
+        forget_refused(draft, &sent, need);
     if (sent.settled || need->round > 0)
         return sent.error;
     struct engine_wish wish = {.want = ENGINE_PUSHED, .entry = sent.entry};

@@ -190,10 +190,10 @@ static void push_keep_bytes(struct engine *engine, GPtrArray *entries, const cha
 {
     GPtrArray *unkept = push_entries_new();
     for (guint i = entries->len; i-- > 0;) {
-        const struct journal_entry *entry = entries->pdata[i];
+        struct journal_entry *entry = entries->pdata[i];
         if (entry->kind != JOURNAL_APPEND || pushed_is_awaited(engine, entry->id))
             continue;
-        int rc = journal_fail(engine->journal, entry, why);
+        int rc = journal_fail(engine->journal, entry, why, &entry->failed);
         if (rc == CACHE_OK || rc == CACHE_NOT_FOUND)
             continue;
         g_warning("a message that was refused cannot be kept, and is tried again: %s", why);
@@ -329,6 +329,15 @@ static bool placed_is_renamed(struct engine *engine, const char *target)
     return strcmp(now, target) != 0;
 }
 
+/* Settles what has come there without its list, which lacks it. */
+static void placed_settle(struct engine *engine, const char *target, GPtrArray *entries)
+{
+    struct push_box box;
+    if (target[0] != '\0' && push_box(engine, target, &box))
+        g_hash_table_remove(engine->fresh, GUINT_TO_POINTER(box.folder));
+    push_settle(engine, entries);
+}
+
 /* The list that must follow before these are settled; NULL: none. */
 static const char *placed_target(struct engine *engine, const struct journal_entry *entry)
 {
@@ -358,7 +367,7 @@ void push_place(struct engine *engine, GPtrArray *entries)
     push_claim(engine, entries);
     const char *target = placed_target(engine, entries->pdata[0]);
     if (target == NULL)
-        push_settle(engine, entries);
+        placed_settle(engine, ((const struct journal_entry *)entries->pdata[0])->target, entries);
     else
         placed_add(engine, target, entries);
 }
@@ -401,14 +410,15 @@ static bool placed_is_listed(struct engine *engine, const struct push_placed *pl
     return true;
 }
 
-static void placed_finish(struct engine *engine, struct push_placed *placed)
+static void placed_finish(struct engine *engine, struct push_placed *placed, bool listed)
 {
-    g_autoptr(GPtrArray) entries = g_steal_pointer(&placed->entries);
+    GPtrArray *entries = g_steal_pointer(&placed->entries);
+    g_autofree char *target = g_strdup(listed ? "" : placed->target);
     g_queue_remove(&engine->push->placed, placed);
     engine->push->unsettled = engine->push->placed.length > 0;
     if (!placed->asking)
         placed_free(placed);
-    push_settle(engine, g_ptr_array_ref(entries));
+    placed_settle(engine, target, entries);
     if (engine->push->waiters > 0)
         push_settle_placed(engine);
     push_kick(engine);
@@ -437,7 +447,7 @@ static void placed_listed(enum engine_error error, void *data)
         push_settle_placed(engine);
         return;
     }
-    placed_finish(engine, placed);
+    placed_finish(engine, placed, true);
 }
 
 static void placed_ask(struct engine *engine, struct push_placed *placed)
@@ -448,7 +458,7 @@ static void placed_ask(struct engine *engine, struct push_placed *placed)
         placed->early =
             push_box(engine, placed->target, &box) && push_is_listing(engine, box.folder);
         if (box.folder == 0 || (!box.listed && !placed->early)) {
-            placed_finish(engine, placed);
+            placed_finish(engine, placed, false);
             return;
         }
         push_move_objects(engine, &box, placed->entries);
@@ -476,7 +486,7 @@ void push_settle_placed(struct engine *engine)
         struct push_placed *placed = due->pdata[i];
         bool there = g_queue_find(&engine->push->placed, placed) != NULL;
         if (there && placed->target[0] != '\0' && placed_is_renamed(engine, placed->target))
-            placed_finish(engine, placed);
+            placed_finish(engine, placed, false);
         else if (there && !placed->asking)
             placed_ask(engine, placed);
     }

@@ -303,8 +303,9 @@ static void test_dropped(Scratch *scratch, gconstpointer data)
     ASSERT_TEXT(take_ids(journal, 1), "1");
     ASSERT_TEXT(take_ids(journal, 9), "5");
     g_ptr_array_add(entries, journal_next(journal, 0));
-    g_assert_cmpint(journal_fail(journal, entries->pdata[0], "NO\r\nover quota"), ==, CACHE_OK);
-    g_assert_cmpint(journal_fail(journal, entries->pdata[0], "again"), ==, CACHE_OK);
+    g_assert_cmpint(journal_fail(journal, entries->pdata[0], "NO\r\nover quota", NULL), ==,
+                    CACHE_OK);
+    g_assert_cmpint(journal_fail(journal, entries->pdata[0], "again", NULL), ==, CACHE_OK);
     g_assert_cmpint(journal_settle(journal, entries, false, dropped), ==, CACHE_OK);
     g_assert_cmpuint(dropped->len, ==, 3);
     g_assert_false(hides(journal, "B", 4));
@@ -352,7 +353,7 @@ static void test_failed_names(Scratch *scratch, gconstpointer data)
         uint64_t id = add_append(journal, "B", NAMES[i].asked, 0);
         g_autoptr(journal_entry) entry = journal_next(journal, id - 1);
         struct journal_failed failed;
-        g_assert_cmpint(journal_fail(journal, entry, "no"), ==, CACHE_OK);
+        g_assert_cmpint(journal_fail(journal, entry, "no", NULL), ==, CACHE_OK);
         settle_one(journal, id, false, 0);
         g_assert_true(journal_failed_next(journal, after, &failed));
         g_assert_cmpstr(failed.name, ==, NAMES[i].name);

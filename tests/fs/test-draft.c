@@ -8,6 +8,7 @@
 #include "fs/draft.h"
 #include "fs/error.h"
 #include "fs/mime.h"
+#include "fs/notify.h"
 #include "tests/remove.h"
 
 #define INBOX (UINT64_C(5) << 46)
@@ -35,6 +36,7 @@ static struct {
     uint64_t message_size;
     /* what FLUSH waits for */
     uint64_t wished;
+    uint64_t notified; /* the last one */
 } test;
 
 int change_may_add(const struct mounted *mounted, uint64_t parent)
@@ -119,6 +121,11 @@ void need_clear(struct need *need)
 
 void engine_push(struct engine *engine)
 {
+}
+
+void notify_inode(uint64_t inode)
+{
+    test.notified = inode;
 }
 
 void engine_status_read(struct engine *engine, struct engine_status *status)
@@ -260,12 +267,13 @@ static void settle_as(uint64_t message, int error, bool kept)
         entry->target_uid = 3;
         entry->target_uidvalidity = 9;
         if (kept)
-            g_assert_cmpint(journal_fail(test.journal, entry, "full"), ==, CACHE_OK);
+            g_assert_cmpint(journal_fail(test.journal, entry, "full", &entry->failed), ==,
+                            CACHE_OK);
     }
     g_assert_cmpint(journal_settle(test.journal, taken, error == 0, NULL), ==, CACHE_OK);
     for (guint i = 0; i < taken->len; i++) {
         const struct journal_entry *entry = taken->pdata[i];
-        draft_settled(&test.mounted, &test.accounts[0], entry->id, message, error);
+        draft_settled(&test.mounted, &test.accounts[0], entry->id, message, error, entry->failed);
     }
 }
 
@@ -274,13 +282,22 @@ static void settle(uint64_t message, int error)
     settle_as(message, error, false);
 }
 
-static unsigned failed_messages(void)
+/* The names in failed/, with a ";" after each. Owned by the caller. */
+static char *failed_messages(void)
 {
-    struct journal_failed failed = {0};
-    unsigned count = 0;
-    for (; journal_failed_next(test.journal, failed.number, &failed); count++)
+    GString *names = g_string_new(NULL);
+    for (struct journal_failed failed = {0};
+         journal_failed_next(test.journal, failed.number, &failed);) {
+        g_string_append_printf(names, "%s;", failed.name);
         journal_failed_clear(&failed);
-    return count;
+    }
+    return g_string_free(names, FALSE);
+}
+
+static void check_failed(const char *names)
+{
+    g_autofree char *found = failed_messages();
+    g_assert_cmpstr(found, ==, names);
 }
 
 /* ---- saving ---- */
@@ -400,31 +417,55 @@ static void test_late_refusal(void)
     g_assert_cmpuint(staged_files(), ==, 0);
 }
 
-/* The server refuses before close(2) has asked, which still tells it: then nothing is kept. */
-static void test_early_refusal(void)
+static void save_refused(const char *name, bool kept, enum engine_error answer)
 {
     uint64_t inode;
     struct need need = {0};
-    struct draft_handle *handle = create(INBOX, "n.eml", &inode);
+    struct draft_handle *handle = create(INBOX, name, &inode);
     write_at(handle, 0, MAIL);
     g_assert_cmpint(draft_flush(handle, ME, &need), ==, NEED_WAIT);
-    settle_as(0, EDQUOT, true);
-    g_assert_cmpuint(failed_messages(), ==, 1);
+    settle_as(0, EDQUOT, kept);
     need.round = 1;
+    need.answer = answer;
     g_assert_cmpint(draft_flush(handle, ME, &need), ==, EDQUOT);
     draft_release(handle);
-    g_assert_cmpuint(failed_messages(), ==, 0);
+}
 
-    g_assert_cmpint(save(INBOX, "n.eml", MAIL, &inode), ==, 0);
+/* The server refuses before close(2) has asked, which still tells it: then nothing is kept, but of
+ * others, whose numbers may be those of staged files. Nobody hears a call that was interrupted. */
+static void test_early_refusal(void)
+{
+    uint64_t inode;
+    g_assert_cmpint(save(INBOX, "later.eml", MAIL, &inode), ==, 0);
     settle_as(0, EDQUOT, true);
-    g_assert_cmpuint(failed_messages(), ==, 1);
+    check_failed("later.eml;");
+    for (unsigned i = 0; i < 3; i++)
+        save_refused("told.eml", i != 1, ENGINE_QUOTA);
+    check_failed("later.eml;");
+    g_assert_cmpuint(test.notified, ==, NODE_FAILED);
+    save_refused("untold.eml", true, ENGINE_INTERRUPTED);
+    check_failed("later.eml;untold.eml;");
+}
+
+/* As in another session, where staged files are numbered from 1 again. */
+static void test_refusal_again(void)
+{
+    uint64_t inode;
+    g_assert_cmpint(save(INBOX, "first.eml", MAIL, &inode), ==, 0);
+    settle_as(0, EDQUOT, true);
+    draft_clear();
+    journal_close(test.journal);
+    open_journal();
+    save_refused("second.eml", false, ENGINE_QUOTA);
+    save_refused("third.eml", true, ENGINE_QUOTA);
+    check_failed("first.eml;");
 }
 
 /* The engine may be done before who delivers has noted whose the entry is. */
 static void test_settled_early(void)
 {
     uint64_t inode;
-    draft_settled(&test.mounted, &test.accounts[0], 1, MESSAGE, 0);
+    draft_settled(&test.mounted, &test.accounts[0], 1, MESSAGE, 0, 0);
     struct need need = {0};
     struct draft_handle *handle = create(INBOX, "n.eml", &inode);
     write_at(handle, 0, MAIL);
@@ -895,6 +936,7 @@ int main(int argc, char **argv)
         {"/draft/settled-early", test_settled_early},
         {"/draft/empty", test_empty},
         {"/draft/early-refusal", test_early_refusal},
+        {"/draft/refusal-again", test_refusal_again},
         {"/draft/flushes", test_flushes},
         {"/draft/release", test_release},
         {"/draft/two-writers", test_two_writers},
