@@ -364,12 +364,13 @@ static void job_examine_again(struct line *line)
     }
 }
 
-bool job_renamed(struct job *job)
+bool job_name_anew(struct job *job)
 {
+    if (job->mailbox == NULL || job->folder == 0)
+        return false;
     g_autoptr(cache_txn) txn = cache_txn_read(job->engine->cache);
     struct cache_mailbox mailbox;
-    if (job->mailbox == NULL || job->folder == 0 ||
-        cache_mailbox_get(txn, job->folder, &mailbox) != CACHE_OK ||
+    if (cache_mailbox_get(txn, job->folder, &mailbox) != CACHE_OK ||
         strcmp(mailbox.wire, job->mailbox) == 0)
         return false;
     g_free(job->mailbox);
@@ -383,15 +384,15 @@ static void job_examined(struct job *job, unsigned step, const struct imap_resul
     if (flaws_opened(job, result))
         job->lost = true;
     line->examining--;
-    if (job_examine_error(result) == ENGINE_GONE && !job->class->bulk && job_renamed(job)) {
-        job->lost = true;
+    bool renamed = job_examine_error(result) == ENGINE_GONE && job_name_anew(job);
+    job->lost = job->lost || (renamed && !job->class->bulk);
+    if (renamed)
         job_examine_again(line);
-    }
     if (result->error == IMAP_OK)
         line_examined(line, job);
     else if (line->examining == 0)
         line->folder = line->uidvalidity = 0;
-    if (result->error != IMAP_OK && !job->lost)
+    if (result->error != IMAP_OK && !job->lost && !renamed)
         job_examine_refused(line, job_examine_error(result));
 }
 

@@ -35,8 +35,8 @@ struct job_class {
     /* What came in between; fetch returns whether this job asked for it. NULL members: nothing. */
     bool (*fetch)(struct job *job, const struct imap_fetch *fetch);
     void (*search)(struct job *job, const struct imap_uidset *uids);
-    void (*vanished)(struct job *job, const struct imap_uidset *uids); /* (EARLIER) */
-    void (*expunged)(struct job *job, uint32_t uid); /* the list is told as well */
+    void (*vanished)(struct job *job, const struct imap_uidset *uids); /* VANISHED (EARLIER) */
+    void (*expunged)(struct job *job, uint32_t uid); /* VANISHED, EXPUNGE where the UID is known */
     void (*list)(struct job *job, const struct imap_list *list);
     void (*status)(struct job *job, const struct imap_status *status);
     /* Whether it must wait until `running`, of the same class and messages, has ended. */
@@ -121,8 +121,8 @@ void job_send_select(struct job *job, unsigned step, const char *mailbox, uint32
 /* For commands that have no function here: `done` and `data` of an imap_send_*(). */
 void job_done(struct imap_session *session, const struct imap_result *result, void *data);
 void *job_ticket(struct job *job, unsigned step, uint64_t bytes);
-/* Whether its mailbox has another name than the job knows; then it knows that. */
-bool job_renamed(struct job *job);
+/* Gives the job the name that its mailbox has by now. Whether that is another. */
+bool job_name_anew(struct job *job);
 /* Writes what the line's session said unasked, before another mailbox is selected there. */
 void job_forget_mirror(struct line *line);
 

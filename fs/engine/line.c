@@ -183,8 +183,8 @@ static unsigned job_place(GQueue *queue, struct job *job)
     struct line *line = job_choose(job);
     if (line == NULL)
         return 1;
-    if (job_renamed(job) && push_bars(job->engine, job))
-        return 0;
+    if (job_name_anew(job) && push_bars(job->engine, job))
+        return 0; /* RENAME comes first */
     if (g_queue_remove(queue, job))
         job_start(job, line);
     return 0;

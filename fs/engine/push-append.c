@@ -82,7 +82,7 @@ static void append_not_now(struct push *push, guint index, const char *words)
 
 static void append_heard(struct push *push, unsigned step, const struct imap_result *result)
 {
-    guint index = step - PUSH_CHANGE;
+    guint index = step - PUSH_APPEND;
     struct journal_entry *entry = push_entry(push, index);
     const struct imap_copied *copied = result->copied;
     bool gone = imap_is_mailbox_gone(result);
@@ -179,7 +179,7 @@ static void append_send(struct push *push)
             .size = entry->size,
         };
         imap_send_append(push->job.line->session, &append, job_done,
-                         push_ticket(push, PUSH_CHANGE + i));
+                         push_ticket(push, PUSH_APPEND + i));
     }
     push_await(push, append_heard, append_done);
 }

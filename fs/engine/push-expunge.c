@@ -20,7 +20,7 @@ void push_expunge_clear(struct push *push)
 {
     g_clear_pointer(&push->expunge.uids, imap_uidset_free);
     g_clear_pointer(&push->expunge.gone, imap_uidset_free);
-    g_clear_pointer(&push->expunge.left, imap_uidset_free);
+    g_clear_pointer(&push->expunge.found, imap_uidset_free);
 }
 
 static void expunge_begin(struct push *push, struct imap_uidset *uids)
@@ -28,7 +28,7 @@ static void expunge_begin(struct push *push, struct imap_uidset *uids)
     push_expunge_clear(push);
     push->expunge.uids = uids;
     push->expunge.gone = imap_uidset_new();
-    push->expunge.left = imap_uidset_new();
+    push->expunge.found = imap_uidset_new();
     imap_send_uid_store(push->job.line->session, uids, true, "\\Deleted", 0, job_done,
                         push_ticket(push, STEP_MARK));
 }
@@ -60,11 +60,12 @@ void push_expunged(struct job *job, uint32_t uid)
         imap_uidset_add(push->expunge.gone, uid, uid);
 }
 
-static struct imap_uidset *expunge_untold(const struct push *push)
+/* Those of `among` that were not told to be gone. */
+static struct imap_uidset *expunge_untold(const struct push *push, const struct imap_uidset *among)
 {
     struct imap_uidset *untold = imap_uidset_new();
     const struct imap_range *ranges;
-    size_t count = imap_uidset_ranges(push->expunge.uids, &ranges);
+    size_t count = imap_uidset_ranges(among, &ranges);
     for (size_t i = 0; i < count; i++)
         for (uint64_t uid = ranges[i].first; uid <= ranges[i].last; uid++)
             if (!imap_uidset_contains(push->expunge.gone, (uint32_t)uid))
@@ -75,7 +76,7 @@ static struct imap_uidset *expunge_untold(const struct push *push)
 static bool expunge_fetch(struct push *push, const struct imap_fetch *fetch)
 {
     if (fetch->uid != 0 && imap_uidset_contains(push->expunge.uids, fetch->uid))
-        imap_uidset_add(push->expunge.left, fetch->uid, fetch->uid);
+        imap_uidset_add(push->expunge.found, fetch->uid, fetch->uid);
     return false; /* its flags are for the list as well */
 }
 
@@ -83,9 +84,10 @@ static void expunge_marked(struct push *push);
 
 static void expunge_looked(struct push *push)
 {
-    uint64_t left = imap_uidset_count(push->expunge.left);
+    g_autoptr(imap_uidset) there = expunge_untold(push, push->expunge.found);
+    uint64_t left = imap_uidset_count(there);
     if (left > 0 && ++push->expunge.rounds < ROUNDS_MOST) {
-        expunge_begin(push, g_steal_pointer(&push->expunge.left));
+        expunge_begin(push, g_steal_pointer(&there));
         push_await(push, expunge_heard, expunge_marked);
         return;
     }
@@ -104,7 +106,7 @@ static void look_heard(struct push *push, unsigned step, const struct imap_resul
 static void expunge_done(struct push *push)
 {
     const struct imap_fetch_request request = {.items = IMAP_ITEM_UID | IMAP_ITEM_FLAGS};
-    g_autoptr(imap_uidset) untold = expunge_untold(push);
+    g_autoptr(imap_uidset) untold = expunge_untold(push, push->expunge.uids);
     if (push->refusal.imap != IMAP_OK || !push_can_expunge(push) ||
         imap_uidset_count(untold) == 0) {
         expunge_end(push);
@@ -125,6 +127,7 @@ static void expunge_marked(struct push *push)
 
 void push_expunge(struct push *push, struct imap_uidset *uids, push_then then)
 {
+    push_forget_refusal(push);
     push->marked = false;
     push->expunge.rounds = 0;
     push->expunge.then = then;

@@ -322,8 +322,8 @@ static void push_list(struct job *job, const struct imap_list *list)
 static void push_lost(struct job *job, const struct imap_session *session, unsigned step)
 {
     struct push *push = (struct push *)job;
-    guint index = step - PUSH_CHANGE;
-    if (push->batch == NULL || step < PUSH_CHANGE || index >= push->batch->len)
+    guint index = step - PUSH_APPEND;
+    if (push->batch == NULL || step < PUSH_APPEND || index >= push->batch->len)
         return;
     struct journal_entry *entry = push_entry(push, index);
     if (entry->kind != JOURNAL_APPEND || entry->step != JOURNAL_SENT || imap_append_is_out(session))

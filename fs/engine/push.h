@@ -35,7 +35,8 @@ enum push_step {
     PUSH_SELECT,
     PUSH_LIST,
     PUSH_LOOK,
-    PUSH_CHANGE, /* and above: one number a command */
+    PUSH_CHANGE,      /* and above: one number a command */
+    PUSH_APPEND = 64, /* and above: one number an APPEND, its place in the batch */
 };
 
 /* A message as FETCH told it while an outcome is looked up. */
@@ -69,11 +70,11 @@ struct push {
     push_then then;
     bool (*fetch)(struct push *push, const struct imap_fetch *fetch);
     struct refusal refusal;
-    struct imap_uidset *modified; /* told by STORE; NULL: none */
-    struct push_expunge {         /* push-expunge.c; sets are NULL outside of it */
-        struct imap_uidset *uids; /* to be expunged */
-        struct imap_uidset *gone; /* what was told to be */
-        struct imap_uidset *left; /* what is there still */
+    struct imap_uidset *modified;  /* told by STORE; NULL: none */
+    struct push_expunge {          /* push-expunge.c; sets are NULL outside of it */
+        struct imap_uidset *uids;  /* to be expunged */
+        struct imap_uidset *gone;  /* what was told to be */
+        struct imap_uidset *found; /* what was told to be there, after that */
         unsigned rounds;
         push_then then;
     } expunge;

@@ -400,6 +400,35 @@ static void test_append_double_first(struct fixture *fixture, gconstpointer data
     check_no_blind_expunge(fixture);
 }
 
+static void hold_selects(struct fixture *fixture, bool held)
+{
+    g_mutex_lock(&fixture->imapd->lock);
+    fixture->imapd->examine_held = held;
+    g_mutex_unlock(&fixture->imapd->lock);
+}
+
+/* The connection is lost while the second copy is removed: it is looked for again, not sent. */
+static void test_append_double_cut(struct fixture *fixture, gconstpointer data)
+{
+    start_listed(fixture);
+    set_flaw(fixture, "APPEND", true);
+    fixture->imapd->flaw_twice = true;
+    hold_selects(fixture, true);
+    entry_add(fixture, JOURNAL_APPEND, MAIL);
+    engine_push(fixture->engine);
+    while (imapd_count(fixture->imapd, &fixture->imapd->examines) == 0) {
+        fixture_pass(1);
+        g_usleep(10000);
+    }
+    fixture->imapd->flaw_twice = false;
+    set_flaw(fixture, "UID STORE", false);
+    hold_selects(fixture, false);
+    wait_settled(fixture);
+    g_assert_cmpuint(imapd_count_lines(fixture->imapd, "APPEND"), ==, 1);
+    g_assert_cmpuint(held(fixture, "Archive"), ==, 2);
+    check_no_blind_expunge(fixture);
+}
+
 /* Another's message of the same Message-ID and other bytes is not taken for ours, nor removed. */
 static void test_append_other(struct fixture *fixture, gconstpointer data)
 {
@@ -568,6 +597,7 @@ int main(int argc, char **argv)
     ADD("/engine/push/append/twins", test_append_twins);
     ADD("/engine/push/append/double", test_append_double);
     ADD("/engine/push/append/double-first", test_append_double_first);
+    ADD("/engine/push/append/double-cut", test_append_double_cut);
     ADD("/engine/push/append/other", test_append_other);
     ADD("/engine/push/offline", test_offline);
     ADD("/engine/push/back", test_back);
