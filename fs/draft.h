@@ -86,8 +86,8 @@ int draft_rename(const struct mounted *mounted, uint64_t inode, uint64_t new_par
 int draft_link(const struct mounted *mounted, uint64_t inode, uint64_t new_parent,
                const char *new_name, struct tree_attr *attr);
 /* Entry `entry` of the account's journal is settled: `inode` of its message (0: in no list here),
- * or an errno, and the number under which its bytes are kept (0: they are not). To be called for every APPEND and COPY, before those who wait for it are answered.
- * Any thread; does not block. */
+ * or an errno, and the number under which its bytes are kept (0: they are not). To be called for
+ * every APPEND and COPY, before those who wait for it are answered. Any thread; does not block. */
 void draft_settled(const struct mounted *mounted, const struct mounted_account *account,
                    uint64_t entry, uint64_t inode, int error, uint64_t failed);
 

@@ -469,6 +469,8 @@ static struct command *job_examine_ticket(struct job *job, unsigned step, uint32
     struct command *command = job_ticket(job, step, 0);
     struct line *line = job->line;
     command->examine = true;
+    if (line->folder != folder)
+        line->left = line->folder;
     line->folder = folder;
     line->selected_us = engine_now(job->engine);
     line->examining++;

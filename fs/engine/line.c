@@ -279,9 +279,19 @@ static struct mirror *line_mirror(struct line *line)
     return line->mirror;
 }
 
+/* What the server tells before it answers EXAMINE is of the mailbox that was left. */
+static bool line_tells_left(const struct line *line)
+{
+    return line->examining > 0 && !imap_session_opening(line->session);
+}
+
 /* What the server tells while a change of ours is sent is mostly what that does. */
 static void line_changed(struct line *line)
 {
+    if (line_tells_left(line)) {
+        watch_sync(line->engine, line->left);
+        return;
+    }
     g_hash_table_remove(line->engine->fresh, GUINT_TO_POINTER(line->folder));
     if (line_is_taken(line))
         line->missed = line->folder;
@@ -306,11 +316,12 @@ static void line_fetch(struct imap_session *session, const struct imap_fetch *fe
         return;
     }
     struct mirror *mirror = line_mirror(line);
-    if (mirror == NULL || (fetch->items & IMAP_ITEM_FLAGS) == 0)
+    bool changed = line_tells_left(line) || (mirror != NULL && fetch->uid == 0);
+    if ((fetch->items & IMAP_ITEM_FLAGS) == 0)
         return;
-    if (fetch->uid == 0)
+    if (changed)
         line_changed(line);
-    else
+    else if (mirror != NULL)
         mirror_flags(mirror, fetch);
 }
 

@@ -26,6 +26,7 @@ struct line {
     struct imap_session *session;
     /* the mailbox that is selected or about to be */
     uint32_t folder; /* the directory's slot, 0: none */
+    uint32_t left;   /* that of the one before */
     uint32_t uidvalidity;
     gint64 selected_us;    /* when that was asked for */
     bool opened;           /* a mailbox was; until then: */

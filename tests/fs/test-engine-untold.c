@@ -201,12 +201,14 @@ static void test_told_parting(struct fixture *fixture, gconstpointer data)
     list_anew(fixture, "Archive");
     list_anew(fixture, "INBOX");
     tell(fixture, "* OK here\r\n");
+    change_flags(fixture, 2, "\\Flagged");
     g_mutex_lock(&fixture->imapd->lock);
     fixture->imapd->parting = "* 2 FETCH (UID 2 FLAGS (\\Flagged) MODSEQ (99))\r\n"
                               "* VANISHED (EARLIER) 3\r\n";
     g_mutex_unlock(&fixture->imapd->lock);
     list_anew(fixture, "Archive");
     g_assert_null(fixture->imapd->parting);
+    wait_flags(fixture, 2, CACHE_FLAG_FLAGGED); /* it was asked */
     g_assert_cmpuint(flags_in(fixture, "Archive", 2), ==, 0);
     g_assert_cmpuint(flags_in(fixture, "Archive", 3), ==, 0);
 }
