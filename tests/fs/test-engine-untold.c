@@ -466,12 +466,14 @@ static void test_list_crossed(struct fixture *fixture, gconstpointer data)
     g_assert_cmpint(fixture_list(fixture, "INBOX"), ==, ENGINE_OK);
     add_box(fixture, "first");
     ask_folders(fixture);
+    uint64_t lists = count(fixture, &fixture->imapd->lists);
     fixture_pass(6); /* it asks in a newer session, and does from now on */
     while (count(fixture, &fixture->imapd->signed_in) < 2)
         g_usleep(1000);
+    wait_count(fixture, &fixture->imapd->lists, lists + 1);
     ask_folders(fixture);
 
-    uint64_t lists = count(fixture, &fixture->imapd->lists);
+    lists = count(fixture, &fixture->imapd->lists);
     const struct engine_wish folders = {.want = ENGINE_FOLDERS};
     fixture_pass(2); /* the list is not fresh any more */
     hold(fixture, &fixture->imapd->list_held, true);
