@@ -39,13 +39,22 @@ static bool is_shown(const struct place *view, struct node node)
     return entry != NULL && strcmp(entry->target, view->mailbox.wire) == 0;
 }
 
-/* Why a message is not shown in the mailbox of a view: it lies in another, or it left that while we
- * looked, and the kernel does well to look its name up once more. */
-static int not_shown(const struct mounted *mounted, struct node node)
+/* Why a message is not shown in the mailbox of a view: it lies in another, or it moved while we
+ * looked, and the kernel does well to look its name up once more. `moved`: the inode that it was
+ * taken to have. */
+static int not_shown(const struct mounted *mounted, uint64_t view, uint64_t message, uint64_t moved)
 {
-    g_auto(place) place = {0};
-    node.part = NODE_PART_MESSAGE;
-    return place_find(mounted, node_inode(node), &place) == 0 && !place.departed ? EPERM : ESTALE;
+    struct node node = node_of(moved);
+    {
+        g_auto(place) place = {0};
+        node.part = NODE_PART_MESSAGE;
+        if (place_find(mounted, node_inode(node), &place) != 0 || place.departed)
+            return ESTALE;
+    }
+    g_auto(place) again = {0};
+    bool still = change_moved(message) == moved && view_at(mounted, view, &again) == 0 &&
+                 !is_shown(&again, node);
+    return still ? EPERM : ESTALE;
 }
 
 /* Finds the view of `part`, and the message's node where it is now. */
@@ -56,7 +65,8 @@ static int view_of_message(const struct mounted *mounted, uint64_t view, uint64_
     int error = view_at(mounted, view, &place);
     if (error != 0)
         return error;
-    *node = node_of(change_moved(message));
+    uint64_t moved = change_moved(message);
+    *node = node_of(moved);
     *part = place.node.part;
     bool whole = node->part == NODE_PART_MESSAGE || node->part == NODE_PART_VIEW;
     if (node->uid == 0 || !whole) /* a view is of whole messages, and of its own mailbox */
@@ -64,7 +74,7 @@ static int view_of_message(const struct mounted *mounted, uint64_t view, uint64_
     if (is_shown(&place, *node))
         return 0;
     place_end(&place);
-    return not_shown(mounted, *node);
+    return not_shown(mounted, view, message, moved);
 }
 
 int view_add(const struct mounted *mounted, uint64_t view, uint64_t message, struct tree_attr *attr)
